@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Locks.
+ *
+ * spinlock: test-and-test-and-set with bounded backoff (virtual CPUs outnumber
+ * cores where we run, and a ticket lock collapses there).  Holding one turns
+ * preemption off.  A lock that an interrupt handler takes must be taken with
+ * the _irqsave form everywhere.  Never sleep, never touch the program's
+ * memory, never wait for another CPU's answer while holding one.
+ *
+ * mutex: sleeps; for thread context only.
+ *
+ * Ranks: a thread may take a spinlock only when its rank is greater than that
+ * of every spinlock it holds; debug builds check it.  Two of the same rank only
+ * through spin_lock_pair (address order).
+ */
+#ifndef KERNEL_LOCK_H
+#define KERNEL_LOCK_H
+
+#include <stdatomic.h>
+#include "base/list.h"
+#include "base/types.h"
+
+enum lock_rank {
+    RANK_NONE,     /* not checked */
+    RANK_PROCESS,  /* thread list, process state */
+    RANK_SIGNAL,   /* pending signals */
+    RANK_FILE,     /* descriptor table, file objects */
+    RANK_PIPE,     /* pipes, terminals, wire buffers */
+    RANK_ASPACE,   /* region bookkeeping */
+    RANK_FUTEX,    /* futex buckets */
+    RANK_DEVICE,   /* driver queues */
+    RANK_WAIT,     /* wait queues, mutex internals */
+    RANK_TIMER,    /* per-CPU timer heaps */
+    RANK_RUNQUEUE, /* per-CPU run queues */
+    RANK_SLAB,     /* object caches */
+    RANK_PAGING,   /* kernel page tables */
+    RANK_PAGES,    /* the frame allocator */
+    RANK_LOG,      /* log ring, serial port */
+};
+
+struct spinlock {
+    atomic_uint held;
+    uint16_t rank; /* enum lock_rank */
+    uint16_t cpu;  /* holder + 1; debug builds only */
+};
+
+#define SPINLOCK_INIT(r) { .held = 0, .rank = (r), .cpu = 0 }
+
+static inline void spin_init(struct spinlock *l, enum lock_rank rank) {
+    atomic_init(&l->held, 0);
+    l->rank = (uint16_t)rank;
+    l->cpu = 0;
+}
+
+/* Context: thread or interrupt; see the rules above. */
+void spin_lock(struct spinlock *l);
+bool spin_trylock(struct spinlock *l);
+void spin_unlock(struct spinlock *l);
+/* Also turns interrupts off; the result goes to spin_unlock_irqrestore. */
+must_check uint64_t spin_lock_irqsave(struct spinlock *l);
+void spin_unlock_irqrestore(struct spinlock *l, uint64_t flags);
+/* Both of one rank, lower address first; `a` and `b` may be the same lock. */
+void spin_lock_pair(struct spinlock *a, struct spinlock *b);
+void spin_unlock_pair(struct spinlock *a, struct spinlock *b);
+/* For assertions: whether this CPU holds it (debug builds; otherwise whether anyone does). */
+bool spin_is_held(const struct spinlock *l);
+
+struct thread;
+
+struct mutex {
+    struct spinlock lock;  /* guards the two below */
+    struct thread *owner;
+    struct list waiters;
+};
+
+void mutex_init(struct mutex *m);
+void mutex_lock(struct mutex *m);
+bool mutex_trylock(struct mutex *m);
+void mutex_unlock(struct mutex *m);
+bool mutex_is_mine(const struct mutex *m);
+
+#endif
