@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* What the loader told us about the machine, and how to end it. */
+#ifndef KERNEL_MACHINE_H
+#define KERNEL_MACHINE_H
+
+#include "base/types.h"
+
+struct machine {
+    const char *command_line;   /* NUL-terminated copy */
+    const void *initrd;         /* in the direct map, page aligned memory; NULL: none */
+    size_t initrd_size;
+    struct paddr rsdp;          /* ACPI root, value 0: none */
+    uint64_t memory_bytes;      /* usable memory at boot */
+    uint8_t build_id[20];
+    bool has_pci;               /* configuration ports 0xcf8/0xcfc answer */
+};
+extern struct machine machine; /* constant after boot */
+
+/*
+ * The n-th word of the command line that starts with `prefix` ("name="), copied
+ * behind the prefix into `to`.  Returns false where there is none.
+ */
+bool machine_option(const char *prefix, unsigned n, char *to, size_t size);
+
+/* Ends the machine at once: isa-debug-exit, then ACPI or reset. Context: any. */
+noreturn_fn void machine_power_off(void);
+
+/* Random bytes for the kernel and getrandom: ChaCha20 seeded from RDRAND/TSC or --seed. Any context. */
+void random_bytes(void *to, size_t size);
+uint64_t random_u64(void);
+
+#endif
