@@ -12,8 +12,12 @@
  * Flow control is by credit, one account for each data stream, so that a
  * stream nobody reads never holds up another, nor a control frame: a sender
  * may have at most WIRE_WINDOW bytes of a stream under way; the receiver gives
- * them back with WIRE_CREDIT as it consumes them.  Both sides start with the
- * full window.  Control frames (everything that is not stream data) need no
+ * them back with WIRE_CREDIT as it consumes them.  For standard output and error
+ * the kernel starts with the full window.  For standard input the command
+ * starts with nothing: it sends no input before WIRE_HELLO, whose stdin_credit
+ * (at most WIRE_WINDOW; small on a small machine) is its first credit; later
+ * WIRE_CREDIT frames add to it and may add more than was consumed, as the
+ * kernel's buffer grows, up to WIRE_WINDOW under way.  Control frames (everything that is not stream data) need no
  * credit.
  *
  * The first frame from the kernel is WIRE_HELLO.  A kernel that finds no such
@@ -73,6 +77,7 @@ enum wire_type {
 struct wire_hello {
     uint32_t version; /* WIRE_VERSION */
     uint32_t cpus;    /* CPUs that run */
+    uint32_t stdin_credit; /* bytes of WIRE_STDIN that the command may send at first */
     uint8_t build_id[20];
 };
 
