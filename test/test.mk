@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+# Tests.  Guest programs (test/guest, test/errors) are static Linux programs;
+# host tests (test/host) are unit tests with cmocka under sanitizers.
+#
+# A program is one source file; a name with a dash is a variant of the source
+# before the dash.  Host test FILE_test.c says in a line `/* tests: A.c B.c */`
+# which sources of the kernel it compiles along, with -DHOST_TEST.
+
+.PHONY: test test-all test-need test-host test-linux test-guest test-guest-q35 test-errors \
+        test-guest-build soak check lint
+
+GUEST_SOURCES := $(filter-out test/guest/tls.c,$(wildcard test/guest/*.c))
+GUEST_NAMES := $(GUEST_SOURCES:test/guest/%.c=%)
+# tls-INIT-ZERO-ALIGN: every size that the issue names, every alignment once.
+GUEST_TLS := $(addprefix tls-,1-0-1 0-15-2 16-0-4 15-2-8 17-0-16 60-4-32 64-0-64 1-16-128 \
+        15-0-256 0-17-512 0-4096-1024 1-63-2048 4095-1-4096 17-1048559-16 1048576-0-4096 0-1-4096)
+GUEST_PIE := hello-pie args_env_auxv-pie
+GUEST_ALL := $(GUEST_NAMES) $(GUEST_TLS) $(GUEST_PIE)
+ERROR_NAMES := $(patsubst test/errors/%.c,%,$(wildcard test/errors/*.c))
+HOST_TESTS := $(patsubst test/host/%.c,%,$(wildcard test/host/*_test.c))
+GUEST_BUILT := $(GUEST_ALL:%=$(O)/test/guest/%) $(GUEST_ALL:%=$(O)/test/guest-glibc/%) \
+        $(ERROR_NAMES:%=$(O)/test/errors/%)
+
+GUEST_CFLAGS := -std=gnu11 -O2 -g -pthread -I. $(WARN)
+GUEST_CC_musl := musl-gcc
+GUEST_CC_glibc := gcc
+
+# The flags that a variant's name stands for.
+guest_words = $(subst -, ,$(1))
+guest_flags = $(if $(filter tls-%,$(1)),-DTLS_INIT=$(word 2,$(guest_words))L \
+        -DTLS_ZERO=$(word 3,$(guest_words))L -DTLS_ALIGN=$(word 4,$(guest_words))) \
+        $(if $(filter %-pie,$(1)),$(PIE_$(2)),-fno-pie -static)
+
+# musl-gcc (1.2.3) knows nothing of static-pie: its start files by name.
+MUSL_LIB := /usr/lib/x86_64-linux-musl
+PIE_musl := -fPIE -static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text $(MUSL_LIB)/rcrt1.o \
+        $(MUSL_LIB)/crti.o $(MUSL_LIB)/crtn.o
+PIE_glibc := -fPIE -static-pie
+
+# $(1) program, $(2) libc, $(3) directory
+define guest_rule
+$(O)/test/$(3)/$(1): test/guest/$(firstword $(subst -, ,$(1))).c test/test.mk | test-need
+	$(call say,CC,$$@)
+	@mkdir -p $$(@D) $(O)/test/obj
+	$(Q)$(GUEST_CC_$(2)) $(GUEST_CFLAGS) $(call guest_flags,$(1),$(2)) -MMD -MP \
+	    -MF $(O)/test/obj/$(3)-$(1).d -MT $$@ -o $$@ $$<
+endef
+$(foreach name,$(GUEST_ALL),$(eval $(call guest_rule,$(name),musl,guest)) \
+    $(eval $(call guest_rule,$(name),glibc,guest-glibc)))
+
+# Programs that misbehave on purpose: nothing may be optimised away.
+$(O)/test/errors/%: test/errors/%.c test/test.mk | test-need
+	$(call say,CC,$@)
+	@mkdir -p $(@D) $(O)/test/obj
+	$(Q)musl-gcc -std=gnu11 -O1 -g -pthread -I. -fno-pie -static -fstack-protector-all \
+	    -fno-omit-frame-pointer -fno-optimize-sibling-calls -w -MMD -MP \
+	    -MF $(O)/test/obj/errors-$*.d -MT $@ -o $@ $<
+
+$(O)/test/host/%: test/host/%.c test/test.mk | test-need
+	$(call say,CC,$@)
+	@mkdir -p $(@D) $(O)/test/obj
+	$(Q)gcc $(filter-out -O2,$(HOST_CFLAGS)) -O1 -DHOST_TEST -fsanitize=address,undefined \
+	    -fno-sanitize-recover=all -fno-omit-frame-pointer -pthread -o $@ $< \
+	    $$(sed -n 's|^/\* tests: \(.*\) \*/$$|\1|p' $<) -lcmocka
+	@gcc -MM -MP -I. -DHOST_TEST -D_GNU_SOURCE -MT $@ $< \
+	    $$(sed -n 's|^/\* tests: \(.*\) \*/$$|\1|p' $<) >$(O)/test/obj/host-$*.d
+
+-include $(wildcard $(O)/test/obj/*.d)
+
+test-need:
+	@MIMOSA_NEED_WHY="build and run the tests" tools/need gcc make libc6-dev musl-tools \
+	    libcmocka-dev
+
+## make test       install what is missing, build, run the tests (under 20 minutes)
+test:
+	@test/run-all quick
+
+## make test-all   also q35, 8 CPUs, and a longer fuzz
+test-all:
+	@test/run-all all
+
+## make soak       ten minutes of everything at once
+soak: test-guest-build kernel cli
+	@test/soak
+
+test-guest-build: $(GUEST_BUILT)
+
+## make test-host  unit tests under sanitizers
+test-host: $(HOST_TESTS:%=$(O)/test/host/%)
+	@test/run-host $(sort $^)
+
+## make test-linux the guest tests on this Linux
+test-linux: test-guest-build
+	@test/run-guest --on linux
+
+## make test-guest the guest tests on Mimosa with 1, 2 and 4 CPUs
+test-guest: test-guest-build kernel cli
+	@test/run-guest --on mimosa --cpus "1 2 4"
+
+test-errors: test-guest-build kernel cli
+	@test/run-errors
+
+## make check      fast: what must hold before each commit
+check:
+	@test/lint/check
+lint: check
