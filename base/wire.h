@@ -17,8 +17,8 @@
  * starts with nothing: it sends no input before WIRE_HELLO, whose stdin_credit
  * (at most WIRE_WINDOW; small on a small machine) is its first credit; later
  * WIRE_CREDIT frames add to it and may add more than was consumed, as the
- * kernel's buffer grows, up to WIRE_WINDOW under way.  Control frames (everything that is not stream data) need no
- * credit.
+ * kernel's buffer grows, up to WIRE_WINDOW under way.  Control frames (everything
+ * that is not stream data) need no credit.
  *
  * The first frame from the kernel is WIRE_HELLO.  A kernel that finds no such
  * port (a packed image started by hand) writes plain text to the first serial
@@ -76,7 +76,7 @@ enum wire_type {
 
 struct wire_hello {
     uint32_t version; /* WIRE_VERSION */
-    uint32_t cpus;    /* CPUs that run */
+    uint32_t cpus; /* CPUs that run */
     uint32_t stdin_credit; /* bytes of WIRE_STDIN that the command may send at first */
     uint8_t build_id[20];
 };
