@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Page frames: a buddy allocator with per-CPU caches of orders 0 and 9.
- * Context of everything here: any thread, interrupts on or off, no sleeping.
+ * Context of everything here: any, interrupt handlers included; never sleeps.
+ *
+ * A `struct page` describes one frame of memory for as long as the machine
+ * runs.  Frames that were never handed over (the initrd) have one as well,
+ * with refs 0; getting and putting such a frame never frees it.
  */
 #ifndef KERNEL_PAGES_H
 #define KERNEL_PAGES_H
@@ -11,26 +15,37 @@
 #include "base/list.h"
 #include "base/types.h"
 
-#define PAGES_MAX_ORDER 18 /* 1 GiB */
+#define PAGES_MAX_ORDER 15 /* 128 MiB, one section */
+
+/* page.flags: exactly one of the first three, or none for a frame that was never handed over. */
+#define PAGE_FREE 1u   /* first frame of a free block in the buddy */
+#define PAGE_CACHED 2u /* first frame of a free block in a CPU's cache */
+#define PAGE_USED 4u   /* first frame of an allocated block */
+#define PAGE_SLAB 8u   /* part of a slab; `owner` is its cache */
 
 struct page {
     struct list link;     /* free list, or its owner's use while allocated */
     _Atomic(uint32_t) refs; /* 1 after pages_alloc; see page_get and page_put */
     uint8_t order;        /* of a free block's or an allocated block's first frame */
     uint8_t flags;        /* PAGE_* */
-    uint16_t owner_data;
+    uint16_t section;     /* which section the frame is in; constant */
+    void *owner;          /* its owner's use while allocated; undefined after pages_alloc */
 };
 
-/* Boot: hand over free physical memory, page aligned, before any allocation; once per range. */
+/*
+ * Boot, on one CPU, before any allocation: hand over free physical memory,
+ * page aligned, once per range; then pages_init(), which wants `machine.initrd`
+ * set, the direct map complete and per-CPU data in place.  Costs nothing per
+ * frame: descriptors are initialised a section (128 MiB) at a time on demand.
+ */
 void pages_add_range(struct paddr start, uint64_t size);
 void pages_init(void);
-void pages_init_cpu(void);
 
 /* A block of 2^order frames, contents undefined, or NULL. */
 struct page *pages_alloc(unsigned order);
 /* As above, cleared. */
 struct page *pages_alloc_zeroed(unsigned order);
-/* Gives back a block; `order` as allocated, refs must be 1 (or 0 after page_put's own use). */
+/* Gives back a block; `order` as allocated, nobody else may hold a reference. */
 void pages_free(struct page *p, unsigned order);
 
 /* Counts another user of an order-0 (or whole-block) frame; the last page_put frees it. */
@@ -51,7 +66,7 @@ struct pages_stats {
 void pages_stats(struct pages_stats *out);
 /* Approximate count of free frames, cheap: one load, no lock. */
 uint64_t pages_free_estimate(void);
-/* Moves this CPU's cached frames back to the buddy (tests, memory pressure). */
-void pages_drain_cpu(void);
+/* Moves all CPUs' cached frames back to the buddy (tests; pages_alloc does it before it fails). */
+void pages_drain(void);
 
 #endif

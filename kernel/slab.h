@@ -18,7 +18,7 @@ struct slab_cache *slab_cache_create(const char *name, size_t size, size_t align
 void *slab_alloc(struct slab_cache *c);
 void slab_free(struct slab_cache *c, void *object);
 
-/* Variable sizes: rounded up to size classes; above 32 KiB, whole page blocks. Cleared. */
+/* Variable sizes: rounded up to size classes; above 2 KiB, whole blocks of 2^n pages.  Cleared. */
 void *kmalloc(size_t size);
 void kfree(void *p); /* NULL is fine */
 
