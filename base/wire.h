@@ -2,8 +2,11 @@
 /*
  * The wire: what the kernel and the `mimosa` command say to one another.
  *
- * One byte stream (a virtio console port; the command holds the other end of
- * a socket pair) carries frames in both directions.  A frame is an eight-byte
+ * One byte stream carries frames in both directions: a port of a virtio console
+ * device (QEMU: virtio-serial-device or virtio-serial-pci with one
+ * `virtserialport`; the command holds the other end of a socket pair).  Not a
+ * `virtconsole`: QEMU drops what a full socket does not take from that kind of
+ * port, where it holds back a virtserialport.  A frame is an eight-byte
  * header and `length` bytes of payload; every number is little-endian.
  *
  * Order is kept between all frames of one direction, so a program's standard
