@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `mimosa bench`: what its parts share.
+ *
+ *   bench.c             options, and the order of events
+ *   bench_plan.c        which cells, in which boots, how much work, in what order
+ *   bench_boot.c        one boot: starts the machine, reads the samples
+ *   bench_micro.c       --micro: the table of single operations
+ *   bench_provenance.c  where the figures come from
+ */
+#ifndef CLI_BENCH_H
+#define CLI_BENCH_H
+
+#include "lab/results.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct bench {
+    struct results results;
+    char *mimosa;         /* this very program */
+    char *program;        /* the workloads, or the user's own */
+    char **program_arguments; /* of the user's program; "{threads}" is replaced */
+    const char *memory;   /* as given to --mem */
+    const char *machine;  /* NULL: run's default */
+    const char *linux_kernel;
+    bool icount, populate;
+    const char *parameters[16]; /* key=value, for every workload that knows the key */
+    unsigned parameter_count;
+    unsigned timeout_s;   /* of one boot */
+    double budget_s;      /* for all; 0: cells of `cell_s` seconds each */
+    double cell_s;
+    uint64_t seed;        /* of the order, and of the workloads' random numbers */
+    uint64_t random;      /* state */
+    uint64_t started_ns;  /* host's monotonic clock */
+    double boot_s[RESULTS_MAX]; /* what a boot costs beside its cells, by system */
+};
+
+/* Where a system's cells of one boot come from. */
+struct boot_cell {
+    unsigned heap, load, shape;
+};
+
+/* One boot: a system, a number of CPUs, and the cells to run there in order. */
+struct boot {
+    unsigned system, cpus;
+    int heap; /* for all cells; -1: the program changes heaps by itself (execve) */
+    struct boot_cell *cells;
+    unsigned cell_count;
+};
+
+/* Operations that the cells of a system and load do; set by the calibration. */
+uint64_t bench_operations(const struct bench *bench, unsigned system, unsigned load);
+
+/*
+ * Runs one boot and files its samples under `round`.  Returns 0, or -1 with
+ * *error set to a sentence that the caller frees; samples that came before the
+ * failure are kept.  *wall_s and *cells_s: the whole, and the sum of the
+ * cells' own times.
+ */
+int boot_run(struct bench *bench, const struct boot *boot, unsigned round, double *wall_s,
+             double *cells_s, char **error);
+
+/*
+ * The command line of a boot: `mimosa run ...` without the program's own
+ * arguments.  Items and array are the caller's, freed by words_release().
+ */
+struct word_list {
+    char **items; /* NULL-terminated */
+    unsigned count;
+};
+void words_push(struct word_list *list, char *item);
+void words_release(struct word_list *list);
+void boot_command(const struct bench *bench, unsigned system, unsigned cpus, const char *heap,
+                  struct word_list *list);
+
+/*
+ * Runs a command with standard input from /dev/null.  `line` gets each line of
+ * standard output (may be NULL).  Returns the exit status, 128 + signal, or
+ * 124 after timeout_s.  *errors gets the end of standard error, to be freed.
+ */
+int child_run(char *const *argv, int pin_cpus, unsigned timeout_s,
+              void (*line)(void *context, char *text), void *context, char **errors);
+
+/* Flat JSON, as the harness prints it: false when the key is not there. */
+bool json_number(const char *line, const char *key, double *value);
+bool json_text(const char *line, const char *key, char *text, size_t bytes);
+
+/*
+ * The whole comparison: calibration, rounds, progress.  Returns 0, or -1 when
+ * no system could run at all (a note says why).
+ */
+int plan_run(struct bench *bench);
+
+/* Adds the facts that do not need a run. */
+void provenance_collect(struct bench *bench);
+
+/*
+ * --micro: measures under --icount on the systems given and prints the table.
+ * `compare`: a file of kept figures to hold it against (NULL: none); `keep`:
+ * write them there.  Returns the exit status.
+ */
+int micro_run(struct bench *bench, const char *compare, const char *keep);
+
+/* A note that is a sentence made by printf's rules. */
+void bench_note(struct bench *bench, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+uint64_t bench_now_ns(void);
+
+#endif

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The plan of a comparison.
+ *
+ * A boot costs much more than a cell, so one boot runs many cells.  The heap
+ * of a process is chosen once: on systems with execve the program starts
+ * itself again for each heap and one boot has them all; elsewhere there is one
+ * boot for each heap.
+ *
+ * A round runs every cell once.  Within a round the boots come in random
+ * order, and within a boot the heaps and the cells do; the seed is recorded.
+ * What the machine does meanwhile (another job, a slower clock) thus meets all
+ * alike, and ratios are taken within a round.
+ *
+ * Round 0 is the calibration: a little work of every load on every heap.  It
+ * finds out which systems run at all, what a boot costs and what an operation
+ * costs, and from that how many operations fit into the budget.  Its samples
+ * are thrown away.  Then every cell of a system and load does the same number
+ * of operations, whatever its heap, CPUs and threads.
+ */
+#include "cli/bench.h"
+
+#include "cli/commands.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CALIBRATION_OPERATIONS 5000
+#define CELL_MIN_S 0.005
+#define CELL_MAX_S 0.5
+#define PLAIN_LINE_EVERY_S 10.0 /* progress where the terminal is none */
+
+struct plan {
+    struct boot *boots; /* of one round */
+    unsigned count;
+};
+
+struct progress {
+    bool live;
+    uint64_t last_ns;
+};
+
+uint64_t bench_operations(const struct bench *bench, unsigned system, unsigned load)
+{
+    double operations = bench->results.operations[system][load];
+
+    return operations > 0 ? (uint64_t)operations : CALIBRATION_OPERATIONS;
+}
+
+static uint64_t random_u64(struct bench *bench)
+{
+    uint64_t x = bench->random;
+
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    bench->random = x;
+    return x * 0x2545f4914f6cdd1dull;
+}
+
+static void shuffle(struct bench *bench, void *items, size_t count, size_t size)
+{
+    char *bytes = items, spare[64];
+
+    for (size_t i = count; i > 1; i--) {
+        size_t other = random_u64(bench) % i;
+
+        memcpy(spare, bytes + (i - 1) * size, size);
+        memcpy(bytes + (i - 1) * size, bytes + other * size, size);
+        memcpy(bytes + other * size, spare, size);
+    }
+}
+
+/* Mimosa has no execve yet; a program of the user's does not know of heaps. */
+static bool heaps_share_boot(const struct results *r, unsigned system)
+{
+    return !r->whole_program && !strcmp(r->systems[system], "linux-vm");
+}
+
+static void boot_add_cells(struct bench *bench, struct boot *boot, unsigned heap)
+{
+    const struct results *r = &bench->results;
+    unsigned first = boot->cell_count;
+
+    for (unsigned load = 0; load < r->load_count; load++) {
+        for (unsigned shape = 0; shape < r->shape_count; shape++) {
+            if (r->shapes[shape].cpus != boot->cpus) {
+                continue;
+            }
+            boot->cells =
+                xrealloc(boot->cells, (boot->cell_count + 1) * sizeof(*boot->cells));
+            boot->cells[boot->cell_count++] = (struct boot_cell){heap, load, shape};
+        }
+    }
+    shuffle(bench, boot->cells + first, boot->cell_count - first, sizeof(*boot->cells));
+}
+
+static struct boot *plan_add(struct plan *plan, unsigned system, unsigned cpus, int heap)
+{
+    plan->boots = xrealloc(plan->boots, (plan->count + 1) * sizeof(*plan->boots));
+    plan->boots[plan->count] = (struct boot){.system = system, .cpus = cpus, .heap = heap};
+    return &plan->boots[plan->count++];
+}
+
+static void plan_free(struct plan *plan)
+{
+    for (unsigned i = 0; i < plan->count; i++) {
+        free(plan->boots[i].cells);
+    }
+    free(plan->boots);
+}
+
+/* The boots of a system with so many CPUs. */
+static void plan_system(struct bench *bench, struct plan *plan, unsigned system, unsigned cpus)
+{
+    const struct results *r = &bench->results;
+    unsigned order[RESULTS_MAX];
+
+    for (unsigned i = 0; i < r->heap_count; i++) {
+        order[i] = i;
+    }
+    shuffle(bench, order, r->heap_count, sizeof(order[0]));
+    if (heaps_share_boot(r, system)) {
+        struct boot *boot = plan_add(plan, system, cpus, -1);
+
+        for (unsigned i = 0; i < r->heap_count; i++) {
+            boot_add_cells(bench, boot, order[i]);
+        }
+        return;
+    }
+    for (unsigned i = 0; i < r->heap_count; i++) {
+        if (!r->whole_program) {
+            boot_add_cells(bench, plan_add(plan, system, cpus, (int)order[i]), order[i]);
+            continue;
+        }
+        for (unsigned shape = 0; shape < r->shape_count; shape++) {
+            if (r->shapes[shape].cpus == cpus) {
+                struct boot *boot = plan_add(plan, system, cpus, (int)order[i]);
+
+                boot->cells = xmalloc(sizeof(*boot->cells));
+                boot->cells[boot->cell_count++] = (struct boot_cell){order[i], 0, shape};
+            }
+        }
+    }
+}
+
+/* Every number of CPUs that a shape wants, once. */
+static unsigned cpu_counts(const struct results *r, unsigned *counts)
+{
+    unsigned count = 0;
+
+    for (unsigned shape = 0; shape < r->shape_count; shape++) {
+        unsigned i = 0;
+
+        while (i < count && counts[i] != r->shapes[shape].cpus) {
+            i++;
+        }
+        if (i == count) {
+            counts[count++] = r->shapes[shape].cpus;
+        }
+    }
+    return count;
+}
+
+static void plan_round(struct bench *bench, struct plan *plan)
+{
+    const struct results *r = &bench->results;
+    unsigned counts[RESULTS_MAX], count = cpu_counts(r, counts);
+
+    memset(plan, 0, sizeof(*plan));
+    for (unsigned system = 0; system < r->system_count; system++) {
+        for (unsigned i = 0; i < count && !r->system_dropped[system]; i++) {
+            plan_system(bench, plan, system, counts[i]);
+        }
+    }
+    shuffle(bench, plan->boots, plan->count, sizeof(*plan->boots));
+}
+
+static void progress_show(struct progress *progress, const struct bench *bench, bool always,
+                          const char *text)
+{
+    uint64_t now = bench_now_ns();
+    double elapsed = (double)(now - bench->started_ns) / 1e9;
+
+    if (progress->live) {
+        fprintf(stderr, "\r\033[K%3.0f s  %s", elapsed, text);
+        fflush(stderr);
+    } else if (always || (double)(now - progress->last_ns) / 1e9 >= PLAIN_LINE_EVERY_S) {
+        fprintf(stderr, "mimosa: %3.0f s  %s\n", elapsed, text);
+        progress->last_ns = now;
+    }
+}
+
+static void progress_clear(const struct progress *progress)
+{
+    if (progress->live) {
+        fprintf(stderr, "\r\033[K");
+    }
+}
+
+/*
+ * Calibrates one system.  Returns 0, or -1 when one of its boots failed; the
+ * system is dropped then, and a note says why.
+ */
+static int calibrate_system(struct bench *bench, unsigned system, struct progress *progress)
+{
+    struct results *r = &bench->results;
+    unsigned counts[RESULTS_MAX];
+    double over_s = 0, wall_s, cells_s;
+    struct plan plan = {0};
+
+    /* Just the first number of CPUs: the others cost about the same. */
+    cpu_counts(r, counts);
+    plan_system(bench, &plan, system, counts[0]);
+    for (unsigned i = 0; i < plan.count; i++) {
+        char text[128], *error;
+
+        snprintf(text, sizeof(text), "calibration: %s, %s", r->systems[system],
+                 plan.boots[i].heap >= 0 ? r->heaps[plan.boots[i].heap] : "all heaps");
+        progress_show(progress, bench, i == 0, text);
+        if (boot_run(bench, &plan.boots[i], 0, &wall_s, &cells_s, &error)) {
+            progress_clear(progress);
+            bench_note(bench, "%s%s%s is left out: %s", r->systems[system],
+                       plan.boots[i].heap >= 0 ? " with " : "",
+                       plan.boots[i].heap >= 0 ? r->heaps[plan.boots[i].heap] : "", error);
+            fprintf(stderr, "mimosa: %s\n", r->notes[r->note_count - 1]);
+            r->system_dropped[system] = true;
+            free(error);
+            plan_free(&plan);
+            return -1;
+        }
+        over_s += wall_s - cells_s;
+    }
+    bench->boot_s[system] = over_s / plan.count;
+    plan_free(&plan);
+    return 0;
+}
+
+/* Mean seconds of an operation over all calibration samples of a load. */
+static double operation_seconds(const struct results *r, unsigned system, unsigned load)
+{
+    double sum = 0;
+    unsigned count = 0;
+
+    for (unsigned heap = 0; heap < r->heap_count; heap++) {
+        for (unsigned shape = 0; shape < r->shape_count; shape++) {
+            double rate = results_cell(r, system, heap, load, shape)->samples[0].rate;
+
+            if (rate > 0) {
+                sum += 1 / rate;
+                count++;
+            }
+        }
+    }
+    return count ? sum / count : 0;
+}
+
+/* Bounds that keep a heap that never frees, or a region, within --mem. */
+static double operations_max(const char *load)
+{
+    if (!strcmp(load, "larson")) {
+        return 400000;
+    }
+    return !strcmp(load, "faults") ? 32768 : 4000000;
+}
+
+static double two_digits(double value)
+{
+    double scale = pow(10, floor(log10(value)) - 1);
+
+    return floor(value / scale) * scale;
+}
+
+static void forget_samples(struct results *r)
+{
+    size_t cells =
+        (size_t)r->system_count * r->heap_count * r->load_count * r->shape_count;
+
+    for (size_t i = 0; i < cells; i++) {
+        free(r->cells[i].samples[0].line);
+        memset(&r->cells[i].samples[0], 0, sizeof(struct sample));
+    }
+}
+
+/* How long a cell may take so that all rounds end within the budget. */
+static double cell_seconds(struct bench *bench)
+{
+    struct results *r = &bench->results;
+    unsigned counts[RESULTS_MAX], cpus = cpu_counts(r, counts), cells = 0;
+    double boots_s = 0;
+
+    for (unsigned system = 0; system < r->system_count; system++) {
+        if (!r->system_dropped[system]) {
+            unsigned boots = cpus * (heaps_share_boot(r, system) ? 1 : r->heap_count);
+
+            cells += r->heap_count * r->load_count * r->shape_count;
+            /* A boot with more CPUs takes somewhat longer than the one timed. */
+            boots_s += boots * bench->boot_s[system] * 1.2;
+        }
+    }
+    if (bench->budget_s <= 0 || !cells) {
+        return bench->cell_s;
+    }
+    double elapsed_s = (double)(bench_now_ns() - bench->started_ns) / 1e9;
+    double seconds = (0.9 * (bench->budget_s - elapsed_s) / r->rounds - boots_s) / cells;
+    if (seconds < CELL_MIN_S) {
+        bench_note(bench,
+                   "the budget of %.0f s is too short for this matrix: %.0f s of it are boots; "
+                   "cells got %.0f ms and the run took longer",
+                   bench->budget_s, boots_s * r->rounds, CELL_MIN_S * 1e3);
+        return CELL_MIN_S;
+    }
+    return seconds < CELL_MAX_S ? seconds : CELL_MAX_S;
+}
+
+static void set_operations(struct bench *bench)
+{
+    struct results *r = &bench->results;
+    double seconds = cell_seconds(bench);
+    char text[256];
+
+    for (unsigned system = 0; system < r->system_count; system++) {
+        for (unsigned load = 0; load < r->load_count; load++) {
+            double each = operation_seconds(r, system, load);
+            double most = operations_max(r->loads[load]);
+
+            if (each > 0) {
+                double operations = seconds / each;
+                operations = operations < most ? operations : most;
+                r->operations[system][load] = two_digits(operations < 1000 ? 1000 : operations);
+            }
+        }
+    }
+    snprintf(text, sizeof(text), "%.1f ms for a cell, at most", seconds * 1e3);
+    results_fact(r, "time planned", text);
+}
+
+static void run_boot(struct bench *bench, const struct boot *boot, unsigned round)
+{
+    struct results *r = &bench->results;
+    double wall_s, cells_s;
+    char *error;
+
+    if (!boot_run(bench, boot, round, &wall_s, &cells_s, &error)) {
+        return;
+    }
+    bench_note(bench, "round %u, %s, %u CPUs, %s: %s", round + 1, r->systems[boot->system],
+               boot->cpus, boot->heap >= 0 ? r->heaps[boot->heap] : "all heaps", error);
+    r->failures++;
+    free(error);
+}
+
+static void run_rounds(struct bench *bench, struct progress *progress)
+{
+    struct results *r = &bench->results;
+    uint64_t begin = bench_now_ns();
+
+    for (unsigned round = 0; round < r->rounds; round++) {
+        struct plan plan;
+
+        plan_round(bench, &plan);
+        for (unsigned i = 0; i < plan.count; i++) {
+            const struct boot *boot = &plan.boots[i];
+            unsigned done = round * plan.count + i, all = r->rounds * plan.count;
+            double spent = (double)(bench_now_ns() - begin) / 1e9;
+            char text[160], left[32] = "";
+
+            if (done) {
+                snprintf(left, sizeof(left), ", %.0f s left", spent / done * (all - done));
+            }
+            snprintf(text, sizeof(text), "round %u of %u, boot %u of %u%s: %s, %u CPU%s, %s",
+                     round + 1, r->rounds, i + 1, plan.count, left, r->systems[boot->system],
+                     boot->cpus, boot->cpus > 1 ? "s" : "",
+                     boot->heap >= 0 ? r->heaps[boot->heap] : "all heaps");
+            progress_show(progress, bench, false, text);
+            run_boot(bench, boot, round);
+        }
+        plan_free(&plan);
+        r->rounds_done = round + 1;
+    }
+}
+
+int plan_run(struct bench *bench)
+{
+    struct results *r = &bench->results;
+    struct progress progress = {.live = isatty(STDERR_FILENO)};
+    unsigned running = 0;
+
+    results_make_cells(r);
+    for (unsigned system = 0; system < r->system_count; system++) {
+        running += !calibrate_system(bench, system, &progress);
+    }
+    if (!running) {
+        return -1;
+    }
+    if (!r->whole_program) {
+        set_operations(bench);
+    }
+    forget_samples(r);
+    run_rounds(bench, &progress);
+    progress_clear(&progress);
+    return 0;
+}

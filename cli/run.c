@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* `mimosa run`: from the command line to the exit status. */
+#include "cli/commands.h"
+#include "cli/initrd.h"
+#include "cli/log.h"
+#include "cli/machine.h"
+#include "cli/options.h"
+#include "cli/process.h"
+#include "cli/relay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What one run boots. */
+struct boot {
+    char *kernel;  /* file for QEMU */
+    char *symbols; /* file with the kernel's names, or NULL */
+    char *init;    /* linux-vm: the relay that is Linux's first process */
+    char *modules; /* linux-vm: folder of drivers to load, or NULL */
+};
+
+static void boot_free(struct boot *boot)
+{
+    free(boot->kernel);
+    free(boot->symbols);
+    free(boot->init);
+    free(boot->modules);
+}
+
+static int find_mimosa(const struct run_options *options, struct boot *boot)
+{
+    static const char *const kernels[] = {"mimosa-kernel", "../lib/mimosa/mimosa-kernel", NULL};
+    const char *chosen = options->kernel ? options->kernel : getenv("MIMOSA_KERNEL");
+
+    if (chosen && *chosen) {
+        boot->kernel = xstrdup(chosen);
+        if (access(chosen, R_OK)) {
+            return cli_fail("cannot read the kernel %s", chosen);
+        }
+    } else if (!(boot->kernel = cli_find(kernels))) {
+        return cli_fail("there is no mimosa-kernel next to this command; type `make`, or give "
+                        "--kernel FILE");
+    }
+    boot->symbols = xasprintf("%s.debug", boot->kernel);
+    if (access(boot->symbols, R_OK)) {
+        free(boot->symbols);
+        boot->symbols = xstrdup(boot->kernel);
+    }
+    return 0;
+}
+
+static int find_linux(const struct run_options *options, struct boot *boot)
+{
+    static const char *const inits[] = {"linux-init", "../lib/mimosa/linux-init", NULL};
+    const char *cache = getenv("MIMOSA_CACHE");
+    const char *home = getenv("HOME");
+    char *folders[] = {
+        xasprintf("%s/linux-vm", cache && *cache ? cache : "."),
+        xasprintf("%s/../.cache/linux-vm", cli_home()),
+        xstrdup(".cache/linux-vm"),
+        xasprintf("%s/.cache/mimosa/linux-vm", home ? home : ""),
+    };
+
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+        char *kernel = xasprintf("%s/vmlinuz", folders[i]);
+        if (!boot->kernel && !options->linux_kernel && !access(kernel, R_OK)) {
+            boot->kernel = xstrdup(kernel);
+            boot->modules = xasprintf("%s/modules", folders[i]);
+        }
+        free(kernel);
+        free(folders[i]);
+    }
+    if (options->linux_kernel) {
+        boot->kernel = xstrdup(options->linux_kernel);
+    }
+    if (!boot->kernel || access(boot->kernel, R_OK)) {
+        return boot->kernel
+                   ? cli_fail("cannot read the Linux kernel %s", boot->kernel)
+                   : cli_fail("no Linux kernel in the cache; type tools/fetch-linux in Mimosa's "
+                              "sources, or give --linux-kernel FILE");
+    }
+    /* Drivers as modules may lie next to a kernel of the user's own, too. */
+    if (!boot->modules) {
+        char *folder = xstrdup(boot->kernel);
+        char *slash = strrchr(folder, '/');
+        *(slash ? slash : folder) = '\0';
+        boot->modules = xasprintf("%s/modules", slash ? folder : ".");
+        free(folder);
+    }
+    if (access(boot->modules, R_OK)) {
+        free(boot->modules);
+        boot->modules = NULL;
+    }
+    boot->init = cli_find(inits);
+    return boot->init ? 0 : cli_fail("there is no linux-init next to this command; type `make`");
+}
+
+/* QEMU's own line for this would name neither size. */
+static int check_memory(const struct run_options *options, uint64_t initrd_bytes)
+{
+    if (initrd_bytes + (1u << 20) <= options->memory_bytes) {
+        return 0;
+    }
+    return cli_fail("the program and its files take %llu MiB, too much for a machine of %llu MiB; "
+                    "give more with --mem",
+                    (unsigned long long)(initrd_bytes >> 20) + 1,
+                    (unsigned long long)(options->memory_bytes >> 20));
+}
+
+static void say_gdb_line(const struct machine *machine, const struct boot *boot,
+                         const char *program)
+{
+    static const char *const scripts[] = {"../tools/gdb/mimosa.gdb", "../lib/mimosa/mimosa.gdb",
+                                          NULL};
+    char *script = cli_find(scripts);
+
+    fprintf(stderr,
+            "mimosa: the machine waits for gdb; in another terminal, type:\n"
+            "  gdb %s%s%s -ex 'add-symbol-file %s' -ex 'target remote %s/" MACHINE_GDB_SOCKET
+            "'\n",
+            boot->symbols ? boot->symbols : boot->kernel, script ? " -x " : "",
+            script ? script : "", program, machine->gdb_folder);
+    free(script);
+}
+
+static int run_machine(const struct run_options *options, const struct boot *boot,
+                       const char *program)
+{
+    struct log_names names;
+    struct machine machine;
+    uint64_t initrd_bytes;
+    int status = CLI_FAILED;
+
+    relay_prepare();
+    int initrd = initrd_build(options, program, boot->init, boot->modules, &initrd_bytes);
+    if (initrd < 0 || check_memory(options, initrd_bytes)) {
+        return status;
+    }
+    if (machine_start(&machine, options, boot->kernel, initrd) == 0) {
+        if (options->gdb) {
+            say_gdb_line(&machine, boot, program);
+        }
+        log_names_open(&names, boot->symbols, program);
+        status = relay_run(&machine, options, &names);
+        log_names_close(&names);
+        machine_end(&machine);
+    }
+    close(initrd);
+    return status;
+}
+
+int cmd_run(int argc, char **argv)
+{
+    struct run_options options;
+    struct boot boot = {NULL, NULL, NULL, NULL};
+    int status = options_parse(&options, argc, argv);
+
+    if (status >= 0) {
+        return status;
+    }
+    char *program = program_find(&options);
+    if (!program) {
+        return CLI_FAILED;
+    }
+    if (options.on == ON_LINUX) {
+        status = process_run(&options, program);
+    } else {
+        status = options.on == ON_LINUX_VM ? find_linux(&options, &boot)
+                                           : find_mimosa(&options, &boot);
+        status = status ? status : run_machine(&options, &boot, program);
+    }
+    boot_free(&boot);
+    free(program);
+    free(options.environment.items);
+    free(options.files.items);
+    return status;
+}
