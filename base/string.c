@@ -2,15 +2,11 @@
 /*
  * Memory and strings.  Bulk work goes eight bytes at a time in unrolled loops:
  * under TCG each step of `rep movsb` costs as much as an instruction, and the
- * kernel is compiled without vector registers.  Unaligned words are cheap on
- * x86 everywhere, so nothing is aligned first.
+ * kernel is compiled without vector registers (and with
+ * -fno-tree-loop-distribute-patterns, or memset would become a call of memset).  Unaligned words
+ * are cheap on x86 everywhere, so nothing is aligned first.
  */
 #include "base/string.h"
-
-#if defined(__GNUC__) && !defined(__clang__)
-/* Keeps gcc from turning the loop in memset() into a call of memset(). */
-#pragma GCC optimize("no-tree-loop-distribute-patterns")
-#endif
 
 #ifndef HOST_TEST
 
