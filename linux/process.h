@@ -6,6 +6,7 @@
 #ifndef LINUX_PROCESS_H
 #define LINUX_PROCESS_H
 
+#include "arch/x86_64/trap.h"
 #include "kernel/aspace.h"
 #include "kernel/lock.h"
 #include "kernel/thread.h"
@@ -13,7 +14,14 @@
 #include "linux/signal.h"
 
 struct fd_table;   /* fs/fdtable.h */
-struct fs_context; /* fs/vfs.h: root, working directory, umask; own lock */
+struct fs_context; /* fs/vfs.h: working directory, umask; own lock */
+
+#define RLIMIT_COUNT 16
+struct rlimits {
+    struct {
+        _Atomic(uint64_t) soft, hard; /* UINT64_MAX: none */
+    } of[RLIMIT_COUNT];           /* by Linux's RLIMIT_* */
+};
 
 struct process {
     int pid; /* 1 */
@@ -21,36 +29,71 @@ struct process {
     struct fd_table *files;
     struct fs_context *fs;
     char exe[256]; /* absolute path of the program */
-    const char *arguments; /* for /proc/self/cmdline: NUL-separated; constant */
+    char *arguments; /* for /proc/self/cmdline: NUL-separated; constant once the program runs */
     size_t arguments_size;
 
-    struct spinlock lock; /* RANK_PROCESS; guards the fields down to the blank line */
+    struct spinlock lock; /* RANK_PROCESS, irqsave; guards the fields down to the blank line */
     struct list tasks;    /* task.link */
     unsigned task_count;
-    bool exiting;
+    bool ended; /* the last task has gone */
     uint32_t exit_status, exit_signal;
+    uint64_t ended_runtime_ns; /* CPU time of tasks that are gone */
+    uint64_t ended_switches_voluntary, ended_switches_preempted;
 
-    struct wait_queue exited; /* woken when the last task has gone */
+    atomic_bool exiting;            /* set under `lock`; read anywhere */
+    struct wait_queue exited;       /* woken when the last task has gone */
     struct process_signals signals; /* own lock, RANK_SIGNAL */
-    struct rlimits *limits;
+    struct rlimits limits;
     uint64_t start_ns;
+    uintptr_t stack_top; /* of the main stack; constant once the program runs */
+    uintptr_t vdso_base; /* 0: none */
+};
+
+/* A call that restart_syscall goes on with. */
+struct restart {
+    long (*call)(struct restart *r); /* NULL: none */
+    uint64_t deadline_ns;
+    uintptr_t addr;
+    uint64_t values[3];
 };
 
 struct task {
     struct thread thread;
     struct process *process;
-    struct list link;          /* process->tasks; process->lock */
+    struct list link; /* process->tasks; process->lock */
     struct task_signals signals;
+    struct restart restart;    /* own task only */
     uint32_t *clear_child_tid; /* program address; own task only */
     void *robust_list;         /* program address; own task only */
-    uint64_t user_ns, system_ns;
-    uint64_t min_faults, max_faults;
+    struct trap_frame start;   /* registers that it begins with */
 };
 
 static inline struct task *task_of(struct thread *t) {
     return container_of(t, struct task, thread);
 }
 #define current_task() task_of(current)
+
+/* The task with this tid, or NULL.  Caller holds p->lock, or the task may be gone. */
+struct task *process_find_task(struct process *p, int tid);
+/* CPU time used by all tasks, living and ended. */
+uint64_t process_runtime_ns(struct process *p);
+
+/*
+ * A new task of `p`, not yet running and not yet listed, that will start with
+ * t->start (to be filled by the caller).  NULL without memory.
+ */
+struct task *task_create(struct process *p);
+/* Lists it and lets it run.  -EAGAIN where the process is ending (`t` is freed then). */
+must_check int task_start(struct task *t);
+void task_free(struct task *t); /* one that never started */
+/* Ends the current task; the process with it, if it is the last (with `status`). */
+noreturn_fn void task_exit(uint32_t status);
+
+/* Marks the locks that the ending current task holds (robust lists; futex.c). */
+void futex_end_task(struct task *t);
+void futex_init(void); /* -> panics without memory */
+/* Wakes up to `count` waiters on a word of the current program; context: its thread. */
+long futex_wake_address(uint32_t *addr, int count);
 
 struct manifest {
     const char *program, *cwd;

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From the program's registers to a handler.  The path is counted in
+ * instructions (getppid: 80 at most, entry and exit included), so it is one
+ * bounds check, one flag and one indirect call.
+ */
+#include <asm-generic/errno.h>
+#include <stdatomic.h>
+
+#include "arch/x86_64/trap.h"
+#include "kernel/log.h"
+#include "kernel/thread.h"
+#include "linux/syscalls.h"
+
+static const char *const names[SYSCALL_COUNT] = {
+#define SYSCALL(number, name, argc, status, note) [number] = #name,
+#include "linux/syscalls.tbl.h"
+#undef SYSCALL
+};
+
+static long syscall_missing(long a, long b, long c, long d, long e, long f);
+
+/*
+ * Handlers take from none to six longs; all are called with six.  The System V
+ * ABI passes them in registers, and a callee ignores those it did not ask for.
+ */
+#define HANDLER_none(name) syscall_missing
+#define HANDLER_partial(name) (syscall_function *)(void (*)(void))sys_##name
+#define HANDLER_done(name) (syscall_function *)(void (*)(void))sys_##name
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init"
+syscall_function *const syscall_table[SYSCALL_COUNT] = {
+    [0 ... SYSCALL_COUNT - 1] = syscall_missing,
+#define SYSCALL(number, name, argc, status, note) [number] = HANDLER_##status(name),
+#include "linux/syscalls.tbl.h"
+#undef SYSCALL
+};
+#pragma GCC diagnostic pop
+
+static bool tracing; /* set before the program starts */
+
+const char *syscall_name(unsigned long number) {
+    return number < SYSCALL_COUNT ? names[number] : NULL;
+}
+
+/* Every call without a handler ends here; each is logged once. */
+static cold_fn long syscall_missing(long a, long b, long c, long d, long e, long f) {
+    static _Atomic(uint64_t) logged[(SYSCALL_COUNT + 63) / 64];
+    unsigned long number = thread_user_frame(current)->error;
+
+    (void)a, (void)b, (void)c, (void)d, (void)e, (void)f;
+    if (number < SYSCALL_COUNT) {
+        uint64_t bit = 1ul << number % 64;
+
+        if (!(atomic_fetch_or_explicit(&logged[number / 64], bit, memory_order_relaxed) & bit))
+            log_info("system call %s (%lu) is not there: ENOSYS", names[number] ? names[number] : "?",
+                     number);
+    }
+    return -ENOSYS;
+}
+
+void strace_enable(void) {
+    tracing = true;
+}
+
+void linux_syscall(struct trap_frame *f) {
+    unsigned long number = f->error;
+
+    if (unlikely(tracing))
+        f->rax = (uint64_t)strace_syscall(f);
+    else if (unlikely(number >= SYSCALL_COUNT))
+        f->rax = (uint64_t)-ENOSYS;
+    else
+        f->rax = (uint64_t)syscall_table[number]((long)f->rdi, (long)f->rsi, (long)f->rdx,
+                                                 (long)f->r10, (long)f->r8, (long)f->r9);
+}
