@@ -22,7 +22,6 @@
 
 #include "cli/commands.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,11 +266,15 @@ static double operations_max(const char *load)
     return !strcmp(load, "faults") ? 32768 : 4000000;
 }
 
+/* The value with its first two digits kept, so that it reads well; value >= 1. */
 static double two_digits(double value)
 {
-    double scale = pow(10, floor(log10(value)) - 1);
+    uint64_t scale = 1;
 
-    return floor(value / scale) * scale;
+    while (value / (double)scale >= 100) {
+        scale *= 10;
+    }
+    return (double)((uint64_t)(value / (double)scale) * scale);
 }
 
 static void forget_samples(struct results *r)

@@ -130,7 +130,7 @@ static inline void latency_end(struct latency *latency, uint64_t begin_ns)
 /* Statistics of the heap that serves this process. */
 struct heap_report {
     const char *name; /* "libc" where no dispatcher is linked in */
-    uint64_t requested_bytes, live_bytes, committed_bytes, peak_bytes; /* 0: not known */
+    uint64_t requested_bytes, live_bytes, committed_bytes, peak_bytes; /* UINT64_MAX: unknown */
 };
 
 void heap_report(struct heap_report *report);

@@ -186,6 +186,15 @@ static int cpus_allowed(void)
     return sched_getaffinity(0, sizeof(set), &set) ? 0 : CPU_COUNT(&set);
 }
 
+static void print_known(const char *key, uint64_t value)
+{
+    if (value == UINT64_MAX) {
+        printf(",\"%s\":null", key);
+    } else {
+        printf(",\"%s\":%" PRIu64, key, value);
+    }
+}
+
 static void job_print(const struct job *job, const struct totals *totals,
                       const struct rusage *before, const struct rusage *after)
 {
@@ -202,9 +211,10 @@ static void job_print(const struct job *job, const struct totals *totals,
            totals->samples, totals->p50_ns, totals->p99_ns, totals->max_ns);
     printf(",\"bytes\":%" PRIu64 ",\"faults\":%ld,\"peak_rss_kib\":%ld", totals->bytes,
            after->ru_minflt - before->ru_minflt, after->ru_maxrss);
-    printf(",\"heap_requested\":%" PRIu64 ",\"heap_live\":%" PRIu64 ",\"heap_committed\":%" PRIu64
-           ",\"heap_peak\":%" PRIu64,
-           heap.requested_bytes, heap.live_bytes, heap.committed_bytes, heap.peak_bytes);
+    print_known("heap_requested", heap.requested_bytes);
+    print_known("heap_live", heap.live_bytes);
+    print_known("heap_committed", heap.committed_bytes);
+    print_known("heap_peak", heap.peak_bytes);
     for (unsigned i = 0; parameters[i].name; i++) {
         printf(",\"param_%s\":%" PRIu64, parameters[i].name, job->values[i]);
     }

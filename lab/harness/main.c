@@ -133,6 +133,10 @@ int main(int argc, char **argv)
         print_help(stdout);
         return 0;
     }
+    if (argc > 1 && !strcmp(argv[1], "--version")) {
+        puts("workloads " MIMOSA_VERSION ", compiler " __VERSION__);
+        return 0;
+    }
     for (int at = 1; at < argc;) {
         if (!strncmp(argv[at], "heap=", 5)) {
             const char *heap = argv[at] + 5;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* tests: lab/stats.c */
 /* lab/stats.c: medians, intervals, ratios, "within the noise". */
 #include "lab/stats.h"
 

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+/* `mimosa bench`: compares heaps, CPUs and systems with the same binary. */
+#include "cli/bench.h"
+
+#include "cli/commands.h"
+#include "lab/report.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+static const char help_text[] =
+    "usage: mimosa bench [OPTION]... [PROGRAM [ARG]...]\n"
+    "\n"
+    "Compares heaps on loads, numbers of CPUs and systems, with one binary.  Without\n"
+    "PROGRAM it runs the loads of the lab; with PROGRAM, it times that (built with\n"
+    "`mimosa cc`; \"{threads}\" in an argument becomes the number of threads).\n"
+    "\n"
+    "  mimosa bench --quick                    the table of the README, three minutes\n"
+    "  mimosa bench --on linux --loads larson  just here, just that\n"
+    "  mimosa bench --heaps buddy,mimalloc ./server --jobs {threads}\n"
+    "  mimosa bench --micro                    instructions of single operations\n"
+    "\n"
+    "  --heaps A,B      of: buddy, buddy-page, mimalloc, musl, bump (all)\n"
+    "  --loads X,Y      of: compute, cache-thrash, cache-scratch, larson (these), faults\n"
+    "  --cpus 1,2       CPUs of the machine; on linux the program is bound to so many\n"
+    "  --threads 1,2    threads; shapes with fewer threads than CPUs are left out\n"
+    "  --on A,B         of: qemu (Mimosa), linux-vm, linux (all)\n"
+    "  --runs N         rounds; each runs every cell once (5)\n"
+    "  --baseline HEAP  what the others are compared with (buddy, else the first)\n"
+    "  --budget SECONDS size the work so that all of it ends in this time (170)\n"
+    "  --cell MS        size the work by the time of one cell instead\n"
+    "  --quick          --runs 5 --budget 170\n"
+    "  --mem SIZE       memory of a machine (512M)\n"
+    "  --machine NAME   microvm or q35, as for `mimosa run`\n"
+    "  --populate       Mimosa commits all memory when it is mapped\n"
+    "  --icount         machines count instructions instead of time (one CPU at a time)\n"
+    "  --param K=V      a parameter of the loads (`build/lab/workloads --help`)\n"
+    "  --linux-kernel FILE  another kernel for linux-vm\n"
+    "  --seed N         of the order of the runs (random; the report says it)\n"
+    "  --timeout SECONDS  for one boot (120)\n"
+    "  --json FILE, --html FILE  more reports\n"
+    "  --micro          instructions of single operations on qemu and linux-vm\n"
+    "  --check FILE     with --micro: fail where a figure left FILE's by more than 5 %\n"
+    "  --keep FILE      with --micro: write the figures there\n"
+    "\n"
+    "One sample: one cell (heap, load, CPUs, threads, system) of one round, timed inside\n"
+    "the program by its own clock.  Threads share a fixed number of operations.\n";
+
+enum {
+    OPT_HEAPS = 256, OPT_LOADS, OPT_CPUS, OPT_THREADS, OPT_ON, OPT_RUNS, OPT_BASELINE, OPT_BUDGET,
+    OPT_CELL, OPT_QUICK, OPT_MEM, OPT_MACHINE, OPT_POPULATE, OPT_ICOUNT, OPT_PARAM, OPT_KERNEL,
+    OPT_SEED, OPT_TIMEOUT, OPT_JSON, OPT_HTML, OPT_MICRO, OPT_CHECK, OPT_KEEP, OPT_HELP,
+};
+
+static const struct option options[] = {
+    {"heaps", required_argument, NULL, OPT_HEAPS},
+    {"loads", required_argument, NULL, OPT_LOADS},
+    {"cpus", required_argument, NULL, OPT_CPUS},
+    {"threads", required_argument, NULL, OPT_THREADS},
+    {"on", required_argument, NULL, OPT_ON},
+    {"runs", required_argument, NULL, OPT_RUNS},
+    {"baseline", required_argument, NULL, OPT_BASELINE},
+    {"budget", required_argument, NULL, OPT_BUDGET},
+    {"cell", required_argument, NULL, OPT_CELL},
+    {"quick", no_argument, NULL, OPT_QUICK},
+    {"mem", required_argument, NULL, OPT_MEM},
+    {"machine", required_argument, NULL, OPT_MACHINE},
+    {"populate", no_argument, NULL, OPT_POPULATE},
+    {"icount", no_argument, NULL, OPT_ICOUNT},
+    {"param", required_argument, NULL, OPT_PARAM},
+    {"linux-kernel", required_argument, NULL, OPT_KERNEL},
+    {"seed", required_argument, NULL, OPT_SEED},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"json", required_argument, NULL, OPT_JSON},
+    {"html", required_argument, NULL, OPT_HTML},
+    {"micro", no_argument, NULL, OPT_MICRO},
+    {"check", required_argument, NULL, OPT_CHECK},
+    {"keep", required_argument, NULL, OPT_KEEP},
+    {"help", no_argument, NULL, OPT_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+/* What the command line said, before it becomes a matrix. */
+struct wishes {
+    const char *heaps, *loads, *cpus, *threads, *on, *baseline;
+    const char *json, *html, *check, *keep;
+    unsigned runs;
+    bool micro;
+};
+
+void bench_note(struct bench *bench, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    results_note(&bench->results, text);
+}
+
+/* Splits at commas into copies.  Returns the count, or -1 (none, or too many). */
+static int split(const char *list, char **names)
+{
+    int count = 0;
+
+    while (*list) {
+        size_t length = strcspn(list, ",");
+
+        if (!length || count == (int)RESULTS_MAX) {
+            return -1;
+        }
+        names[count++] = xasprintf("%.*s", (int)length, list);
+        list += length;
+        list += *list == ',';
+    }
+    return count ? count : -1;
+}
+
+static int split_names(const char *option, const char *list, const char *known, char **names,
+                       unsigned *count)
+{
+    int parts = split(list, names);
+
+    if (parts < 0) {
+        return cli_usage("bench", "%s '%s': not a list of names", option, list);
+    }
+    *count = (unsigned)parts;
+    for (int i = 0; i < parts; i++) {
+        char *padded = xasprintf(",%s,", names[i]);
+        bool found = strstr(known, padded) != NULL;
+
+        free(padded);
+        if (!found) {
+            return cli_usage("bench", "%s: there is no '%s' (there are: %.*s)", option, names[i],
+                             (int)strlen(known) - 2, known + 1);
+        }
+        for (int j = 0; j < i; j++) {
+            if (!strcmp(names[i], names[j])) {
+                return cli_usage("bench", "%s: '%s' is named twice", option, names[i]);
+            }
+        }
+    }
+    return 0;
+}
+
+static int split_numbers(const char *option, const char *list, unsigned *numbers, unsigned *count)
+{
+    char *names[RESULTS_MAX];
+    int parts = split(list, names), status = 0;
+
+    if (parts < 0) {
+        return cli_usage("bench", "%s '%s': not a list of numbers", option, list);
+    }
+    for (int i = 0; i < parts; i++) {
+        char *end;
+        unsigned long value = strtoul(names[i], &end, 10);
+
+        if (!status && (*end || value < 1 || value > 64)) {
+            status = cli_usage("bench", "%s: '%s' is not a number from 1 to 64", option, names[i]);
+        }
+        numbers[i] = (unsigned)value;
+        free(names[i]);
+    }
+    *count = (unsigned)parts;
+    return status;
+}
+
+static int make_shapes(struct results *r, const struct wishes *wishes)
+{
+    unsigned cpus[RESULTS_MAX], threads[RESULTS_MAX], cpu_count, thread_count;
+    int status = split_numbers("--cpus", wishes->cpus, cpus, &cpu_count);
+
+    status = status ? status
+                    : split_numbers("--threads", wishes->threads, threads, &thread_count);
+    for (unsigned c = 0; !status && c < cpu_count; c++) {
+        for (unsigned t = 0; t < thread_count; t++) {
+            if (threads[t] < cpus[c] || results_find_shape(r, cpus[c], threads[t]) >= 0) {
+                continue;
+            }
+            if (r->shape_count == RESULTS_MAX) {
+                return cli_usage("bench", "too many pairs of --cpus and --threads");
+            }
+            r->shapes[r->shape_count++] = (struct shape){cpus[c], threads[t]};
+        }
+    }
+    if (!status && !r->shape_count) {
+        return cli_usage("bench", "every number of threads is below every number of CPUs");
+    }
+    return status;
+}
+
+/* Turns the wishes into the matrix.  0, or the status to exit with. */
+static int make_matrix(struct bench *bench, const struct wishes *wishes)
+{
+    struct results *r = &bench->results;
+    int status = split_names("--heaps", wishes->heaps, ",buddy,buddy-page,mimalloc,musl,bump,",
+                             r->heaps, &r->heap_count);
+
+    status = status ? status
+                    : split_names("--on", wishes->on, ",qemu,linux-vm,linux,", r->systems,
+                                  &r->system_count);
+    if (!status && r->whole_program) {
+        const char *slash = strrchr(bench->program, '/');
+        r->loads[r->load_count++] = xstrdup(slash ? slash + 1 : bench->program);
+    } else if (!status) {
+        status = split_names("--loads", wishes->loads,
+                             ",compute,cache-thrash,cache-scratch,larson,faults,", r->loads,
+                             &r->load_count);
+    }
+    status = status ? status : make_shapes(r, wishes);
+    if (status) {
+        return status;
+    }
+    for (unsigned i = 0; i < r->system_count; i++) {
+        if (!strcmp(r->systems[i], "qemu")) {
+            free(r->systems[i]);
+            r->systems[i] = xstrdup("mimosa");
+        }
+    }
+    const char *baseline = wishes->baseline ? wishes->baseline : "buddy";
+    int heap = results_find_heap(r, baseline);
+    if (heap < 0 && wishes->baseline) {
+        return cli_usage("bench", "--baseline %s is not among the heaps", baseline);
+    }
+    r->baseline = heap < 0 ? 0 : (unsigned)heap;
+    r->rounds = wishes->runs;
+    return 0;
+}
+
+static int parse_number(const char *option, const char *text, double low, double high,
+                        double *value)
+{
+    char *end;
+
+    *value = strtod(text, &end);
+    if (end == text || *end || !(*value >= low && *value <= high)) {
+        return cli_usage("bench", "%s '%s': a number from %g to %g is wanted", option, text, low,
+                         high);
+    }
+    return 0;
+}
+
+static int take_number(struct bench *bench, struct wishes *wishes, int option)
+{
+    double value;
+    int status = 0;
+
+    switch (option) {
+    case OPT_RUNS:
+        status = parse_number("--runs", optarg, 1, STATS_MAX, &value);
+        wishes->runs = (unsigned)value;
+        break;
+    case OPT_BUDGET:
+        status = parse_number("--budget", optarg, 1, 1e6, &bench->budget_s);
+        break;
+    case OPT_CELL:
+        status = parse_number("--cell", optarg, 1, 1e6, &value);
+        bench->cell_s = value / 1e3;
+        bench->budget_s = 0;
+        break;
+    case OPT_TIMEOUT:
+        status = parse_number("--timeout", optarg, 1, 1e6, &value);
+        bench->timeout_s = (unsigned)value;
+        break;
+    case OPT_SEED:
+        status = parse_number("--seed", optarg, 0, 1e15, &value);
+        bench->seed = (uint64_t)value;
+        break;
+    }
+    return status;
+}
+
+static int take_parameter(struct bench *bench)
+{
+    if (!strchr(optarg, '=') || bench->parameter_count == 16) {
+        return cli_usage("bench", "--param '%s': wanted is key=value, at most 16 of them", optarg);
+    }
+    bench->parameters[bench->parameter_count++] = optarg;
+    return 0;
+}
+
+/* One option.  -1 to go on, else the status to exit with. */
+static int take_option(struct bench *bench, struct wishes *wishes, int option)
+{
+    int status = 0;
+
+    switch (option) {
+    case OPT_HEAPS: wishes->heaps = optarg; break;
+    case OPT_LOADS: wishes->loads = optarg; break;
+    case OPT_CPUS: wishes->cpus = optarg; break;
+    case OPT_THREADS: wishes->threads = optarg; break;
+    case OPT_ON: wishes->on = optarg; break;
+    case OPT_BASELINE: wishes->baseline = optarg; break;
+    case OPT_JSON: wishes->json = optarg; break;
+    case OPT_HTML: wishes->html = optarg; break;
+    case OPT_CHECK: wishes->check = optarg; break;
+    case OPT_KEEP: wishes->keep = optarg; break;
+    case OPT_MICRO: wishes->micro = true; break;
+    case OPT_QUICK: break; /* the defaults are the quick matrix */
+    case OPT_MEM: bench->memory = optarg; break;
+    case OPT_MACHINE: bench->machine = optarg; break;
+    case OPT_KERNEL: bench->linux_kernel = optarg; break;
+    case OPT_POPULATE: bench->populate = true; break;
+    case OPT_ICOUNT: bench->icount = true; break;
+    case OPT_PARAM: status = take_parameter(bench); break;
+    case OPT_HELP: fputs(help_text, stdout); return 0;
+    case '?': return cli_usage("bench", "that option is not known or lacks its value");
+    default: status = take_number(bench, wishes, option);
+    }
+    return status ? status : -1;
+}
+
+/* -1 to go on, else the status to exit with. */
+static int take_command_line(struct bench *bench, struct wishes *wishes, int argc, char **argv)
+{
+    int option, status;
+
+    optind = 1;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, "+", options, NULL)) >= 0) {
+        status = take_option(bench, wishes, option);
+        if (status >= 0) {
+            return status;
+        }
+    }
+    if (argv[optind]) {
+        bench->program = xstrdup(argv[optind]);
+        bench->program_arguments = argv + optind + 1;
+        bench->results.whole_program = true;
+    } else {
+        bench->program = xasprintf("%s/lab/workloads", cli_home());
+    }
+    return -1;
+}
+
+static int write_report(const char *path, void (*report)(const struct results *, FILE *),
+                        const struct results *results)
+{
+    FILE *to = fopen(path, "w");
+
+    if (!to) {
+        return cli_fail("%s: %s", path, strerror(errno));
+    }
+    report(results, to);
+    if (fclose(to)) {
+        return cli_fail("%s: %s", path, strerror(errno));
+    }
+    return 0;
+}
+
+static int compare(struct bench *bench, const struct wishes *wishes)
+{
+    struct results *r = &bench->results;
+    int status = make_matrix(bench, wishes);
+
+    if (status) {
+        return status;
+    }
+    provenance_collect(bench);
+    if (plan_run(bench)) {
+        return cli_fail("nothing could be measured");
+    }
+    report_text(r, stdout);
+    printf("\n%.0f s in all.\n", (double)(bench_now_ns() - bench->started_ns) / 1e9);
+    if (wishes->json) {
+        status = write_report(wishes->json, report_json, r);
+    }
+    if (!status && wishes->html) {
+        status = write_report(wishes->html, report_html, r);
+    }
+    for (unsigned i = 0; i < r->system_count && !status; i++) {
+        /* A missing comparison kernel is not our failure; it is in the notes. */
+        if (r->system_dropped[i] && strcmp(r->systems[i], "linux-vm")) {
+            status = 1;
+        }
+    }
+    return status ? status : r->failures ? 1 : 0;
+}
+
+int cmd_bench(int argc, char **argv)
+{
+    struct bench bench = {
+        .memory = "512M", .timeout_s = 120, .budget_s = 170, .cell_s = 0.1,
+        .started_ns = bench_now_ns(),
+    };
+    struct wishes wishes = {
+        .heaps = "buddy,buddy-page,mimalloc,musl,bump",
+        .loads = "compute,cache-thrash,cache-scratch,larson",
+        .cpus = "1,2", .threads = "1,2", .on = "qemu,linux-vm,linux", .runs = 5,
+    };
+
+    if (getrandom(&bench.seed, sizeof(bench.seed), 0) != sizeof(bench.seed)) {
+        bench.seed = bench.started_ns;
+    }
+    bench.seed %= 1000000000;
+    int status = take_command_line(&bench, &wishes, argc, argv);
+    if (status < 0) {
+        bench.random = bench.seed * 2654435761u + 1;
+        bench.mimosa = xasprintf("%s/mimosa", cli_home());
+        if (access(bench.program, X_OK)) {
+            status = cli_fail("%s: %s%s", bench.program, strerror(errno),
+                              bench.results.whole_program ? "" : " (make lab builds it)");
+        } else if (wishes.micro) {
+            status = micro_run(&bench, wishes.check, wishes.keep);
+        } else {
+            status = compare(&bench, &wishes);
+        }
+    }
+    results_free(&bench.results);
+    free(bench.program);
+    free(bench.mimosa);
+    return status;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * --micro: instructions of single operations, on Mimosa and beside it in the
+ * Linux VM, and the file of kept figures that a test holds them against.
+ *
+ * Under --icount the guest's clock counts instructions and a run repeats to a
+ * fraction of a percent, so that one run is enough and 5 % is a real change.
+ *
+ * The file has one line for each figure, `SYSTEM MEASURE INSTRUCTIONS`, and
+ * comments that begin with '#'.
+ */
+#include "cli/bench.h"
+
+#include "cli/commands.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOLERANCE 0.05
+#define MEASURES_MAX 16u
+
+static const char *const systems[] = {"mimosa", "linux-vm"};
+#define SYSTEMS (sizeof(systems) / sizeof(systems[0]))
+
+static const struct {
+    const char *measure, *title;
+} titles[] = {
+    {"first-touch", "first touch of a 4 KiB page"},
+    {"sparse-touch", "first touch, every 16th page"},
+    {"munmap", "munmap, per touched page"},
+    {"thread", "pthread create and join"},
+    {"getppid", "getppid"},
+    {"clock", "clock_gettime through libc"},
+    {"futex-wake", "futex wake to the woken thread running"},
+    {"yield", "sched_yield to the other thread"},
+};
+#define TITLES (sizeof(titles) / sizeof(titles[0]))
+
+struct micro {
+    double each[SYSTEMS][TITLES]; /* instructions; 0: not measured */
+    unsigned system;
+};
+
+static int measure_find(const char *measure)
+{
+    for (size_t i = 0; i < TITLES; i++) {
+        if (!strcmp(titles[i].measure, measure)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+static void take_line(void *context, char *text)
+{
+    struct micro *micro = context;
+    char measure[64];
+    double each;
+
+    if (*text == '{' && json_text(text, "measure", measure, sizeof(measure)) &&
+        json_number(text, "each", &each) && measure_find(measure) >= 0) {
+        micro->each[micro->system][measure_find(measure)] = each;
+    }
+}
+
+/* 0, or -1 after a note on why the system has no figures. */
+static int measure_system(struct bench *bench, struct micro *micro, unsigned system)
+{
+    struct word_list command = {0};
+    char *errors;
+
+    fprintf(stderr, "mimosa: counting instructions on %s\n", systems[system]);
+    micro->system = system;
+    boot_command(bench, system, 1, NULL, &command);
+    words_push(&command, xstrdup("micro"));
+    int status = child_run(command.items, 0, bench->timeout_s, take_line, micro, &errors);
+    words_release(&command);
+    if (status) {
+        fprintf(stderr, "mimosa: %s: status %d: %s\n", systems[system], status, errors);
+    }
+    free(errors);
+    return status ? -1 : 0;
+}
+
+static void print_table(const struct micro *micro)
+{
+    printf("\nInstructions, 1 CPU, counted by the emulator\n%-42s", "");
+    for (size_t s = 0; s < SYSTEMS; s++) {
+        printf(" %12s", systems[s]);
+    }
+    putchar('\n');
+    for (size_t i = 0; i < TITLES; i++) {
+        printf("  %-40s", titles[i].title);
+        for (size_t s = 0; s < SYSTEMS; s++) {
+            if (micro->each[s][i] > 0) {
+                printf(" %12.0f", micro->each[s][i]);
+            } else {
+                printf(" %12s", "-");
+            }
+        }
+        putchar('\n');
+    }
+}
+
+static int keep_figures(const struct micro *micro, const char *path)
+{
+    FILE *to = fopen(path, "w");
+
+    if (!to) {
+        return cli_fail("%s: %s", path, strerror(errno));
+    }
+    fputs("# Instructions of single operations: SYSTEM MEASURE INSTRUCTIONS.\n"
+          "# Written by `mimosa bench --micro --keep`; `make check-instructions` fails when a\n"
+          "# figure of Mimosa's grows by more than 5 %.\n",
+          to);
+    for (size_t s = 0; s < SYSTEMS; s++) {
+        for (size_t i = 0; i < TITLES; i++) {
+            if (micro->each[s][i] > 0) {
+                fprintf(to, "%s %s %.1f\n", systems[s], titles[i].measure, micro->each[s][i]);
+            }
+        }
+    }
+    return fclose(to) ? cli_fail("%s: %s", path, strerror(errno)) : 0;
+}
+
+/* Our own figures only: another system's are there for comparison. */
+static int check_figures(const struct micro *micro, const char *path)
+{
+    FILE *from = fopen(path, "r");
+    char line[256], system[64], measure[64];
+    double kept;
+    int worse = 0, compared = 0;
+
+    if (!from) {
+        return cli_fail("%s: %s", path, strerror(errno));
+    }
+    while (fgets(line, sizeof(line), from)) {
+        if (*line == '#' || sscanf(line, "%63s %63s %lf", system, measure, &kept) != 3 ||
+            strcmp(system, systems[0]) || measure_find(measure) < 0) {
+            continue;
+        }
+        double now = micro->each[0][measure_find(measure)];
+        compared++;
+        if (now <= 0 || now > kept * (1 + TOLERANCE)) {
+            printf("WORSE  %s: %.0f, kept is %.0f\n", measure, now, kept);
+            worse++;
+        } else if (now < kept * (1 - TOLERANCE)) {
+            printf("better %s: %.0f, kept is %.0f (keep it: mimosa bench --micro --keep %s)\n",
+                   measure, now, kept, path);
+        }
+    }
+    fclose(from);
+    if (!compared) {
+        return cli_fail("%s holds no figure of Mimosa's", path);
+    }
+    printf("%d of %d figures within 5 %% of %s or better\n", compared - worse, compared, path);
+    return worse ? 1 : 0;
+}
+
+int micro_run(struct bench *bench, const char *compare, const char *keep)
+{
+    struct micro micro = {0};
+    int measured = 0, status = 0;
+
+    bench->icount = true;
+    for (unsigned s = 0; s < SYSTEMS; s++) {
+        bench->results.systems[bench->results.system_count++] = xstrdup(systems[s]);
+        /* The comparison needs only ourselves. */
+        if (s == 0 || !compare) {
+            measured += !measure_system(bench, &micro, s);
+        }
+    }
+    if (!measured) {
+        return CLI_FAILED;
+    }
+    print_table(&micro);
+    if (keep) {
+        status = keep_figures(&micro, keep);
+    }
+    if (!status && compare) {
+        status = check_figures(&micro, compare);
+    }
+    return status;
+}
