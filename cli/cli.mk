@@ -17,3 +17,11 @@ $(O)/cli/%.o: cli/%.c
 	$(Q)$(HOST_CC) $(HOST_CFLAGS) -MMD -MP -c $< -o $@
 
 -include $(CLI_OBJ:.o=.d)
+
+# Linux's first process for --on linux-vm: static, without libraries of the host.
+cli: $(O)/linux-init
+$(O)/linux-init: lab/vm/linux-init.c base/wire.h
+	@MIMOSA_NEED_WHY="link static programs" tools/need musl-tools
+	@mkdir -p $(@D)
+	$(call say,GUEST,$@)
+	$(Q)musl-gcc -std=gnu11 -O2 -g $(WARN) -I. -D_GNU_SOURCE -static $< -o $@
