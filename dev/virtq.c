@@ -91,7 +91,6 @@ int virtq_add(struct virtq *q, const struct virtq_piece *pieces, unsigned out, u
               void *token) {
     unsigned count = out + in;
     uint16_t head = q->free_head, at = head;
-    struct virtq_slot *first = &q->slots[head];
     uint32_t writable = 0;
 
     if (q->broken)
@@ -114,9 +113,9 @@ int virtq_add(struct virtq *q, const struct virtq_piece *pieces, unsigned out, u
         at = q->slots[at].next;
     }
     q->free_count -= (uint16_t)count;
-    first->token = token;
-    first->writable = writable;
-    first->count = (uint16_t)count;
+    q->slots[head].token = token;
+    q->slots[head].writable = writable;
+    q->slots[head].count = (uint16_t)count;
 
     store_shared(&q->avail->ring[q->added & (q->size - 1)], head);
     q->added++;

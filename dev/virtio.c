@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* What all virtio devices have in common, whatever their transport. */
+#include "dev/virtio.h"
+#include <asm-generic/errno.h>
+#include "kernel/log.h"
+#include "kernel/pages.h"
+
+static struct list devices = LIST_INIT(devices); /* written during boot only */
+
+void virtio_init(void) {
+    virtio_mmio_probe();
+    virtio_pci_probe();
+}
+
+void virtio_add_device(struct virtio_device *d) {
+    list_init(&d->queues);
+    list_add_tail(&devices, &d->link);
+    log_debug("virtio: device type %u at %s", d->type, d->name);
+}
+
+struct virtio_device *virtio_find(unsigned type, unsigned n) {
+    struct virtio_device *d;
+
+    list_for_each(d, &devices, link) if (d->type == type && n-- == 0) return d;
+    return NULL;
+}
+
+static void add_status(struct virtio_device *d, uint8_t bits) {
+    d->transport->write_status(d, d->transport->read_status(d) | bits);
+}
+
+int virtio_begin(struct virtio_device *d, uint64_t wanted) {
+    uint64_t offered;
+
+    d->transport->write_status(d, 0);
+    add_status(d, VIRTIO_ACKNOWLEDGE);
+    add_status(d, VIRTIO_DRIVER);
+    offered = d->transport->read_features(d);
+    d->features = offered & (wanted | VIRTIO_F_VERSION_1);
+    if (!(offered & VIRTIO_F_VERSION_1))
+        goto refuse;
+    d->transport->write_features(d, d->features);
+    add_status(d, VIRTIO_FEATURES_OK);
+    if (d->transport->read_status(d) & VIRTIO_FEATURES_OK)
+        return 0;
+refuse:
+    log_error("virtio: %s offers features %#lx, which we cannot accept", d->name, offered);
+    virtio_fail(d);
+    return -ENODEV;
+}
+
+int virtio_queue_init(struct virtio_device *d, struct virtio_queue *q, unsigned index,
+                      unsigned size, irq_handler *handler, void *arg) {
+    unsigned max = d->transport->queue_max(d, index);
+    struct page *page;
+    int err;
+
+    if (max == 0)
+        return -ENODEV;
+    size = MIN(size, (unsigned)VIRTQ_MAX_SIZE);
+    while (size > max)
+        size /= 2;
+    page = pages_alloc_zeroed(0);
+    if (!page)
+        return -ENOMEM;
+    *q = (struct virtio_queue){
+        .device = d,
+        .index = index,
+        .memory = page_address(page),
+        .handler = handler,
+        .arg = arg,
+    };
+    virtq_init(&q->ring, size, q->memory, d->features & VIRTIO_F_EVENT_IDX);
+    list_add_tail(&d->queues, &q->link);
+    err = d->transport->queue_enable(q);
+    if (err) {
+        list_remove(&q->link);
+        pages_free(page, 0);
+    }
+    return err;
+}
+
+void virtio_ready(struct virtio_device *d) {
+    add_status(d, VIRTIO_DRIVER_OK);
+}
+
+void virtio_fail(struct virtio_device *d) {
+    add_status(d, VIRTIO_FAILED);
+}
+
+void virtio_queue_notify(struct virtio_queue *q) {
+    q->device->transport->notify(q);
+}
+
+static void report_broken(struct virtio_queue *q) {
+    if (q->reported)
+        return;
+    q->reported = true;
+    log_error("virtio: %s wrote nonsense into queue %u; it is out of use", q->device->name,
+              q->index);
+}
+
+int virtio_queue_add(struct virtio_queue *q, void *buffer, size_t size, bool in, void *token) {
+    struct virtq_piece piece = { virt_to_phys(buffer), (uint32_t)size };
+    int err = virtq_add(&q->ring, &piece, in ? 0 : 1, in ? 1 : 0, token);
+
+    if (err == -EIO)
+        report_broken(q);
+    return err;
+}
+
+int virtio_queue_take(struct virtio_queue *q, void **token, uint32_t *length) {
+    int got = virtq_take(&q->ring, token, length);
+
+    if (got < 0)
+        report_broken(q);
+    return got;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Virtio 1.x devices, over MMIO or PCI.  A driver does:
+ *
+ *     struct virtio_device *d = virtio_find(VIRTIO_ID_CONSOLE, 0);
+ *     virtio_begin(d, features)        d->features is then what was agreed
+ *     virtio_queue_init(d, &q, ...)    for each queue
+ *     virtio_ready(d)
+ *     virtq_add(&q.ring, ...); virtio_queue_kick(&q)
+ *
+ * Finding and starting belong to boot, on one CPU.  Afterwards each queue needs
+ * a lock of its driver's.
+ */
+#ifndef DEV_VIRTIO_H
+#define DEV_VIRTIO_H
+
+#include "arch/x86_64/irq.h"
+#include "base/list.h"
+#include "base/types.h"
+#include "dev/virtq.h"
+
+#define VIRTIO_ID_CONSOLE 3
+
+#define VIRTIO_F_EVENT_IDX (1ul << 29)
+#define VIRTIO_F_VERSION_1 (1ul << 32)
+
+/* Device status bits. */
+#define VIRTIO_ACKNOWLEDGE 1u
+#define VIRTIO_DRIVER      2u
+#define VIRTIO_DRIVER_OK   4u
+#define VIRTIO_FEATURES_OK 8u
+#define VIRTIO_FAILED      128u
+
+struct virtio_device;
+struct virtio_queue;
+
+/* What a transport does for all devices; constant. */
+struct virtio_transport {
+    uint64_t (*read_features)(struct virtio_device *d);
+    void (*write_features)(struct virtio_device *d, uint64_t features);
+    uint8_t (*read_status)(struct virtio_device *d);
+    void (*write_status)(struct virtio_device *d, uint8_t status); /* 0 resets, and waits for it */
+    uint32_t (*read_config)(struct virtio_device *d, unsigned offset); /* 4 bytes */
+    unsigned (*queue_max)(struct virtio_device *d, unsigned index); /* descriptors; 0: no queue */
+    /* Tells the device where q->ring lies and connects the interrupt. 0 or -errno. */
+    int (*queue_enable)(struct virtio_queue *q);
+    void (*notify)(struct virtio_queue *q);
+};
+
+struct virtio_device {
+    const struct virtio_transport *transport;
+    unsigned type;      /* VIRTIO_ID_* */
+    uint64_t features;  /* agreed upon */
+    struct list link;   /* all devices */
+    struct list queues; /* struct virtio_queue.link */
+    char name[32];      /* where it was found, for the log */
+};
+
+struct virtio_queue {
+    struct virtq ring;
+    struct virtio_device *device;
+    unsigned index;
+    void *memory;                /* one page: the ring */
+    volatile uint16_t *doorbell; /* PCI only */
+    irq_handler *handler;        /* interrupt context; may be called without cause */
+    void *arg;
+    bool reported; /* the log line about a broken ring is out */
+    struct list link;
+};
+
+/* Looks for devices on every transport that the machine may have; once. */
+void virtio_init(void);
+/* For the transports: makes a device known. */
+void virtio_add_device(struct virtio_device *d);
+/* The n-th device of a type in the order found, or NULL. */
+struct virtio_device *virtio_find(unsigned type, unsigned n);
+
+/*
+ * Resets the device and agrees on those of `wanted` that it offers, and
+ * VERSION_1.  Returns 0 or -ENODEV if it insists on something else.
+ */
+must_check int virtio_begin(struct virtio_device *d, uint64_t wanted);
+
+/*
+ * Sets up queue `index` with at most `size` descriptors; `handler(arg)` runs on
+ * its interrupts (NULL: none).  0, -ENODEV (no such queue) or another -errno.
+ */
+must_check int virtio_queue_init(struct virtio_device *d, struct virtio_queue *q, unsigned index,
+                                 unsigned size, irq_handler *handler, void *arg);
+
+/* Lets the device work. */
+void virtio_ready(struct virtio_device *d);
+/* Gives the device up. */
+void virtio_fail(struct virtio_device *d);
+
+/* Publishes what was added; the caller calls virtio_queue_notify() if this says so. */
+static inline bool virtio_queue_publish(struct virtio_queue *q) {
+    return virtq_publish(&q->ring);
+}
+/* Tells the device to look; needs no lock, and may take long: the device works meanwhile. */
+void virtio_queue_notify(struct virtio_queue *q);
+static inline void virtio_queue_kick(struct virtio_queue *q) {
+    if (virtio_queue_publish(q))
+        virtio_queue_notify(q);
+}
+
+/* One buffer of one piece.  As virtq_add(); logs once when the ring is broken. */
+must_check int virtio_queue_add(struct virtio_queue *q, void *buffer, size_t size, bool in,
+                                void *token);
+/* As virtq_take(); logs once when the ring is broken. */
+must_check int virtio_queue_take(struct virtio_queue *q, void **token, uint32_t *length);
+
+/* The transports. */
+void virtio_mmio_probe(void);
+void virtio_pci_probe(void);
+
+#endif

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Virtio over PCI, the modern interface only: vendor capabilities say where in
+ * the base address regions the common configuration, the doorbells and the
+ * device's own configuration lie.  Every queue with a handler has an MSI-X
+ * vector of its own on CPU 0, so an interrupt needs no register access at all.
+ */
+#include <asm-generic/errno.h>
+#include "arch/x86_64/cpu.h"
+#include "arch/x86_64/paging.h"
+#include "base/format.h"
+#include "dev/pci.h"
+#include "dev/virtio.h"
+#include "kernel/log.h"
+#include "kernel/machine.h"
+#include "kernel/slab.h"
+
+#define VENDOR_VIRTIO       0x1af4
+#define DEVICE_MODERN       0x1040 /* plus the device's type */
+#define DEVICE_TRANSITIONAL 0x1000 /* to 0x103f; the type is the subsystem's id */
+
+/* A vendor capability: offsets in it, and what kind it can be. */
+#define CAP_KIND              3
+#define CAP_BAR               4
+#define CAP_OFFSET            8
+#define CAP_LENGTH            12
+#define CAP_NOTIFY_MULTIPLIER 16
+#define KIND_COMMON           1
+#define KIND_NOTIFY           2
+#define KIND_CONFIG           4
+
+#define MAX_REGION  MIB(1)
+#define NO_VECTOR   0xffff
+#define RESET_POLLS 1000000
+
+/* The common configuration. */
+enum {
+    COMMON_DEVICE_FEATURE_SELECT = 0x00, /* 32 bits */
+    COMMON_DEVICE_FEATURE = 0x04,        /* 32 */
+    COMMON_DRIVER_FEATURE_SELECT = 0x08, /* 32 */
+    COMMON_DRIVER_FEATURE = 0x0c,        /* 32 */
+    COMMON_CONFIG_VECTOR = 0x10,         /* 16 */
+    COMMON_QUEUES = 0x12,                /* 16 */
+    COMMON_STATUS = 0x14,                /* 8 */
+    COMMON_QUEUE_SELECT = 0x16,          /* 16 */
+    COMMON_QUEUE_SIZE = 0x18,            /* 16 */
+    COMMON_QUEUE_VECTOR = 0x1a,          /* 16 */
+    COMMON_QUEUE_ENABLE = 0x1c,          /* 16 */
+    COMMON_QUEUE_NOTIFY_OFFSET = 0x1e,   /* 16 */
+    COMMON_QUEUE_DESC = 0x20,            /* 64, as two halves */
+    COMMON_QUEUE_DRIVER = 0x28,
+    COMMON_QUEUE_DEVICE = 0x30,
+    COMMON_BYTES = 0x38,
+};
+
+struct region {
+    volatile uint8_t *at;
+    uint32_t length;
+};
+
+struct pci_device {
+    struct virtio_device device;
+    struct region common, notify, config;
+    uint32_t notify_multiplier;
+    struct pci_msix msix;
+    unsigned vectors_used;
+};
+
+static struct pci_device *pci_of(struct virtio_device *d) {
+    return container_of(d, struct pci_device, device);
+}
+
+static uint8_t get8(const struct region *r, unsigned offset) {
+    return r->at[offset];
+}
+
+static void set8(struct region *r, unsigned offset, uint8_t v) {
+    r->at[offset] = v;
+}
+
+static uint16_t get16(const struct region *r, unsigned offset) {
+    return *(volatile uint16_t *)(r->at + offset);
+}
+
+static void set16(struct region *r, unsigned offset, uint16_t v) {
+    *(volatile uint16_t *)(r->at + offset) = v;
+}
+
+static uint32_t get32(const struct region *r, unsigned offset) {
+    return *(volatile uint32_t *)(r->at + offset);
+}
+
+static void set32(struct region *r, unsigned offset, uint32_t v) {
+    *(volatile uint32_t *)(r->at + offset) = v;
+}
+
+static uint64_t pci_read_features(struct virtio_device *d) {
+    struct region *common = &pci_of(d)->common;
+    uint64_t features;
+
+    set32(common, COMMON_DEVICE_FEATURE_SELECT, 1);
+    features = (uint64_t)get32(common, COMMON_DEVICE_FEATURE) << 32;
+    set32(common, COMMON_DEVICE_FEATURE_SELECT, 0);
+    return features | get32(common, COMMON_DEVICE_FEATURE);
+}
+
+static void pci_write_features(struct virtio_device *d, uint64_t features) {
+    struct region *common = &pci_of(d)->common;
+
+    set32(common, COMMON_DRIVER_FEATURE_SELECT, 1);
+    set32(common, COMMON_DRIVER_FEATURE, (uint32_t)(features >> 32));
+    set32(common, COMMON_DRIVER_FEATURE_SELECT, 0);
+    set32(common, COMMON_DRIVER_FEATURE, (uint32_t)features);
+}
+
+static uint8_t pci_read_status(struct virtio_device *d) {
+    return get8(&pci_of(d)->common, COMMON_STATUS);
+}
+
+static void pci_write_status(struct virtio_device *d, uint8_t status) {
+    struct pci_device *p = pci_of(d);
+
+    set8(&p->common, COMMON_STATUS, status);
+    for (unsigned polls = 0; status == 0 && polls < RESET_POLLS; polls++) {
+        if (get8(&p->common, COMMON_STATUS) == 0)
+            break;
+        cpu_relax();
+    }
+}
+
+static uint32_t pci_read_config(struct virtio_device *d, unsigned offset) {
+    struct region *config = &pci_of(d)->config;
+
+    return offset + 4 <= config->length ? get32(config, offset) : 0;
+}
+
+static unsigned pci_queue_max(struct virtio_device *d, unsigned index) {
+    struct region *common = &pci_of(d)->common;
+
+    if (index >= get16(common, COMMON_QUEUES))
+        return 0;
+    set16(common, COMMON_QUEUE_SELECT, (uint16_t)index);
+    return get16(common, COMMON_QUEUE_ENABLE) ? 0 : get16(common, COMMON_QUEUE_SIZE);
+}
+
+/* Gives the selected queue an interrupt vector. */
+static int connect(struct pci_device *p, struct virtio_queue *q) {
+    unsigned entry = p->vectors_used;
+    uint64_t address;
+    uint32_t data;
+    int err;
+
+    if (entry >= p->msix.count)
+        return -ENOSPC;
+    err = irq_connect_message(0, q->handler, q->arg, &address, &data);
+    if (err)
+        return err;
+    pci_msix_set(&p->msix, entry, address, data);
+    set16(&p->common, COMMON_QUEUE_VECTOR, (uint16_t)entry);
+    if (get16(&p->common, COMMON_QUEUE_VECTOR) != entry)
+        return -ENOSPC;
+    p->vectors_used++;
+    return 0;
+}
+
+static void write_address(struct pci_device *p, unsigned offset, const void *area) {
+    uint64_t phys = virt_to_phys(area).value;
+
+    set32(&p->common, offset, (uint32_t)phys);
+    set32(&p->common, offset + 4, (uint32_t)(phys >> 32));
+}
+
+static int pci_queue_enable(struct virtio_queue *q) {
+    struct pci_device *p = pci_of(q->device);
+    uint64_t doorbell;
+
+    set16(&p->common, COMMON_QUEUE_SELECT, (uint16_t)q->index);
+    doorbell = (uint64_t)get16(&p->common, COMMON_QUEUE_NOTIFY_OFFSET) * p->notify_multiplier;
+    if (doorbell + 2 > p->notify.length || !IS_ALIGNED(doorbell, 2))
+        return -EIO;
+    q->doorbell = (volatile uint16_t *)(p->notify.at + doorbell);
+    set16(&p->common, COMMON_QUEUE_VECTOR, NO_VECTOR);
+    if (q->handler) {
+        int err = connect(p, q);
+
+        if (err) {
+            log_error("virtio: %s: no interrupt for queue %u (%d)", q->device->name, q->index, err);
+            return err;
+        }
+    }
+    set16(&p->common, COMMON_QUEUE_SIZE, q->ring.size);
+    write_address(p, COMMON_QUEUE_DESC, q->ring.desc);
+    write_address(p, COMMON_QUEUE_DRIVER, q->ring.avail);
+    write_address(p, COMMON_QUEUE_DEVICE, q->ring.used);
+    set16(&p->common, COMMON_QUEUE_ENABLE, 1);
+    return 0;
+}
+
+static void pci_notify(struct virtio_queue *q) {
+    *q->doorbell = (uint16_t)q->index;
+}
+
+static const struct virtio_transport pci_transport = {
+    .read_features = pci_read_features,
+    .write_features = pci_write_features,
+    .read_status = pci_read_status,
+    .write_status = pci_write_status,
+    .read_config = pci_read_config,
+    .queue_max = pci_queue_max,
+    .queue_enable = pci_queue_enable,
+    .notify = pci_notify,
+};
+
+/* Maps what the capability at `cap` describes. */
+static int map_region(struct pci_function f, unsigned cap, struct region *out) {
+    uint64_t base = pci_bar(f, pci_read8(f, cap + CAP_BAR)).value;
+    uint64_t start = base + pci_read32(f, cap + CAP_OFFSET), inside = start & (PAGE_SIZE - 1);
+    uint32_t length = pci_read32(f, cap + CAP_LENGTH);
+    volatile uint8_t *mapped;
+
+    if (base == 0 || length == 0 || length > MAX_REGION)
+        return -EIO;
+    mapped = paging_map_device(PADDR(start - inside), ALIGN_UP(inside + length, PAGE_SIZE));
+    if (!mapped)
+        return -ENOMEM;
+    out->at = mapped + inside;
+    out->length = length;
+    return 0;
+}
+
+/* Finds the regions; the first capability of a kind counts. */
+static int map_regions(struct pci_function f, struct pci_device *p) {
+    unsigned cap = 0;
+
+    while ((cap = pci_capability(f, PCI_CAP_VENDOR, cap))) {
+        uint8_t kind = pci_read8(f, cap + CAP_KIND);
+        struct region *r = kind == KIND_COMMON   ? &p->common
+                           : kind == KIND_NOTIFY ? &p->notify
+                           : kind == KIND_CONFIG ? &p->config
+                                                 : NULL;
+        int err;
+
+        if (!r || r->at)
+            continue;
+        err = map_region(f, cap, r);
+        if (err)
+            return err;
+        if (kind == KIND_NOTIFY)
+            p->notify_multiplier = pci_read32(f, cap + CAP_NOTIFY_MULTIPLIER);
+    }
+    return p->common.length >= COMMON_BYTES && p->notify.at ? 0 : -ENODEV;
+}
+
+static void visit_function(struct pci_function f) {
+    uint16_t id = pci_read16(f, PCI_DEVICE);
+    struct pci_device *p;
+    int err;
+
+    if (pci_read16(f, PCI_VENDOR) != VENDOR_VIRTIO || id < DEVICE_TRANSITIONAL ||
+        id > DEVICE_MODERN + 0x3f)
+        return;
+    p = kmalloc(sizeof *p);
+    if (!p)
+        return;
+    p->device.transport = &pci_transport;
+    p->device.type = id >= DEVICE_MODERN ? id - DEVICE_MODERN : pci_read16(f, PCI_SUBSYSTEM_ID);
+    format(p->device.name, sizeof p->device.name, "pci %02x:%02x.%x", f.bus, f.device, f.function);
+
+    pci_write16(f, PCI_COMMAND,
+                pci_read16(f, PCI_COMMAND) | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
+                    PCI_COMMAND_NO_INTX);
+    err = map_regions(f, p);
+    if (!err)
+        err = pci_msix_enable(f, &p->msix);
+    if (err) {
+        log_error("virtio: %s is not a modern device with MSI-X (%d)", p->device.name, err);
+        kfree(p);
+        return;
+    }
+    set16(&p->common, COMMON_CONFIG_VECTOR, NO_VECTOR);
+    virtio_add_device(&p->device);
+}
+
+void virtio_pci_probe(void) {
+    if (machine.has_pci)
+        pci_scan(visit_function);
+}
