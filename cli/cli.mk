@@ -25,3 +25,22 @@ $(O)/linux-init: lab/vm/linux-init.c base/wire.h
 	@mkdir -p $(@D)
 	$(call say,GUEST,$@)
 	$(Q)musl-gcc -std=gnu11 -O2 -g $(WARN) -I. -D_GNU_SOURCE -static $< -o $@
+
+# The examples, as programs for `mimosa run NAME`: the small ones plain musl,
+# the threaded one with every heap.
+EXAMPLES := $(O)/bin/cat $(O)/bin/hello $(O)/bin/threads
+
+.PHONY: examples
+cli: examples
+examples: $(EXAMPLES)
+
+$(O)/bin/cat $(O)/bin/hello: $(O)/bin/%: examples/%.c
+	@MIMOSA_NEED_WHY="link static programs" tools/need musl-tools
+	@mkdir -p $(@D)
+	$(call say,GUEST,$@)
+	$(Q)musl-gcc -std=gnu11 -O2 $(WARN) -D_GNU_SOURCE -static $< -o $@
+
+$(O)/bin/threads: examples/threads.c $(O)/heaps/libmimosa-heaps.a $(O)/heaps/musl.specs | $(O)/mimosa
+	@mkdir -p $(@D)
+	$(call say,GUEST,$@)
+	$(Q)$(O)/mimosa cc -std=gnu11 -O2 $(WARN) -D_GNU_SOURCE -pthread $< -o $@

@@ -133,6 +133,27 @@ char *program_find(const struct run_options *options)
     return path;
 }
 
+char *kernel_find(const struct run_options *options)
+{
+    static const char *const places[] = {"mimosa-kernel", "../lib/mimosa/mimosa-kernel", NULL};
+    const char *chosen = options->kernel ? options->kernel : getenv("MIMOSA_KERNEL");
+    char *kernel;
+
+    if (chosen && *chosen) {
+        kernel = access(chosen, R_OK) ? NULL : xstrdup(chosen);
+        if (!kernel) {
+            cli_fail("cannot read the kernel %s: %s", chosen, strerror(errno));
+        }
+    } else {
+        kernel = cli_find(places);
+        if (!kernel) {
+            cli_fail("there is no mimosa-kernel next to this command; type `make`, or give "
+                     "--kernel FILE");
+        }
+    }
+    return kernel;
+}
+
 /* Sets NAME=VALUE, replacing an earlier value; takes over `text`. */
 static void environment_set(struct words *environment, char *text)
 {

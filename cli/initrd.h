@@ -25,6 +25,13 @@ void file_unmap(struct mapped *file);
  */
 char *program_find(const struct run_options *options);
 
+/*
+ * The Mimosa kernel to boot: --kernel, $MIMOSA_KERNEL, or the one that belongs
+ * to this command.  Returns its path, which the caller frees, or NULL after
+ * printing why not.
+ */
+char *kernel_find(const struct run_options *options);
+
 /* The program's environment, NAME=VALUE; strings and list belong to the caller. */
 void environment_build(const struct run_options *options, struct words *environment);
 

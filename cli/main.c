@@ -5,13 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Each helper that is not linked in yet leaves its entry point NULL. */
-#pragma weak cmd_run
-#pragma weak cmd_cc
-#pragma weak cmd_image
-#pragma weak cmd_bench
-#pragma weak cmd_syscalls
-
 struct command {
     const char *name;
     int (*run)(int argc, char **argv);
@@ -59,7 +52,7 @@ int main(int argc, char **argv)
         return 0;
     }
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (!strcmp(argv[1], commands[i].name) && commands[i].run) {
+        if (!strcmp(argv[1], commands[i].name)) {
             return commands[i].run(argc - 1, argv + 1);
         }
     }

@@ -31,17 +31,9 @@ static void boot_free(struct boot *boot)
 
 static int find_mimosa(const struct run_options *options, struct boot *boot)
 {
-    static const char *const kernels[] = {"mimosa-kernel", "../lib/mimosa/mimosa-kernel", NULL};
-    const char *chosen = options->kernel ? options->kernel : getenv("MIMOSA_KERNEL");
-
-    if (chosen && *chosen) {
-        boot->kernel = xstrdup(chosen);
-        if (access(chosen, R_OK)) {
-            return cli_fail("cannot read the kernel %s", chosen);
-        }
-    } else if (!(boot->kernel = cli_find(kernels))) {
-        return cli_fail("there is no mimosa-kernel next to this command; type `make`, or give "
-                        "--kernel FILE");
+    boot->kernel = kernel_find(options);
+    if (!boot->kernel) {
+        return CLI_FAILED;
     }
     boot->symbols = xasprintf("%s.debug", boot->kernel);
     if (access(boot->symbols, R_OK)) {
