@@ -63,6 +63,9 @@ void spin_unlock_irqrestore(struct spinlock *l, uint64_t flags);
 /* Both of one rank, lower address first; `a` and `b` may be the same lock. */
 void spin_lock_pair(struct spinlock *a, struct spinlock *b);
 void spin_unlock_pair(struct spinlock *a, struct spinlock *b);
+/* The bare lock word, interrupts off: for the scheduler, whose lock changes hands in a switch. */
+void spin_acquire(struct spinlock *l);
+void spin_release(struct spinlock *l);
 /* For assertions: whether this CPU holds it (debug builds; otherwise whether anyone does). */
 bool spin_is_held(const struct spinlock *l);
 

@@ -4,6 +4,7 @@
 #define KERNEL_MACHINE_H
 
 #include "base/types.h"
+#include "kernel/random.h"
 
 struct machine {
     const char *command_line;   /* NUL-terminated copy */
@@ -24,9 +25,5 @@ bool machine_option(const char *prefix, unsigned n, char *to, size_t size);
 
 /* Ends the machine at once: isa-debug-exit, then ACPI or reset. Context: any. */
 noreturn_fn void machine_power_off(void);
-
-/* Random bytes for the kernel and getrandom: ChaCha20 seeded from RDRAND/TSC or --seed. Any context. */
-void random_bytes(void *to, size_t size);
-uint64_t random_u64(void);
 
 #endif

@@ -12,6 +12,9 @@ noreturn_fn cold_fn void panic(const char *fmt, ...) __attribute__((format(print
 noreturn_fn cold_fn void panic_at(const struct trap_frame *f, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* From an NMI: part of a panic on another CPU (halts), or ipi_send_nmi() asking for a report. */
+void panic_nmi(const struct trap_frame *f);
+
 #ifdef HOST_TEST
 #include <assert.h>
 #else

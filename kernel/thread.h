@@ -60,9 +60,9 @@ struct thread {
     void *fpu_area;        /* NULL: kernel thread */
     unsigned fpu_cpu;      /* CPU whose registers may still hold fpu_area */
     uint64_t fs_base, gs_base; /* of the program, while not running */
-    uintptr_t fault_fixup; /* unused by others: see uaccess */
-    bool no_fault;         /* uaccess _nofault section: do not serve faults */
+    bool no_fault; /* uaccess _nofault section: do not serve faults */
 
+    void (*reap)(struct thread *); /* set by thread_exit */
     int tid;
     char name[16];
     struct list all_link; /* all_threads; all_threads_lock */
@@ -135,5 +135,14 @@ static inline void preempt_disable(void) {
 void preempt_enable(void); /* reschedules here where that was put off */
 
 extern _Atomic(uint64_t) cpus_online; /* bit per CPU that schedules */
+
+/* Boot: the idle thread of `cpu` (whose per-CPU copies lie at `offset`); returns its stack top. */
+uintptr_t thread_prepare_idle(unsigned cpu, uintptr_t offset);
+/* This CPU schedules from now on, as its idle thread. */
+noreturn_fn void thread_idle_loop(void);
+/* From IPI_RESCHEDULE. */
+void thread_reschedule_interrupt(void);
+/* From entry.S before a return to ring 3 with work pending; interrupts on. */
+void thread_user_work(struct trap_frame *f);
 
 #endif

@@ -7,9 +7,9 @@
  *   ffffc00000000000 - ffffdfffffffffff  kernel stacks, with guard pages; device registers
  *   ffffffff80000000 -                   the kernel image, W^X
  *
- * All 256 upper entries of the root exist after boot, so a new address space
- * shares the kernel by copying them; the kernel half never needs a shootdown,
- * because its mappings are only ever added.
+ * Every upper entry of the root that will ever be used exists after boot, so a
+ * new address space shares the kernel by copying all 256; the kernel half never
+ * needs a shootdown, because its mappings are only ever added.
  */
 #ifndef ARCH_PAGING_H
 #define ARCH_PAGING_H

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* The kernel's command line, and the ways to end the machine. */
+#include "kernel/machine.h"
+#include "arch/x86_64/cpu.h"
+#include "base/string.h"
+
+#define DEBUG_EXIT_PORT 0x501
+#define RESET_PORT 0xcf9
+
+bool machine_option(const char *prefix, unsigned n, char *to, size_t size) {
+    for (const char *p = machine.command_line; p && *p;) {
+        while (*p == ' ')
+            p++;
+        const char *end = strchr(p, ' ');
+        size_t length = end ? (size_t)(end - p) : strlen(p);
+        if (string_starts(p, prefix) && n-- == 0) {
+            size_t skip = strlen(prefix);
+            string_copy(to, p + skip, MIN(size, length - skip + 1));
+            return true;
+        }
+        p += length;
+    }
+    return false;
+}
+
+void machine_power_off(void) {
+    irq_disable();
+    outb(DEBUG_EXIT_PORT, 0);
+    outb(RESET_PORT, 0x06);
+    outb(0x64, 0xfe); /* the keyboard controller's reset line */
+    static const struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) no_vectors = { 0, 0 };
+    __asm__ volatile("lidt %0; int3" ::"m"(no_vectors)); /* a triple fault resets any machine */
+    for (;;)
+        __asm__ volatile("cli; hlt");
+}

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The scheduler.
+ *
+ * Data.  One run queue per CPU: a FIFO of runnable threads that do not run,
+ * under the queue's lock (interrupts off).  cpus_idle has a bit for every CPU
+ * with nothing to do; a waker claims it by clearing it.
+ *
+ * States of a thread (thread.state):
+ *   RUNNABLE -> BLOCKING   itself, thread_block_prepare()
+ *   BLOCKING -> BLOCKED    itself, in sched_reschedule() under its queue's lock
+ *   BLOCKING -> RUNNABLE   a waker (the sleep does not happen), or itself
+ *   BLOCKED  -> RUNNABLE   a waker, who thereby owns the thread and queues it
+ * Both of a waker's steps are compare-exchanges, so exactly one waker wins.
+ *
+ * on_cpu.  A switch keeps the queue's lock until the new thread runs; only then
+ * (release) does the old one's on_cpu fall.  A thread with on_cpu set may be
+ * queued only on the CPU it is leaving, and is never stolen: so nobody ever
+ * waits for another CPU's switch, and no cycle of such waits can form.
+ *
+ * Idle.  An idle CPU polls its queue for a moment, then announces IDLE_HALTED
+ * (seq_cst) and looks once more before hlt; a waker queues first and looks at
+ * the announcement afterwards.  One of the two sees the other.
+ *
+ * Time slices are armed only while somebody waits; a wake-up on a busy CPU
+ * counts the running thread's slice from when that thread came on.
+ *
+ * Kernel code is not preempted: a thread leaves the CPU on its way to ring 3, in
+ * a sleep, or at thread_preempt_point().
+ */
+#include "arch/x86_64/cpu.h"
+#include "arch/x86_64/fpu.h"
+#include "arch/x86_64/irq.h"
+#include "arch/x86_64/trap.h"
+#include "kernel/aspace.h"
+#include "kernel/lock.h"
+#include "kernel/panic.h"
+#include "kernel/thread_impl.h"
+
+#define SLICE_NS (4 * NS_PER_MS)
+#define IDLE_POLL_NS (20 * NS_PER_US)
+
+enum idle_state { IDLE_BUSY, IDLE_POLLING, IDLE_HALTED };
+
+struct run_queue {
+    struct spinlock lock; /* guards `threads`; writes of `length` */
+    struct list threads;
+    atomic_uint length;
+    atomic_uint idle; /* enum idle_state; written by the owner */
+
+    /* The owner's own, interrupts off. */
+    struct thread *idle_thread;
+    struct thread *switched_from;
+    struct thread *fpu_owner; /* whose extended state the registers hold */
+    struct aspace *aspace;    /* the address space entered */
+    struct list dead;         /* thread.run_link */
+    bool migrate;             /* switched_from must go to another CPU */
+} cache_aligned;
+
+static PERCPU struct run_queue run_queue;
+_Atomic(uint64_t) cpus_online;
+static _Atomic(uint64_t) cpus_idle;
+PERCPU struct thread *current_thread;
+extern PERCPU struct tss_head {
+    uint32_t reserved;
+    uint64_t rsp0;
+} __attribute__((packed)) cpu_tss;
+
+static bool allowed_here(struct thread *t, unsigned cpu) {
+    return atomic_load_explicit(&t->affinity, memory_order_relaxed) >> cpu & 1;
+}
+
+void sched_init_idle(struct thread *idle, unsigned cpu) {
+    struct run_queue *rq = cpu_of(run_queue, cpu);
+    spin_init(&rq->lock, RANK_RUNQUEUE);
+    list_init(&rq->threads);
+    list_init(&rq->dead);
+    rq->idle_thread = idle;
+    *cpu_of(current_thread, cpu) = idle;
+}
+
+/* Queues a runnable thread that runs nowhere (or is just leaving `cpu`) and makes that CPU notice. */
+static void enqueue(struct thread *t, unsigned cpu) {
+    struct run_queue *rq = cpu_of(run_queue, cpu);
+    uint64_t flags = spin_lock_irqsave(&rq->lock);
+    list_add_tail(&rq->threads, &t->run_link);
+    bool first = atomic_fetch_add(&rq->length, 1) == 0; /* seq_cst: before reading `idle` */
+    atomic_store_explicit(&t->cpu, cpu, memory_order_relaxed);
+    spin_unlock_irqrestore(&rq->lock, flags);
+    if (!first)
+        return;
+    if (cpu == cpu_id()) {
+        flags = irq_save();
+        if (!current->is_idle)
+            timer_program();
+        irq_restore(flags);
+    } else if (atomic_load(&rq->idle) != IDLE_POLLING) {
+        ipi_send(cpu, IPI_RESCHEDULE);
+    }
+}
+
+static bool claim_idle(unsigned cpu) {
+    uint64_t bit = 1ul << cpu;
+    return (atomic_load_explicit(&cpus_idle, memory_order_relaxed) & bit) &&
+           (atomic_fetch_and(&cpus_idle, ~bit) & bit);
+}
+
+static unsigned choose_cpu(struct thread *t) {
+    unsigned last = atomic_load_explicit(&t->cpu, memory_order_relaxed);
+    if (atomic_load_explicit(&t->on_cpu, memory_order_acquire)) /* pairs with sched_finish_switch */
+        return last;
+    uint64_t allowed = atomic_load_explicit(&t->affinity, memory_order_relaxed) &
+                       atomic_load_explicit(&cpus_online, memory_order_relaxed);
+    assert(allowed);
+    if ((allowed >> last & 1) && claim_idle(last))
+        return last;
+    uint64_t idle = atomic_load_explicit(&cpus_idle, memory_order_relaxed) & allowed;
+    for (; idle; idle &= idle - 1) {
+        unsigned cpu = (unsigned)__builtin_ctzl(idle);
+        if (claim_idle(cpu))
+            return cpu;
+    }
+    return allowed >> last & 1 ? last : (unsigned)__builtin_ctzl(allowed);
+}
+
+bool thread_wake(struct thread *t) {
+    uint32_t state = THREAD_BLOCKING;
+    if (atomic_compare_exchange_strong(&t->state, &state, THREAD_RUNNABLE))
+        return true;
+    if (state != THREAD_BLOCKED ||
+        !atomic_compare_exchange_strong(&t->state, &state, THREAD_RUNNABLE))
+        return false;
+    enqueue(t, choose_cpu(t));
+    return true;
+}
+
+void thread_start(struct thread *t) {
+    assert(atomic_load(&t->state) == THREAD_NEW);
+    atomic_store(&t->state, THREAD_RUNNABLE);
+    enqueue(t, choose_cpu(t));
+}
+
+/* A busy CPU's reason to look: set under no lock, read on the way to ring 3. */
+static void reschedule_soon(struct thread *t) {
+    atomic_fetch_or_explicit(&t->work, WORK_RESCHEDULE, memory_order_relaxed);
+}
+
+uint64_t sched_tick(uint64_t now) {
+    struct run_queue *rq = this_cpu(run_queue);
+    struct thread *me = current;
+    if (me->is_idle || !atomic_load_explicit(&rq->length, memory_order_relaxed))
+        return TIME_NEVER;
+    uint64_t end = me->started_ns + SLICE_NS;
+    if (now < end)
+        return end;
+    reschedule_soon(me);
+    return now + SLICE_NS;
+}
+
+void thread_reschedule_interrupt(void) {
+    if (!current->is_idle)
+        timer_program();
+}
+
+/* Threads that may not run here go elsewhere after the switch; returns the first that may. */
+static struct thread *pick(struct run_queue *rq, unsigned cpu) {
+    struct thread *t;
+    list_for_each(t, &rq->threads, run_link) {
+        if (!allowed_here(t, cpu))
+            continue;
+        list_remove(&t->run_link);
+        atomic_fetch_sub_explicit(&rq->length, 1, memory_order_relaxed);
+        return t;
+    }
+    return rq->idle_thread;
+}
+
+/* The hardware's part of a thread besides its stack: extended state, FS and GS, address space. */
+static void switch_hardware(struct run_queue *rq, struct thread *prev, struct thread *next) {
+    unsigned cpu = cpu_id();
+    if (prev->fpu_area) {
+        fpu_save(prev->fpu_area);
+        prev->fpu_cpu = cpu;
+        rq->fpu_owner = prev;
+        prev->fs_base = thread_get_fs_base();
+        prev->gs_base = thread_get_gs_base();
+    }
+    if (next->fpu_area) {
+        if (rq->fpu_owner != next || next->fpu_cpu != cpu)
+            fpu_restore(next->fpu_area);
+        rq->fpu_owner = next;
+        thread_set_fs_base(next->fs_base);
+        thread_set_gs_base(next->gs_base);
+    }
+    if (next->aspace && rq->aspace != next->aspace) {
+        aspace_enter(next->aspace);
+        rq->aspace = next->aspace;
+    }
+    this_cpu_write(kernel_stack_top, next->stack_top);
+    this_cpu(cpu_tss)->rsp0 = next->stack_top;
+}
+
+void sched_finish_switch(void) {
+    struct run_queue *rq = this_cpu(run_queue);
+    struct thread *prev = rq->switched_from;
+    bool migrate = rq->migrate;
+    rq->migrate = false;
+    if (atomic_load_explicit(&prev->state, memory_order_relaxed) == THREAD_DEAD)
+        list_add_tail(&rq->dead, &prev->run_link);
+    atomic_store_explicit(&prev->on_cpu, false, memory_order_release); /* pairs with choose_cpu */
+    spin_release(&rq->lock);
+    timer_program();
+    if (migrate)
+        enqueue(prev, choose_cpu(prev));
+}
+
+void sched_reschedule(void) {
+    struct run_queue *rq = this_cpu(run_queue);
+    struct thread *prev = current;
+    unsigned cpu = cpu_id();
+    uint32_t state = THREAD_BLOCKING;
+
+    assert_slow(!irq_enabled());
+    spin_acquire(&rq->lock);
+    atomic_fetch_and_explicit(&prev->work, ~WORK_RESCHEDULE, memory_order_relaxed);
+    if (!prev->is_idle && atomic_load(&prev->state) != THREAD_DEAD &&
+        !atomic_compare_exchange_strong(&prev->state, &state, THREAD_BLOCKED)) {
+        prev->switches_preempted++;
+        if (allowed_here(prev, cpu)) {
+            list_add_tail(&rq->threads, &prev->run_link);
+            atomic_fetch_add_explicit(&rq->length, 1, memory_order_relaxed);
+        } else {
+            rq->migrate = true;
+        }
+    } else {
+        prev->switches_voluntary++;
+    }
+    struct thread *next = pick(rq, cpu);
+    uint64_t now = clock_now_ns();
+    prev->runtime_ns += now - prev->started_ns;
+    next->started_ns = now;
+    if (next == prev) {
+        spin_release(&rq->lock);
+        timer_program();
+        return;
+    }
+    atomic_store_explicit(&next->on_cpu, true, memory_order_relaxed);
+    atomic_store_explicit(&next->cpu, cpu, memory_order_relaxed);
+    rq->switched_from = prev;
+    switch_hardware(rq, prev, next);
+    this_cpu_write(current_thread, next);
+    switch_context(&prev->saved_rsp, next->saved_rsp);
+    sched_finish_switch();
+}
+
+void sched_reap(void) {
+    for (;;) {
+        uint64_t flags = irq_save();
+        struct run_queue *rq = this_cpu(run_queue);
+        struct thread *t = NULL;
+        if (!list_is_empty(&rq->dead)) {
+            t = list_first(&rq->dead, struct thread, run_link);
+            list_remove(&t->run_link);
+        }
+        irq_restore(flags);
+        if (!t)
+            return;
+        t->reap(t);
+    }
+}
+
+/* Takes a thread that waits on another CPU's queue and may run here; interrupts off. */
+static bool steal(unsigned me) {
+    for (unsigned i = 1; i < cpu_count; i++) {
+        unsigned cpu = (me + i) % cpu_count;
+        struct run_queue *rq = cpu_of(run_queue, cpu);
+        if (!atomic_load_explicit(&rq->length, memory_order_relaxed) || !spin_trylock(&rq->lock))
+            continue;
+        struct thread *t, *found = NULL;
+        list_for_each(t, &rq->threads, run_link) {
+            if (!atomic_load_explicit(&t->on_cpu, memory_order_acquire) && allowed_here(t, me)) {
+                found = t;
+                break;
+            }
+        }
+        if (found) {
+            list_remove(&found->run_link);
+            atomic_fetch_sub_explicit(&rq->length, 1, memory_order_relaxed);
+        }
+        spin_unlock(&rq->lock);
+        if (found) {
+            enqueue(found, me);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool work_waits(struct run_queue *rq) {
+    return atomic_load(&rq->length) > 0;
+}
+
+/* Watches the queue for a moment: a wake-up that comes now needs no interrupt. */
+static bool idle_poll(struct run_queue *rq) {
+    if (cpu_count == 1)
+        return false;
+    uint64_t end = clock_now_ns() + IDLE_POLL_NS;
+    do {
+        if (work_waits(rq))
+            return true;
+        cpu_relax();
+    } while (clock_now_ns() < end);
+    return false;
+}
+
+static void idle_halt(struct run_queue *rq) {
+    irq_disable();
+    if (rq->aspace) {
+        aspace_leave();
+        rq->aspace = NULL;
+    }
+    atomic_store(&rq->idle, IDLE_HALTED); /* pairs with enqueue: see the top */
+    timer_program();
+    if (!work_waits(rq))
+        __asm__ volatile("sti; hlt" ::: "memory");
+    atomic_store(&rq->idle, IDLE_POLLING);
+    irq_enable();
+}
+
+void thread_idle_loop(void) {
+    struct run_queue *rq = this_cpu(run_queue);
+    unsigned cpu = cpu_id();
+    atomic_fetch_or(&cpus_online, 1ul << cpu);
+    for (;;) {
+        sched_reap();
+        atomic_store(&rq->idle, IDLE_POLLING);
+        atomic_fetch_or(&cpus_idle, 1ul << cpu);
+        irq_disable();
+        bool found = work_waits(rq) || steal(cpu);
+        irq_enable();
+        if (!found && !idle_poll(rq)) {
+            idle_halt(rq);
+            continue;
+        }
+        atomic_fetch_and(&cpus_idle, ~(1ul << cpu));
+        atomic_store(&rq->idle, IDLE_BUSY);
+        irq_disable();
+        sched_reschedule();
+        irq_enable();
+    }
+}
+
+void thread_yield(void) {
+    uint64_t flags = irq_save();
+    sched_reschedule();
+    irq_restore(flags);
+}
+
+void thread_preempt_point(void) {
+    if (atomic_load_explicit(&current->work, memory_order_relaxed) & WORK_RESCHEDULE)
+        thread_yield();
+}
+
+void thread_user_work(struct trap_frame *f) {
+    struct thread *me = current;
+    if (atomic_load_explicit(&me->work, memory_order_relaxed) & WORK_RESCHEDULE)
+        thread_yield();
+    if (atomic_load_explicit(&me->work, memory_order_acquire) & WORK_LINUX)
+        linux_user_work(f);
+}
+
+void thread_notify(struct thread *t, uint32_t bits) {
+    atomic_fetch_or(&t->work, bits); /* seq_cst: pairs with thread_block's look after `state` */
+    if (t == current)
+        return;
+    if (t->interruptible && thread_wake(t))
+        return;
+    if (atomic_load_explicit(&t->on_cpu, memory_order_acquire))
+        ipi_send(atomic_load_explicit(&t->cpu, memory_order_relaxed), IPI_RESCHEDULE);
+}
+
+void thread_set_affinity(struct thread *t, uint64_t mask) {
+    assert(mask & atomic_load(&cpus_online));
+    atomic_store(&t->affinity, mask);
+    if (t == current) {
+        if (!allowed_here(t, cpu_id()))
+            thread_yield();
+        return;
+    }
+    /* Where it waits in a queue it may not stay in, take it out and queue it anew. */
+    struct run_queue *rq = cpu_of(run_queue, atomic_load(&t->cpu));
+    uint64_t flags = spin_lock_irqsave(&rq->lock);
+    bool queued = !list_is_empty(&t->run_link) && cpu_of(run_queue, atomic_load(&t->cpu)) == rq &&
+                  atomic_load(&t->state) == THREAD_RUNNABLE && !atomic_load(&t->on_cpu);
+    if (queued) {
+        list_remove(&t->run_link);
+        atomic_fetch_sub_explicit(&rq->length, 1, memory_order_relaxed);
+    }
+    spin_unlock_irqrestore(&rq->lock, flags);
+    if (queued)
+        enqueue(t, choose_cpu(t));
+    else
+        thread_notify(t, WORK_RESCHEDULE);
+}
+
+uint64_t thread_runtime_ns(struct thread *t) {
+    uint64_t ns = t->runtime_ns;
+    return t == current ? ns + (clock_now_ns() - t->started_ns) : ns;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads: stacks, birth, sleep, death.  Who runs when is sched.c's.
+ *
+ * Kernel stacks lie in slots of their own with an unmapped half below each, so
+ * that an overflow is a double fault with a clear report.  They are cached, not
+ * unmapped, when a thread ends: unmapping would need a shootdown.  The cache is
+ * a list per CPU (interrupts off), linked through the stacks' last words.
+ */
+#include <asm-generic/errno.h>
+#include "arch/x86_64/boot.h"
+#include "arch/x86_64/cpu.h"
+#include "arch/x86_64/fpu.h"
+#include "arch/x86_64/trap.h"
+#include "base/string.h"
+#include "kernel/aspace.h"
+#include "kernel/lock.h"
+#include "kernel/pages.h"
+#include "kernel/panic.h"
+#include "kernel/slab.h"
+#include "kernel/thread_impl.h"
+
+#define STACK_SIZE (KERNEL_STACK_PAGES * PAGE_SIZE)
+#define STACK_SLOT (2 * STACK_SIZE)
+#define MSR_FS_BASE 0xc0000100
+#define MSR_KERNEL_GS_BASE 0xc0000102
+
+struct list all_threads = LIST_INIT(all_threads);
+struct spinlock all_threads_lock = SPINLOCK_INIT(RANK_PROCESS);
+
+static PERCPU uintptr_t stack_cache; /* top of the first cached stack; interrupts off */
+static _Atomic(uintptr_t) stack_next = KERNEL_STACKS;
+static struct thread boot_thread; /* becomes CPU 0's idle thread */
+extern char boot_stack_top[];
+
+static uintptr_t *stack_link(uintptr_t top) {
+    return (uintptr_t *)(top - sizeof(uintptr_t));
+}
+
+static void stack_free(uintptr_t top) {
+    uint64_t flags = irq_save();
+    *stack_link(top) = this_cpu_read(stack_cache);
+    this_cpu_write(stack_cache, top);
+    irq_restore(flags);
+}
+
+/* Top of a stack, or 0 without memory. */
+static uintptr_t stack_alloc(void) {
+    uint64_t flags = irq_save();
+    uintptr_t top = this_cpu_read(stack_cache);
+    if (top)
+        this_cpu_write(stack_cache, *stack_link(top));
+    irq_restore(flags);
+    if (top)
+        return top;
+
+    struct page *pages[KERNEL_STACK_PAGES];
+    unsigned n = 0;
+    for (; n < KERNEL_STACK_PAGES; n++)
+        if (!(pages[n] = pages_alloc(0)))
+            goto free_pages;
+    uintptr_t slot = atomic_fetch_add(&stack_next, STACK_SLOT);
+    for (unsigned i = 0; i < KERNEL_STACK_PAGES; i++) {
+        uintptr_t at = slot + STACK_SIZE + i * PAGE_SIZE;
+        if (paging_map_kernel(at, page_to_phys(pages[i]), PTE_WRITE) == 0)
+            continue;
+        /* The slot and what it already maps are lost: only where memory has run out. */
+        while (n > i)
+            pages_free(pages[--n], 0);
+        return 0;
+    }
+    return slot + STACK_SLOT;
+
+free_pages:
+    while (n > 0)
+        pages_free(pages[--n], 0);
+    return 0;
+}
+
+static void sleep_over(struct timer *timer) {
+    thread_wake(container_of(timer, struct thread, sleep_timer));
+}
+
+static void init_common(struct thread *t, const char *name) {
+    string_copy(t->name, name, sizeof(t->name));
+    list_init(&t->run_link);
+    list_init(&t->all_link);
+    timer_init(&t->sleep_timer, sleep_over);
+    atomic_store(&t->affinity, ~0ul);
+    t->fpu_cpu = MAX_CPUS;
+}
+
+void thread_init_boot(void) {
+    struct thread *t = &boot_thread;
+    init_common(t, "idle/0");
+    t->is_idle = true;
+    t->stack_top = (uintptr_t)boot_stack_top;
+    atomic_store(&t->affinity, 1);
+    atomic_store(&t->state, THREAD_RUNNABLE);
+    atomic_store(&t->on_cpu, true);
+    this_cpu_write(kernel_stack_top, t->stack_top);
+    sched_init_idle(t, 0);
+}
+
+uintptr_t thread_prepare_idle(unsigned cpu, uintptr_t offset) {
+    struct thread *t = kmalloc(sizeof(*t));
+    if (!t || !(t->stack_top = stack_alloc()))
+        panic("no memory for the idle thread of CPU %u", cpu);
+    init_common(t, "idle");
+    t->is_idle = true;
+    atomic_store(&t->cpu, cpu);
+    atomic_store(&t->affinity, 1ul << cpu);
+    atomic_store(&t->state, THREAD_RUNNABLE);
+    atomic_store(&t->on_cpu, true);
+    percpu_offsets[cpu] = offset;
+    *cpu_of(kernel_stack_top, cpu) = t->stack_top;
+    sched_init_idle(t, cpu);
+    return t->stack_top;
+}
+
+/* First C code of a new thread, from thread_first; interrupts off, the queue's lock held. */
+void thread_begin(void (*entry)(void *), void *arg);
+void thread_begin(void (*entry)(void *), void *arg) {
+    sched_finish_switch();
+    irq_enable();
+    entry(arg);
+    panic("thread %s returned", current->name);
+}
+
+int thread_init(struct thread *t, const char *name, void (*entry)(void *), void *arg) {
+    sched_reap();
+    t->stack_top = stack_alloc();
+    if (!t->stack_top)
+        return -ENOMEM;
+    init_common(t, name);
+    atomic_store(&t->state, THREAD_NEW);
+    atomic_store(&t->cpu, cpu_id());
+
+    /* What switch_context pops: r15 r14 r13 r12 rbp rbx, then the return address. */
+    uintptr_t *sp = (uintptr_t *)(t->stack_top - 16);
+    *--sp = (uintptr_t)thread_first;
+    *--sp = 0;
+    *--sp = 0;
+    *--sp = (uintptr_t)entry; /* r12 */
+    *--sp = (uintptr_t)arg;   /* r13 */
+    *--sp = 0;
+    *--sp = 0;
+    t->saved_rsp = (uintptr_t)sp;
+
+    spin_lock(&all_threads_lock);
+    list_add_tail(&all_threads, &t->all_link);
+    spin_unlock(&all_threads_lock);
+    return 0;
+}
+
+static struct slab_cache *fpu_cache(void) {
+    static _Atomic(struct slab_cache *) cache;
+    struct slab_cache *c = atomic_load_explicit(&cache, memory_order_acquire);
+    if (!c) { /* first called by one thread, before the program runs */
+        c = slab_cache_create("extended state", cpu_features.xsave_size, CACHE_LINE);
+        atomic_store_explicit(&cache, c, memory_order_release);
+    }
+    return c;
+}
+
+int thread_init_user(struct thread *t, const char *name, struct aspace *as, void (*entry)(void *),
+                     void *arg) {
+    void *area = fpu_cache() ? slab_alloc(fpu_cache()) : NULL;
+    if (!area)
+        return -ENOMEM;
+    int err = thread_init(t, name, entry, arg);
+    if (err) {
+        slab_free(fpu_cache(), area);
+        return err;
+    }
+    if (current->fpu_area) { /* a clone inherits rounding modes and all */
+        uint64_t flags = irq_save();
+        fpu_save(area);
+        irq_restore(flags);
+    } else {
+        fpu_init_area(area);
+    }
+    t->fpu_area = area;
+    t->aspace = as;
+    return 0;
+}
+
+struct trap_frame *thread_user_frame(struct thread *t) {
+    return (struct trap_frame *)(t->stack_top - sizeof(struct trap_frame));
+}
+
+void thread_enter_user(const struct trap_frame *f) {
+    struct trap_frame *to = thread_user_frame(current);
+    irq_disable(); /* the frame may lie where the present stack is in use: copy it last */
+    struct trap_frame copy = *f;
+    *to = copy;
+    enter_user(to);
+}
+
+void thread_exit(void (*reap)(struct thread *)) {
+    struct thread *me = current;
+    sched_reap();
+    spin_lock(&all_threads_lock);
+    list_remove(&me->all_link);
+    spin_unlock(&all_threads_lock);
+    irq_disable();
+    me->reap = reap;
+    atomic_store(&me->state, THREAD_DEAD);
+    sched_reschedule();
+    panic("a dead thread ran");
+}
+
+void thread_release(struct thread *t) {
+    stack_free(t->stack_top);
+    if (t->fpu_area)
+        slab_free(fpu_cache(), t->fpu_area);
+}
+
+void thread_block_prepare(bool interruptible) {
+    struct thread *me = current;
+    me->interruptible = interruptible;
+    atomic_store(&me->state, THREAD_BLOCKING); /* seq_cst: before the caller's look */
+}
+
+void thread_block_cancel(void) {
+    struct thread *me = current;
+    me->interruptible = false;
+    atomic_store(&me->state, THREAD_RUNNABLE);
+}
+
+int thread_block(uint64_t deadline_ns) {
+    struct thread *me = current;
+    assert_slow(me->preempt_count == 0 && irq_enabled());
+    if (me->interruptible && (atomic_load(&me->work) & WORK_LINUX)) {
+        thread_block_cancel();
+        return -EINTR;
+    }
+    if (deadline_ns != TIME_NEVER)
+        timer_arm(&me->sleep_timer, deadline_ns);
+    irq_disable();
+    if (atomic_load(&me->state) == THREAD_BLOCKING)
+        sched_reschedule();
+    irq_enable();
+    int err = 0;
+    if (deadline_ns != TIME_NEVER && !timer_cancel(&me->sleep_timer))
+        err = -ETIMEDOUT;
+    if (me->interruptible && (atomic_load(&me->work) & WORK_LINUX))
+        err = -EINTR;
+    thread_block_cancel();
+    return err;
+}
+
+uint64_t thread_get_fs_base(void) {
+    if (!cpu_features.fsgsbase)
+        return rdmsr(MSR_FS_BASE);
+    uint64_t base;
+    __asm__ volatile("rdfsbase %0" : "=r"(base));
+    return base;
+}
+
+void thread_set_fs_base(uint64_t base) {
+    if (cpu_features.fsgsbase)
+        __asm__ volatile("wrfsbase %0" ::"r"(base));
+    else
+        wrmsr(MSR_FS_BASE, base);
+}
+
+/* In ring 0 the program's GS base waits in KERNEL_GS_BASE for swapgs. */
+uint64_t thread_get_gs_base(void) {
+    return rdmsr(MSR_KERNEL_GS_BASE);
+}
+
+void thread_set_gs_base(uint64_t base) {
+    wrmsr(MSR_KERNEL_GS_BASE, base);
+}
+
+void preempt_enable(void) {
+    atomic_signal_fence(memory_order_seq_cst);
+    current->preempt_count--;
+}

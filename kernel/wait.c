@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* Wait queues; the protocol is in wait.h. */
+#include "kernel/wait.h"
+
+void wait_init(struct wait_queue *q) {
+    spin_init(&q->lock, RANK_WAIT);
+    list_init(&q->waiters);
+}
+
+void wait_add(struct wait_queue *q, struct waiter *w) {
+    uint64_t flags = spin_lock_irqsave(&q->lock);
+    list_add_tail(&q->waiters, &w->link);
+    spin_unlock_irqrestore(&q->lock, flags);
+}
+
+void wait_remove(struct wait_queue *q, struct waiter *w) {
+    uint64_t flags = spin_lock_irqsave(&q->lock);
+    list_remove(&w->link);
+    spin_unlock_irqrestore(&q->lock, flags);
+}
+
+static void wake(struct waiter *w) {
+    if (w->notify)
+        w->notify(w);
+    else
+        thread_wake(w->thread);
+}
+
+void wait_wake_one(struct wait_queue *q) {
+    uint64_t flags = spin_lock_irqsave(&q->lock);
+    if (!list_is_empty(&q->waiters)) {
+        struct waiter *w = list_first(&q->waiters, struct waiter, link);
+        list_remove(&w->link);
+        list_add_tail(&q->waiters, &w->link);
+        wake(w);
+    }
+    spin_unlock_irqrestore(&q->lock, flags);
+}
+
+void wait_wake_all(struct wait_queue *q) {
+    struct waiter *w;
+    uint64_t flags = spin_lock_irqsave(&q->lock);
+    list_for_each(w, &q->waiters, link)
+        wake(w);
+    spin_unlock_irqrestore(&q->lock, flags);
+}
