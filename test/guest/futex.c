@@ -125,7 +125,7 @@ static int crowd_start(uint32_t *word, int flags)
     unsigned ticks = 0;
     while (futex(word, FUTEX_CMP_REQUEUE | flags, 0, (void *)(long)INT_MAX, word, 0) < CROWD)
         if (!guest_tick(&ticks))
-            return CHECK(!"the crowd is asleep");
+            return CHECK(ticks == 0), 0; /* the crowd never slept */
     return 1;
 }
 

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/* The contract at its limits: too much, too little, fork, and misuse. */
+#include "test/heaps/contract.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+const char *case_giant(void)
+{
+    size_t gigabyte = (size_t)1 << 30;
+    struct sysinfo info;
+
+    if (!sysinfo(&info) && (uint64_t)info.totalram * info.mem_unit < 3 * (uint64_t)gigabyte / 2) {
+        return "less than 1.5 GiB of memory";
+    }
+    for (int round = 0; round < 3; round++) {
+        /* A byte more than a power of two must not take twice as much. */
+        size_t bytes = gigabyte + (size_t)round;
+        char *block = t_malloc(bytes);
+        CHECK(block);
+        block[0] = block[bytes / 2] = block[bytes - 1] = 1;
+        CHECK(t_usable_size(block) >= bytes && t_usable_size(block) < bytes + ((size_t)64 << 20));
+        t_free(block);
+    }
+    return PASSED;
+}
+
+/* ---- Exhaustion: the system gives pages up to a point, then none ---- */
+
+enum { HOARD = 100000 };
+static void *hoard[HOARD];
+
+/* Allocates until the heap says no, or the hoard is full; how many it got. */
+static unsigned hoard_fill(size_t bytes)
+{
+    unsigned count = 0;
+
+    errno = 0;
+    while (count < HOARD) {
+        void *block = t_malloc(bytes);
+        if (!block) {
+            CHECK(errno == ENOMEM);
+            return count;
+        }
+        block_fill(block, bytes < 64 ? bytes : 64, count);
+        hoard[count++] = block;
+    }
+    return count;
+}
+
+static void hoard_free(unsigned count, size_t bytes)
+{
+    for (unsigned i = 0; i < count; i++) {
+        CHECK(block_holds(hoard[i], bytes < 64 ? bytes : 64, i));
+        t_free(hoard[i]);
+    }
+}
+
+#ifdef CONTRACT_TABLE
+
+/* heaps/pages.h's door, shut at the n-th knock (ld --wrap). */
+void *__real_heap_map_pages(size_t bytes, size_t align);
+void *__wrap_heap_map_pages(size_t bytes, size_t align);
+static _Atomic long knocks_left = -1; /* -1: open for ever */
+
+void *__wrap_heap_map_pages(size_t bytes, size_t align)
+{
+    long left = atomic_load(&knocks_left);
+
+    while (left > 0 && !atomic_compare_exchange_weak(&knocks_left, &left, left - 1)) {
+    }
+    return left ? __real_heap_map_pages(bytes, align) : NULL;
+}
+
+const char *case_exhaustion(void)
+{
+    static const size_t sizes[] = {16, 3000, 100000, 5000000, 30000000};
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        for (long knocks = 0; knocks < 12; knocks++) {
+            char *kept = t_malloc(200);
+            CHECK(kept);
+            block_fill(kept, 200, 9);
+            atomic_store(&knocks_left, knocks);
+            unsigned count = hoard_fill(sizes[i]);
+            CHECK(count < HOARD || sizes[i] < 10000);
+            void *grown = t_realloc(kept, (size_t)60 << 20);
+            kept = grown ? grown : kept;
+            CHECK(block_holds(kept, 200, 9));
+            hoard_free(count, sizes[i]);
+            atomic_store(&knocks_left, -1);
+            t_free(kept);
+        }
+    }
+    return PASSED;
+}
+
+#else
+
+/* Sets how much more address space there is; false if that has no effect. */
+static bool limit_space(size_t more)
+{
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+    unsigned long pages = 0;
+    char text[128] = "";
+    FILE *file = fopen("/proc/self/statm", "r");
+
+    if (!file || !fgets(text, sizeof(text), file)) {
+        text[0] = '\0';
+    }
+    if (file) {
+        fclose(file);
+    }
+    if (sscanf(text, "%lu", &pages) != 1 || getrlimit(RLIMIT_AS, &limit)) {
+        return false;
+    }
+    limit.rlim_cur = more == SIZE_MAX ? limit.rlim_max : pages * 4096 + more;
+    if (setrlimit(RLIMIT_AS, &limit)) {
+        return false;
+    }
+    if (more == SIZE_MAX) {
+        return true;
+    }
+    void *probe = mmap(NULL, more + (1 << 20), PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (probe != MAP_FAILED) {
+        munmap(probe, more + (1 << 20));
+        return false;
+    }
+    return true;
+}
+
+const char *case_exhaustion(void)
+{
+    static const size_t room[] = {0, 4096, 65536, 1 << 20, 3 << 20, 40 << 20, 100 << 20};
+    static const size_t sizes[] = {16, 3000, 100000, 5000000, 30000000};
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        for (size_t j = 0; j < sizeof(room) / sizeof(room[0]); j++) {
+            char *kept = t_malloc(200);
+            CHECK(kept);
+            block_fill(kept, 200, 9);
+            if (!limit_space(room[j])) {
+                t_free(kept);
+                return "RLIMIT_AS limits nothing here";
+            }
+            unsigned count = hoard_fill(sizes[i]);
+            errno = 0;
+            char *grown = t_realloc(kept, (size_t)200 << 20);
+            CHECK(grown || errno == ENOMEM);
+            kept = grown ? grown : kept;
+            CHECK(block_holds(kept, 200, 9));
+            hoard_free(count, sizes[i]);
+            CHECK(limit_space(SIZE_MAX));
+            t_free(kept);
+        }
+    }
+    /* And all is well again. */
+    void *block = t_malloc((size_t)100 << 20);
+    CHECK(block);
+    t_free(block);
+    return PASSED;
+}
+
+#endif
+
+/* ---- fork while other threads are in the heap ---- */
+
+static _Atomic bool stop;
+
+static void *keep_busy(void *argument)
+{
+    uint32_t random = (uint32_t)(intptr_t)argument + 1;
+
+    while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
+        void *block = t_malloc(random_next(&random) % 5000);
+        CHECK(block);
+        t_free(block);
+    }
+    return NULL;
+}
+
+/* In the child, whose only thread this is. */
+static int child_work(void)
+{
+    for (size_t i = 0; i < 200; i++) {
+        char *block = t_malloc(i * 50);
+        if (!block) {
+            return 3;
+        }
+        block_fill(block, i * 50, 6);
+        block = t_realloc(block, i * 100);
+        if (!block || !block_holds(block, i * 50, 6)) {
+            return 4;
+        }
+        t_free(block);
+    }
+    return 0;
+}
+
+const char *case_fork(void)
+{
+    pthread_t threads[3];
+    const char *result = PASSED;
+
+#ifdef CONTRACT_TABLE
+    const struct heap *heap = heap_choose();
+    if (heap->fork_prepare) {
+        CHECK(!pthread_atfork(heap->fork_prepare, heap->fork_parent, heap->fork_child));
+    }
+#endif
+    atomic_store(&stop, false);
+    for (intptr_t i = 0; i < 3; i++) {
+        CHECK(!pthread_create(&threads[i], NULL, keep_busy, (void *)i));
+    }
+    for (int i = 0; i < 60; i++) {
+        pid_t child = fork();
+        if (child < 0 && errno == ENOSYS) {
+            result = "no fork here";
+            break;
+        }
+        CHECK(child >= 0);
+        if (!child) {
+            alarm(20); /* a lock held for ever ends by a signal, not never */
+            _exit(child_work());
+        }
+        int status = -1;
+        CHECK(waitpid(child, &status, 0) == child);
+        CHECK(status == 0);
+    }
+    atomic_store(&stop, true);
+    for (int i = 0; i < 3; i++) {
+        CHECK(!pthread_join(threads[i], NULL));
+    }
+    return result;
+}
+
+/* ---- Misuse ---- */
+
+static int free_twice(size_t bytes)
+{
+    char *volatile first = t_malloc(bytes);
+    char *volatile second = t_malloc(bytes);
+
+    t_free(first);
+    t_free(second);
+    t_free(first);
+    return 0;
+}
+
+int misuse(const char *name)
+{
+    static char not_a_block[4096];
+
+    if (!strcmp(name, "double-free")) {
+        free_twice(48);
+    } else if (!strcmp(name, "double-free-page")) {
+        free_twice(9000);
+    } else if (!strcmp(name, "double-free-large")) {
+        free_twice((size_t)40 << 20);
+    } else if (!strcmp(name, "wild-free")) {
+        t_free(not_a_block + 64);
+    } else if (!strcmp(name, "inner-free")) {
+        char *volatile block = t_malloc(1000);
+        t_free(block + 128);
+    } else {
+        fprintf(stderr, "contract: no misuse is called '%s'\n", name);
+        return 2;
+    }
+    printf("%s: unnoticed\n", name);
+    return 0;
+}

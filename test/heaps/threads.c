@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* The contract between threads. */
+#include "test/heaps/contract.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { THREADS = 4 };
+
+static void run_threads(void *(*body)(void *), int count)
+{
+    pthread_t threads[64];
+
+    for (int i = 0; i < count; i++) {
+        CHECK(!pthread_create(&threads[i], NULL, body, (void *)(intptr_t)i));
+    }
+    for (int i = 0; i < count; i++) {
+        CHECK(!pthread_join(threads[i], NULL));
+    }
+}
+
+/* ---- Blocks made here, freed there: a ring of one-block mailboxes ---- */
+
+static _Atomic(uint32_t *) mailbox[THREADS];
+
+static void *pass_on(void *argument)
+{
+    int me = (int)(intptr_t)argument;
+    uint32_t random = (uint32_t)me + 99;
+
+    for (unsigned i = 0; i < contract_work(20000); i++) {
+        size_t words = 2 + random_next(&random) % (i % 100 ? 100 : 20000);
+        uint32_t *block = t_malloc(words * sizeof(*block));
+        CHECK(block);
+        block[0] = (uint32_t)words;
+        block_fill(block + 1, (words - 1) * sizeof(*block), (uint32_t)words);
+        /* acq_rel: the contents go with the pointer, both ways */
+        block = atomic_exchange_explicit(&mailbox[(me + 1) % THREADS], block, memory_order_acq_rel);
+        if (block) {
+            CHECK(block_holds(block + 1, (block[0] - 1) * sizeof(*block), block[0]));
+            t_free(block);
+        }
+    }
+    return NULL;
+}
+
+const char *case_cross_thread(void)
+{
+    run_threads(pass_on, THREADS);
+    for (int i = 0; i < THREADS; i++) {
+        t_free(atomic_exchange(&mailbox[i], NULL));
+    }
+    return PASSED;
+}
+
+/* ---- A thread's blocks outlive it ---- */
+
+enum { LEFT = 200, LEAVERS = 32 };
+static char *left[LEAVERS][LEFT];
+
+static void *leave_blocks(void *argument)
+{
+    intptr_t me = (intptr_t)argument;
+
+    for (uint32_t i = 0; i < LEFT; i++) {
+        left[me][i] = t_malloc(i * 13);
+        CHECK(left[me][i]);
+        block_fill(left[me][i], i * 13, i);
+    }
+    return NULL;
+}
+
+const char *case_thread_exit(void)
+{
+    for (int round = 0; round < 3; round++) {
+        run_threads(leave_blocks, LEAVERS);
+        for (int thread = 0; thread < LEAVERS; thread++) {
+            for (uint32_t i = 0; i < LEFT; i++) {
+                CHECK(block_holds(left[thread][i], i * 13, i));
+                left[thread][i] = t_realloc(left[thread][i], i * 13 + 1);
+                t_free(left[thread][i]);
+            }
+        }
+    }
+    return PASSED;
+}
+
+/* ---- malloc and free in the last moments of a thread ---- */
+
+static pthread_key_t early_key, late_key;
+static _Atomic int destroyed;
+
+static void destroy(void *block)
+{
+    char *fresh;
+
+    CHECK(block_holds(block, 300, 5));
+    t_free(block);
+    fresh = t_malloc(5000);
+    CHECK(fresh);
+    memset(fresh, 1, 5000);
+    t_free(fresh);
+    /* Come again in the next round, until the library has had enough. */
+    if (atomic_fetch_add(&destroyed, 1) % 3) {
+        fresh = t_malloc(300);
+        CHECK(fresh);
+        block_fill(fresh, 300, 5);
+        CHECK(!pthread_setspecific(early_key, fresh));
+    }
+}
+
+static void *use_keys(void *argument)
+{
+    char *early = t_malloc(300), *late = t_malloc(300);
+
+    (void)argument;
+    CHECK(early && late);
+    block_fill(early, 300, 5);
+    block_fill(late, 300, 5);
+    CHECK(!pthread_setspecific(early_key, early));
+    CHECK(!pthread_setspecific(late_key, late));
+    return NULL;
+}
+
+const char *case_tls_destructor(void)
+{
+    CHECK(!pthread_key_create(&early_key, destroy));
+    CHECK(!pthread_key_create(&late_key, destroy));
+    for (int round = 0; round < 20; round++) {
+        run_threads(use_keys, 8);
+    }
+    CHECK(destroyed >= 320);
+    pthread_key_delete(early_key);
+    pthread_key_delete(late_key);
+    return PASSED;
+}
+
+/* ---- Everything at once ---- */
+
+enum { SHARED = 256 };
+static _Atomic(uint32_t *) shared[SHARED];
+
+static void *hammer(void *argument)
+{
+    uint32_t random = (uint32_t)(intptr_t)argument * 7919 + 1;
+
+    for (unsigned i = 0; i < contract_work(100000); i++) {
+        uint32_t kind = random_next(&random) % 1000;
+        size_t bytes = 8 + random_next(&random) % (kind < 990 ? 400 : kind < 999 ? 20000 : 1000000);
+        uint32_t *block;
+        switch (kind % 4) {
+        case 0:
+            block = t_calloc(1, bytes);
+            CHECK(block && !block[0] && !((char *)block)[bytes - 1]);
+            break;
+        case 1:
+            block = t_aligned_alloc((size_t)16 << (kind % 8), bytes);
+            break;
+        default:
+            block = t_malloc(bytes);
+        }
+        CHECK(block);
+        if (kind % 5 == 0) {
+            bytes = 8 + random_next(&random) % 3000;
+            block = t_realloc(block, bytes);
+            CHECK(block);
+        }
+        block[0] = (uint32_t)bytes;
+        block_fill(block + 1, bytes - 4, (uint32_t)bytes);
+        block = atomic_exchange_explicit(&shared[random_next(&random) % SHARED], block,
+                                         memory_order_acq_rel);
+        if (block) {
+            CHECK(block_holds(block + 1, block[0] - 4, block[0]));
+            t_free(block);
+        }
+    }
+    return NULL;
+}
+
+const char *case_hammer(void)
+{
+    run_threads(hammer, THREADS);
+    for (int i = 0; i < SHARED; i++) {
+        t_free(atomic_exchange(&shared[i], NULL));
+    }
+    return PASSED;
+}
+
+/* ---- 100,000 threads, one after another, leave memory where it was ---- */
+
+static void *touch_heap(void *argument)
+{
+    char *block = t_malloc(16);
+
+    (void)argument;
+    CHECK(block);
+    block[0] = 1;
+    t_free(block);
+    return NULL;
+}
+
+/* Resident pages, from /proc/self/statm; 0 where there is none. */
+static long resident_pages(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    long size = 0, resident = 0;
+
+    if (file) {
+        if (fscanf(file, "%ld %ld", &size, &resident) != 2) {
+            resident = 0;
+        }
+        fclose(file);
+    }
+    return resident;
+}
+
+const char *case_many_threads(void)
+{
+    /* Some first, for what is kept for ever: shards, caches, stacks. */
+    for (int i = 0; i < 200; i++) {
+        run_threads(touch_heap, THREADS);
+    }
+    long before = resident_pages();
+    for (int i = 0; i < 100000 / THREADS; i++) {
+        run_threads(touch_heap, THREADS);
+    }
+    long after = resident_pages();
+    /* bump's blocks stay: 100,000 of 32 bytes are 782 pages. */
+    CHECK(after - before < 1024);
+    return before ? PASSED : "no /proc/self/statm";
+}
