@@ -5,9 +5,10 @@
  */
 #include "lab/report.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <string.h>
+
+#define LIST_BYTES 320u
 
 struct speaker {
     void (*say)(void *context, bool heading, const char *text);
@@ -19,7 +20,7 @@ static void speak(const struct speaker *speaker, bool heading, const char *forma
 
 static void speak(const struct speaker *speaker, bool heading, const char *format, ...)
 {
-    char text[1024];
+    char text[4 * LIST_BYTES];
     va_list arguments;
 
     va_start(arguments, format);
@@ -28,24 +29,19 @@ static void speak(const struct speaker *speaker, bool heading, const char *forma
     speaker->say(speaker->context, heading, text);
 }
 
-static void append(char *text, size_t bytes, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void append(char *text, size_t bytes, const char *format, ...)
+/* Adds "larson 0.93", behind a comma unless it is the first. */
+static void list_add(char *list, const char *load, double ratio, const char *mark)
 {
-    size_t used = strlen(text);
-    va_list arguments;
+    size_t used = strlen(list);
 
-    va_start(arguments, format);
-    vsnprintf(text + used, bytes - used, format, arguments);
-    va_end(arguments);
+    snprintf(list + used, LIST_BYTES - used, "%s%s %.2f%s", used ? ", " : "", load, ratio, mark);
 }
 
 /* One heap against the baseline in one shape on one system, over all loads. */
 static void compare_heap(const struct results *r, const struct speaker *speaker, unsigned system,
                          unsigned heap, unsigned shape)
 {
-    char wins[256] = "", losses[256] = "", noise[256] = "", where[40];
+    char wins[LIST_BYTES] = "", losses[LIST_BYTES] = "", noise[LIST_BYTES] = "", where[40];
 
     for (unsigned load = 0; load < r->load_count; load++) {
         struct stats_interval ratio;
@@ -56,93 +52,92 @@ static void compare_heap(const struct results *r, const struct speaker *speaker,
             continue;
         }
         char *list = stats_within_noise(&ratio) ? noise : ratio.median > 1 ? wins : losses;
-        append(list, sizeof(wins), "%s%s %.2f", *list ? ", " : "", r->loads[load], ratio.median);
+        list_add(list, r->loads[load], ratio.median, "");
     }
-    if (!*wins && !*losses && !*noise) {
-        return;
+    if (*wins || *losses || *noise) {
+        speak(speaker, false, "%s, %s: %s%s%s%s%s%s%s%s", r->systems[system],
+              report_shape(&r->shapes[shape], where), *losses ? "loses " : "", losses,
+              *losses && (*wins || *noise) ? "; " : "", *wins ? "wins " : "", wins,
+              *wins && *noise ? "; " : "", *noise ? "within the noise " : "", noise);
     }
-    speak(speaker, false, "%s, %s: %s%s%s%s%s%s%s", r->systems[system],
-          report_shape(&r->shapes[shape], where), *losses ? "loses on " : "", losses,
-          *losses && (*wins || *noise) ? "; " : "", *wins ? "wins on " : "", wins,
-          *wins && *noise ? "; " : "", *noise ? "within noise: " : "");
-    if (*noise) {
-        speak(speaker, false, "    %s", noise);
+}
+
+/* The heap that the question is about: mimalloc, or else the first other one. */
+static unsigned heap_of_interest(const struct results *r)
+{
+    int mimalloc = results_find_heap(r, "mimalloc");
+
+    if (mimalloc >= 0 && (unsigned)mimalloc != r->baseline) {
+        return (unsigned)mimalloc;
     }
+    return r->baseline ? 0 : 1;
 }
 
 static void heap_findings(const struct results *r, const struct speaker *speaker)
 {
-    int mimalloc = results_find_heap(r, "mimalloc");
-    unsigned heap = mimalloc >= 0 && (unsigned)mimalloc != r->baseline ? (unsigned)mimalloc : 0;
-
     if (r->heap_count < 2) {
         return;
     }
-    if (heap == r->baseline) {
-        heap = r->baseline ? 0 : 1;
-    }
-    speak(speaker, true, "Where does %s win or lose against %s?", r->heaps[heap],
-          r->heaps[r->baseline]);
+    unsigned heap = heap_of_interest(r);
+    speak(speaker, true, "Where does %s win or lose against %s? (ratio of the rates)",
+          r->heaps[heap], r->heaps[r->baseline]);
     for (unsigned system = 0; system < r->system_count; system++) {
         for (unsigned shape = 0; shape < r->shape_count; shape++) {
-            if (r->shapes[shape].threads > 1) {
-                compare_heap(r, speaker, system, heap, shape);
-            }
+            compare_heap(r, speaker, system, heap, shape);
         }
     }
 }
 
 /*
- * The buddy has one lock.  Its price is what is lost of the parallelism that
- * the control had in the same rounds, and what a second thread on one CPU
- * costs, where nothing but waiting and switching can change.
+ * The buddy has one lock.  On one CPU two threads cannot run at once, so what
+ * they lose against one thread is waiting and switching; on two CPUs it is
+ * what is missing from the parallelism that the control had in the same round.
+ * The figure of a heap without a shared lock stands beside it.
  */
+static void lock_finding(const struct results *r, const struct speaker *speaker, unsigned system,
+                         unsigned heap, unsigned shape)
+{
+    unsigned one = (unsigned)results_find_shape(r, 1, 1);
+    unsigned compute = (unsigned)results_find_load(r, "compute");
+    char list[LIST_BYTES] = "", where[40];
+
+    for (unsigned load = 0; load < r->load_count; load++) {
+        struct stats_interval ratio;
+
+        if (load != compute &&
+            results_ratio_of_ratios(r, results_cell(r, system, heap, load, shape),
+                                    results_cell(r, system, heap, load, one),
+                                    results_cell(r, system, heap, compute, shape),
+                                    results_cell(r, system, heap, compute, one), &ratio)) {
+            list_add(list, r->loads[load], ratio.median, stats_within_noise(&ratio) ? "~" : "");
+        }
+    }
+    if (*list) {
+        speak(speaker, false, "%s, %s, %s: %s", r->systems[system],
+              report_shape(&r->shapes[shape], where), r->heaps[heap], list);
+    }
+}
+
 static void lock_findings(const struct results *r, const struct speaker *speaker)
 {
-    int buddy = results_find_heap(r, "buddy"), compute = results_find_load(r, "compute");
-    int one = results_find_shape(r, 1, 1), shared = results_find_shape(r, 1, 2);
-    int two = results_find_shape(r, 2, 2);
+    int buddy = results_find_heap(r, "buddy"), mimalloc = results_find_heap(r, "mimalloc");
 
-    if (buddy < 0 || compute < 0 || one < 0 || (shared < 0 && two < 0)) {
+    if (buddy < 0 || results_find_load(r, "compute") < 0 || results_find_shape(r, 1, 1) < 0 ||
+        r->load_count < 2 || r->shape_count < 2) {
         return;
     }
-    speak(speaker, true, "What does the buddy's one lock cost?  (1.00: nothing)");
+    speak(speaker, true,
+          "What does the buddy's one lock cost? Rate over that of 1 thread on 1 CPU, as a part of "
+          "compute's (1.00: nothing lost)");
     for (unsigned system = 0; system < r->system_count; system++) {
-        char text[512] = "";
-
-        for (unsigned load = 0; load < r->load_count; load++) {
-            struct stats_interval ratio;
-            struct cell *alone =
-                results_cell(r, system, (unsigned)buddy, load, (unsigned)one);
-            struct cell *control =
-                results_cell(r, system, (unsigned)buddy, (unsigned)compute, (unsigned)one);
-
-            if ((int)load == compute) {
+        for (unsigned shape = 0; shape < r->shape_count; shape++) {
+            if (r->shapes[shape].threads < 2) {
                 continue;
             }
-            for (int i = 0; i < 2; i++) {
-                int shape = i ? two : shared;
-                if (shape < 0 ||
-                    !results_ratio_of_ratios(
-                        r, results_cell(r, system, (unsigned)buddy, load, (unsigned)shape), alone,
-                        results_cell(r, system, (unsigned)buddy, (unsigned)compute,
-                                     (unsigned)shape),
-                        control, &ratio)) {
-                    continue;
-                }
-                append(text, sizeof(text), "%s%s %.2f%s", i && shared >= 0 ? " and " : "",
-                       i ? "on two CPUs" : *text ? "" : "", ratio.median,
-                       stats_within_noise(&ratio) ? "~" : "");
-                if (!i) {
-                    append(text, sizeof(text), " on one CPU");
-                }
+            lock_finding(r, speaker, system, (unsigned)buddy, shape);
+            if (mimalloc >= 0) {
+                lock_finding(r, speaker, system, (unsigned)mimalloc, shape);
             }
-            append(text, sizeof(text), " (%s); ", r->loads[load]);
-        }
-        if (*text) {
-            text[strlen(text) - 2] = '\0';
-            speak(speaker, false, "%s, 2 threads, rate beside 1 thread and the control: %s",
-                  r->systems[system], text);
         }
     }
 }

@@ -2,13 +2,11 @@
 # The lab: the workloads program (one static binary for every system) and the
 # statistics and reports that are linked into the command.
 
-LAB_CC = $(if $(wildcard heaps/dispatch/*.c),$(O)/mimosa cc,musl-gcc -static)
 LAB_PROGRAM_SRC := $(wildcard lab/harness/*.c lab/workloads/*.c)
-# linux-init.c is a program of its own, built in cli.mk.
-LAB_SRC := $(filter-out lab/linux-init.c,$(wildcard lab/*.c))
+LAB_SRC := $(wildcard lab/*.c)
 LAB_OBJ := $(LAB_SRC:%.c=$(O)/%.o)
 
-.PHONY: lab bench check-instructions
+.PHONY: lab bench bench-need check-instructions keep-instructions
 lab: $(O)/lab/workloads
 
 $(O)/mimosa: $(LAB_OBJ)
@@ -18,9 +16,31 @@ $(O)/lab/%.o: lab/%.c
 	$(call say,CC,$<)
 	$(Q)$(HOST_CC) $(HOST_CFLAGS) -MMD -MP -c $< -o $@
 
-$(O)/lab/workloads: $(LAB_PROGRAM_SRC) lab/harness/harness.h heaps/include/mimosa/heap.h
+$(O)/lab/workloads: $(LAB_PROGRAM_SRC) lab/harness/harness.h heaps/include/mimosa/heap.h \
+                    $(O)/heaps/libmimosa-heaps.a $(O)/heaps/musl.specs | $(O)/mimosa
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)
-	$(Q)$(LAB_CC) $(HOST_CFLAGS) -pthread $(LAB_PROGRAM_SRC) -o $@
+	$(call say,GUEST,$@)
+	$(Q)$(O)/mimosa cc $(HOST_CFLAGS) -pthread $(LAB_PROGRAM_SRC) -o $@
 
 -include $(LAB_OBJ:.o=.d)
+
+bench-need:
+	@MIMOSA_NEED_WHY="build and measure" tools/need gcc make libc6-dev binutils musl-tools \
+	    xz-utils dpkg-dev qemu-system-x86
+
+## make bench      install what is missing, build, measure (three minutes), print the table
+bench: bench-need
+	@$(MAKE) --no-print-directory all
+	@MIMOSA_CACHE="$(CACHE)" tools/fetch-linux || echo "mimosa: going on without the Linux VM" >&2
+	@mkdir -p $(O)/bench
+	@MIMOSA_CACHE="$(CACHE)" $(O)/mimosa bench --quick --json $(O)/bench/latest.json \
+	    --html $(O)/bench/latest.html
+	@echo "Raw samples: $(O)/bench/latest.json; plots: $(O)/bench/latest.html"
+
+## make check-instructions  fail where an operation costs 5 % more than lab/instructions.txt says
+check-instructions: kernel cli lab
+	@$(O)/mimosa bench --micro --check lab/instructions.txt
+
+# After a change that was meant: writes the file anew.
+keep-instructions: kernel cli lab
+	@MIMOSA_CACHE="$(CACHE)" $(O)/mimosa bench --micro --keep lab/instructions.txt

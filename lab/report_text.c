@@ -206,15 +206,17 @@ static void say_finding(void *context, bool heading, const char *text)
 
 void report_text(const struct results *results, FILE *to)
 {
-    char line[256];
+    double ones[STATS_MAX] = {0};
+    size_t rounds = results->rounds_done ? results->rounds_done : 1;
+    char line[512];
 
     snprintf(line, sizeof(line),
-             "%s per second (higher is better): median of %u rounds, ± half the width of its "
+             "%s per second (higher is better): median of %zu rounds, ± half the width of its "
              "interval; then the ratio to %s on the same system and shape, round by round. "
-             "\"~\" marks a ratio within the noise (%.0f %% interval holds 1).",
-             results->whole_program ? "Runs" : "Operations", results->rounds_done,
+             "\"~\" marks a ratio within the noise: its %.0f %% interval holds 1.",
+             results->whole_program ? "Runs" : "Operations", rounds,
              results->heaps[results->baseline],
-             results->rounds_done >= 5 ? 100 * RESULTS_CONFIDENCE + 0.75 : 0.0);
+             100 * stats_sign_interval(ones, rounds, RESULTS_CONFIDENCE).confidence);
     fputc('\n', to);
     print_wrapped(line, 0, to);
     for (unsigned load = 0; load < results->load_count; load++) {
