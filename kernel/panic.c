@@ -12,6 +12,7 @@
 #include "base/format.h"
 #include "base/string.h"
 #include "dev/serial.h"
+#include "kernel/log.h"
 #include "kernel/log_impl.h"
 #include "kernel/machine.h"
 #include "kernel/thread.h"
@@ -73,7 +74,8 @@ static noreturn_fn void end(const struct trap_frame *f, uintptr_t rbp, const cha
             halt_for_ever();
         machine_power_off(); /* a panic inside a panic */
     }
-    log_replay();
+    if (!log_verbose)
+        log_replay();
     print("mimosa: panic: %s\n", message);
     const struct thread *t = current;
     print("cpu %u thread %d (%s) build ", cpu_id(), t ? t->tid : 0, t ? t->name : "none");

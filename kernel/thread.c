@@ -100,6 +100,7 @@ void thread_init_boot(void) {
     atomic_store(&t->on_cpu, true);
     this_cpu_write(kernel_stack_top, t->stack_top);
     sched_init_idle(t, 0);
+    atomic_store(&cpus_online, 1);
 }
 
 uintptr_t thread_prepare_idle(unsigned cpu, uintptr_t offset) {

@@ -136,7 +136,7 @@ struct mp_config {
 static void mp_parse(const struct mp_config *c) {
     const uint8_t *p = (const uint8_t *)(c + 1), *end = (const uint8_t *)c + c->length;
     topology.lapic_phys = c->lapic;
-    for (unsigned i = 0; i < c->entries && p < end; i++) {
+    while (p < end) { /* by length alone: QEMU's microvm firmware leaves the count at 0 */
         unsigned length = p[0] == 0 ? 20 : 8;
         if (p + length > end)
             return;

@@ -22,7 +22,7 @@ extern char kernel_start[], text_end[], rodata_end[], kernel_end[];
 extern char percpu_start[], percpu_end[], percpu_boot[];
 
 /* boot.S */
-extern struct pte boot_root[512], boot_kernel_tables[1024];
+extern struct pte boot_root[512], boot_kernel_3[512], boot_kernel_tables[1024];
 extern char boot_stack_top[];
 extern char trampoline_start[], trampoline_end[];
 extern uintptr_t smp_stacks[MAX_CPUS];

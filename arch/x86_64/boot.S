@@ -4,7 +4,8 @@
  * hvm_start_info) and the real-mode trampoline of the others, both into
  * 64-bit C on the boot page tables:
  *
- *   0                    first GiB, identity (dropped once all CPUs run)
+ *   0                    first 4 MiB, identity (dropped once all CPUs run): it
+ *                        shares the image's tables, so that W^X leaves it executable
  *   DIRECT_MAP           first GiB
  *   KERNEL_IMAGE         first 4 MiB, in 4 KiB pages, so that W^X can be set
  */
@@ -23,7 +24,7 @@
 
         .section .bss.page, "aw", @nobits
         .balign 4096
-        .globl boot_root, boot_kernel_tables
+        .globl boot_root, boot_kernel_3, boot_kernel_tables
 boot_root:           .skip 4096
 boot_direct_3:       .skip 4096
 boot_direct_2:       .skip 4096
@@ -44,14 +45,15 @@ pvh_start:
 
         /* Level 4. */
         mov     $PHYS(boot_direct_3) + 3, %eax
-        mov     %eax, PHYS(boot_root)
         mov     %eax, PHYS(boot_root) + 256 * 8
         mov     $PHYS(boot_kernel_3) + 3, %eax
+        mov     %eax, PHYS(boot_root)
         mov     %eax, PHYS(boot_root) + 511 * 8
         /* Level 3. */
         mov     $PHYS(boot_direct_2) + 3, %eax
         mov     %eax, PHYS(boot_direct_3)
         mov     $PHYS(boot_kernel_2) + 3, %eax
+        mov     %eax, PHYS(boot_kernel_3)
         mov     %eax, PHYS(boot_kernel_3) + 510 * 8
         /* Level 2: 512 leaves of 2 MiB; two tables for the image. */
         mov     $PHYS(boot_direct_2), %edi

@@ -97,6 +97,7 @@ void paging_protect_kernel(void) {
 
 void paging_drop_identity(void) {
     entry_set(&boot_root[0], 0);
+    entry_set(&boot_kernel_3[0], 0);
     write_cr3(kernel_root.value);
 }
 
