@@ -18,7 +18,7 @@ int console_init(void);
 /* Input: takes up to `size` bytes that have arrived; 0 if none yet. */
 size_t console_read(void *to, size_t size);
 size_t console_readable_bytes(void);
-bool console_at_eof(void); /* no byte is left and none will come */
+bool console_at_eof(void);                 /* no byte is left and none will come */
 extern struct wait_queue console_readable; /* woken by arrival and end of file */
 
 /*
@@ -34,6 +34,8 @@ void console_report(const char *text, size_t size);
 
 /* Terminal: the host's terminal does the line discipline; we pass its settings through. */
 struct wire_winsize console_winsize(void);
+/* The size at start, from the manifest; before the program runs. */
+void console_set_winsize(const struct wire_winsize *size);
 void console_set_termios(const struct wire_termios *t);
 
 /*
@@ -45,5 +47,13 @@ void console_set_handlers(void (*signal)(int signo), void (*dump)(void));
 
 /* Waits until everything written has reached the host, says WIRE_EXIT and returns. May sleep. */
 void console_exit(unsigned status, unsigned signal);
+
+/* Counters for /proc/mimosa; read without a lock, so they may lag. */
+struct console_stats {
+    uint64_t bytes_sent, frames_sent; /* on the wire; bytes: of the data streams */
+    uint64_t notifications;           /* times that the device had to be told */
+    uint64_t bytes_received, buffers_received;
+};
+extern struct console_stats console_stats;
 
 #endif

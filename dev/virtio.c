@@ -2,8 +2,9 @@
 /* What all virtio devices have in common, whatever their transport. */
 #include "dev/virtio.h"
 #include <asm-generic/errno.h>
+#include "arch/x86_64/paging.h"
 #include "kernel/log.h"
-#include "kernel/pages.h"
+#include "kernel/slab.h"
 
 static struct list devices = LIST_INIT(devices); /* written during boot only */
 
@@ -52,7 +53,7 @@ refuse:
 int virtio_queue_init(struct virtio_device *d, struct virtio_queue *q, unsigned index,
                       unsigned size, irq_handler *handler, void *arg) {
     unsigned max = d->transport->queue_max(d, index);
-    struct page *page;
+    void *memory;
     int err;
 
     if (max == 0)
@@ -60,13 +61,13 @@ int virtio_queue_init(struct virtio_device *d, struct virtio_queue *q, unsigned 
     size = MIN(size, (unsigned)VIRTQ_MAX_SIZE);
     while (size > max)
         size /= 2;
-    page = pages_alloc_zeroed(0);
-    if (!page)
+    memory = kmalloc(virtq_memory_bytes(size));
+    if (!memory)
         return -ENOMEM;
     *q = (struct virtio_queue){
         .device = d,
         .index = index,
-        .memory = page_address(page),
+        .memory = memory,
         .handler = handler,
         .arg = arg,
     };
@@ -75,7 +76,7 @@ int virtio_queue_init(struct virtio_device *d, struct virtio_queue *q, unsigned 
     err = d->transport->queue_enable(q);
     if (err) {
         list_remove(&q->link);
-        pages_free(page, 0);
+        kfree(memory);
     }
     return err;
 }

@@ -60,7 +60,7 @@ struct virtio_queue {
     struct virtq ring;
     struct virtio_device *device;
     unsigned index;
-    void *memory;                /* one page: the ring */
+    void *memory;                /* of the ring */
     volatile uint16_t *doorbell; /* PCI only */
     irq_handler *handler;        /* interrupt context; may be called without cause */
     void *arg;
