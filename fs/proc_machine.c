@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/* What /proc says about the machine, and the kernel's own counters in /proc/mimosa. */
+#include "arch/x86_64/cpu.h"
+#include "arch/x86_64/percpu.h"
+#include "base/string.h"
+#include "fs/proc.h"
+#include "fs/ramfs.h"
+#include "kernel/pages.h"
+#include "kernel/thread.h"
+#include "kernel/timer.h"
+
+static uint64_t kib(uint64_t pages) {
+    return pages * (PAGE_SIZE / 1024);
+}
+
+static void meminfo(struct proc_buffer *b) {
+    struct pages_stats s;
+    pages_stats(&s);
+    uint64_t files = ramfs_pages();
+    const struct proc_counter lines[] = {
+        { "MemTotal", s.total }, { "MemFree", s.free },  { "MemAvailable", s.free },
+        { "Buffers", 0 },        { "Cached", files },    { "SwapCached", 0 },
+        { "Active", 0 },         { "Inactive", 0 },      { "SwapTotal", 0 },
+        { "SwapFree", 0 },       { "Dirty", 0 },         { "Writeback", 0 },
+        { "Shmem", files },      { "CommitLimit", s.total },
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(lines); i++)
+        proc_printf(b, "%s:%*lu kB\n", lines[i].name, 23 - (int)strlen(lines[i].name),
+                    kib(lines[i].value));
+    proc_printf(b, "HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n");
+}
+
+static void cpuinfo(struct proc_buffer *b) {
+    static const struct {
+        size_t offset;
+        const char *name;
+    } flags[] = {
+        { offsetof(struct cpu_features, fsgsbase), "fsgsbase" },
+        { offsetof(struct cpu_features, smep), "smep" },
+        { offsetof(struct cpu_features, smap), "smap" },
+        { offsetof(struct cpu_features, umip), "umip" },
+        { offsetof(struct cpu_features, xsave), "xsave" },
+        { offsetof(struct cpu_features, xsaveopt), "xsaveopt" },
+        { offsetof(struct cpu_features, avx512), "avx512f" },
+        { offsetof(struct cpu_features, x2apic), "x2apic" },
+        { offsetof(struct cpu_features, pdpe1gb), "pdpe1gb" },
+        { offsetof(struct cpu_features, rdrand), "rdrand" },
+        { offsetof(struct cpu_features, rdtscp), "rdtscp" },
+        { offsetof(struct cpu_features, nx), "nx" },
+        { offsetof(struct cpu_features, erms), "erms" },
+        { offsetof(struct cpu_features, hypervisor), "hypervisor" },
+    };
+    for (unsigned cpu = 0; cpu < cpu_count; cpu++) {
+        proc_printf(b, "processor\t: %u\nvendor_id\t: %s\nmodel name\t: %s\n", cpu,
+                    cpu_features.vendor, cpu_features.model);
+        proc_printf(b, "physical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\n",
+                    cpu_count, cpu, cpu_count);
+        proc_printf(b, "flags\t\t: fpu tsc msr apic cx8 sep cmov mmx fxsr sse sse2 syscall lm");
+        for (unsigned i = 0; i < ARRAY_SIZE(flags); i++)
+            if (*((const bool *)&cpu_features + flags[i].offset))
+                proc_printf(b, " %s", flags[i].name);
+        proc_printf(b, "\ncache_alignment\t: 64\naddress sizes\t: 48 bits physical, 48 bits virtual\n\n");
+    }
+}
+
+/* Sums over the threads that are there. */
+struct thread_sums {
+    uint64_t count, running, runtime_ns, switches;
+};
+
+static struct thread_sums sum_threads(void) {
+    struct thread_sums s = { 0 };
+    struct thread *t;
+    spin_lock(&all_threads_lock);
+    list_for_each(t, &all_threads, all_link) {
+        s.count++;
+        s.running += t->state == THREAD_RUNNABLE;
+        s.runtime_ns += t->runtime_ns;
+        s.switches += t->switches_voluntary + t->switches_preempted;
+    }
+    spin_unlock(&all_threads_lock);
+    return s;
+}
+
+#define NS_PER_TICK (NS_PER_SEC / 100) /* USER_HZ */
+
+static void stat(struct proc_buffer *b) {
+    struct thread_sums s = sum_threads();
+    uint64_t total = clock_now_ns() * cpu_count / NS_PER_TICK;
+    uint64_t used = MIN(s.runtime_ns / NS_PER_TICK, total);
+    proc_printf(b, "cpu  %lu 0 0 %lu 0 0 0 0 0 0\n", used, total - used);
+    for (unsigned cpu = 0; cpu < cpu_count; cpu++)
+        proc_printf(b, "cpu%u %lu 0 0 %lu 0 0 0 0 0 0\n", cpu, used / cpu_count,
+                    (total - used) / cpu_count);
+    proc_printf(b, "intr 0\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %lu\nprocs_blocked 0\n",
+                s.switches, (clock_realtime_ns() - clock_now_ns()) / NS_PER_SEC, s.count,
+                s.running);
+}
+
+static void uptime(struct proc_buffer *b) {
+    uint64_t now = clock_now_ns(), idle = now * cpu_count - MIN(sum_threads().runtime_ns,
+                                                               now * cpu_count);
+    proc_printf(b, "%lu.%02lu %lu.%02lu\n", now / NS_PER_SEC, now / (NS_PER_SEC / 100) % 100,
+                idle / NS_PER_SEC, idle / (NS_PER_SEC / 100) % 100);
+}
+
+static void loadavg(struct proc_buffer *b) {
+    struct thread_sums s = sum_threads();
+    proc_printf(b, "0.00 0.00 0.00 %lu/%lu 1\n", s.running, s.count);
+}
+
+static void filesystems(struct proc_buffer *b) {
+    proc_printf(b, "nodev\tproc\nnodev\ttmpfs\n");
+}
+
+static void mounts(struct proc_buffer *b) {
+    proc_printf(b, "rootfs / rootfs rw 0 0\nproc /proc proc rw,relatime 0 0\n");
+}
+
+static long mounts_target(char *to, size_t size) {
+    static const char target[] = "self/mounts";
+    size_t n = MIN(size, sizeof target - 1);
+    memcpy(to, target, n);
+    return (long)n;
+}
+
+static void zero(struct proc_buffer *b) {
+    proc_printf(b, "0\n");
+}
+
+static void max_map_count(struct proc_buffer *b) {
+    proc_printf(b, "65530\n");
+}
+
+static void pipe_max_size(struct proc_buffer *b) {
+    proc_printf(b, "1048576\n");
+}
+
+static void nr_open(struct proc_buffer *b) {
+    proc_printf(b, "1048576\n");
+}
+
+static unsigned memory_counters(struct proc_counter *out, unsigned max) {
+    struct pages_stats s;
+    pages_stats(&s);
+    const struct proc_counter all[] = {
+        { "frames", s.total },          { "frames_free", s.free },
+        { "frames_free_huge", s.free_huge }, { "cache_refills", s.refills },
+        { "cache_drains", s.drains },   { "file_frames", ramfs_pages() },
+    };
+    unsigned n = MIN((unsigned)ARRAY_SIZE(all), max);
+    for (unsigned i = 0; i < n; i++)
+        out[i] = all[i];
+    return n;
+}
+
+static uint64_t cpus_running(void) {
+    uint64_t n = 0;
+    for (uint64_t left = cpus_online; left; left &= left - 1)
+        n++;
+    return n;
+}
+
+static unsigned thread_counters(struct proc_counter *out, unsigned max) {
+    struct thread_sums s = sum_threads();
+    const struct proc_counter all[] = {
+        { "cpus", cpu_count },     { "cpus_online", cpus_running() },
+        { "threads", s.count },    { "threads_runnable", s.running },
+        { "switches", s.switches }, { "runtime_ns", s.runtime_ns },
+    };
+    unsigned n = MIN((unsigned)ARRAY_SIZE(all), max);
+    for (unsigned i = 0; i < n; i++)
+        out[i] = all[i];
+    return n;
+}
+
+void proc_register_machine(void) {
+    proc_register("meminfo", meminfo);
+    proc_register("cpuinfo", cpuinfo);
+    proc_register("stat", stat);
+    proc_register("uptime", uptime);
+    proc_register("loadavg", loadavg);
+    proc_register("filesystems", filesystems);
+    proc_register("self/mounts", mounts);
+    proc_register_link("mounts", mounts_target);
+    proc_register("sys/vm/overcommit_memory", zero);
+    proc_register("sys/vm/max_map_count", max_map_count);
+    proc_register("sys/fs/pipe-max-size", pipe_max_size);
+    proc_register("sys/fs/nr_open", nr_open);
+    proc_register_counters("mimosa/memory", memory_counters);
+    proc_register_counters("mimosa/threads", thread_counters);
+}
