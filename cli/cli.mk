@@ -44,3 +44,18 @@ $(O)/bin/threads: examples/threads.c $(O)/heaps/libmimosa-heaps.a $(O)/heaps/mus
 	@mkdir -p $(@D)
 	$(call say,GUEST,$@)
 	$(Q)$(O)/mimosa cc -std=gnu11 -O2 $(WARN) -D_GNU_SOURCE -pthread $< -o $@
+
+# The unit tests of the command; cli_run_test drives the real one, with a
+# stand-in for QEMU.
+CLI_TESTS := $(patsubst test/host/%.c,$(O)/test/host/%,$(wildcard test/host/cli_*_test.c))
+
+.PHONY: test-host-cli
+## make test-host-cli  the command's own tests, without a kernel
+test-host-cli: $(CLI_TESTS)
+	@test/run-host $(CLI_TESTS)
+
+$(O)/test/host/cli_run_test: | $(O)/mimosa $(O)/test/fake_qemu
+$(O)/test/fake_qemu: test/host/fake_qemu.c base/wire.h
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(HOST_CC) $(HOST_CFLAGS) $< -o $@

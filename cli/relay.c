@@ -191,12 +191,15 @@ static int take_exit(struct relay *relay, const struct frame *frame)
         return -EPROTO;
     }
     memcpy(&relay->exit, frame->payload, sizeof(relay->exit));
+    if (relay->exit.status > 255) {
+        return -EPROTO;
+    }
     relay->has_exit = true;
     relay->input_open = false;
     /* A dump that is under way keeps its own end, unless the program was faster. */
     relay->phase = LEAVING;
     relay->deadline_ns = now_ns() + LEAVE_WAIT_NS;
-    return relay->exit.status > 255 ? -EPROTO : 0;
+    return 0;
 }
 
 static int take_credit(struct relay *relay, const struct frame *frame)
