@@ -54,7 +54,7 @@ struct run_queue {
     struct thread *fpu_owner; /* whose extended state the registers hold */
     struct aspace *aspace;    /* the address space entered */
     struct list dead;         /* thread.run_link */
-    bool migrate;             /* switched_from must go to another CPU */
+    struct list moving;       /* thread.run_link: runnable, but not allowed here any more */
 } cache_aligned;
 
 static PERCPU struct run_queue run_queue;
@@ -75,6 +75,7 @@ void sched_init_idle(struct thread *idle, unsigned cpu) {
     spin_init(&rq->lock, RANK_RUNQUEUE);
     list_init(&rq->threads);
     list_init(&rq->dead);
+    list_init(&rq->moving);
     rq->idle_thread = idle;
     *cpu_of(current_thread, cpu) = idle;
 }
@@ -162,15 +163,15 @@ void thread_reschedule_interrupt(void) {
         timer_program();
 }
 
-/* Threads that may not run here go elsewhere after the switch; returns the first that may. */
+/* The first thread that may run here; those before it that may not go elsewhere after the switch. */
 static struct thread *pick(struct run_queue *rq, unsigned cpu) {
-    struct thread *t;
-    list_for_each(t, &rq->threads, run_link) {
-        if (!allowed_here(t, cpu))
-            continue;
+    while (!list_is_empty(&rq->threads)) {
+        struct thread *t = list_first(&rq->threads, struct thread, run_link);
         list_remove(&t->run_link);
         atomic_fetch_sub_explicit(&rq->length, 1, memory_order_relaxed);
-        return t;
+        if (likely(allowed_here(t, cpu)))
+            return t;
+        list_add_tail(&rq->moving, &t->run_link);
     }
     return rq->idle_thread;
 }
@@ -200,18 +201,24 @@ static void switch_hardware(struct run_queue *rq, struct thread *prev, struct th
     this_cpu(cpu_tss)->rsp0 = next->stack_top;
 }
 
+/* Lets go of the queue; whoever may not stay is queued elsewhere, now that it runs nowhere. */
+static void release_queue(struct run_queue *rq) {
+    spin_release(&rq->lock);
+    timer_program();
+    while (unlikely(!list_is_empty(&rq->moving))) {
+        struct thread *t = list_first(&rq->moving, struct thread, run_link);
+        list_remove(&t->run_link);
+        enqueue(t, choose_cpu(t));
+    }
+}
+
 void sched_finish_switch(void) {
     struct run_queue *rq = this_cpu(run_queue);
     struct thread *prev = rq->switched_from;
-    bool migrate = rq->migrate;
-    rq->migrate = false;
     if (atomic_load_explicit(&prev->state, memory_order_relaxed) == THREAD_DEAD)
         list_add_tail(&rq->dead, &prev->run_link);
     atomic_store_explicit(&prev->on_cpu, false, memory_order_release); /* pairs with choose_cpu */
-    spin_release(&rq->lock);
-    timer_program();
-    if (migrate)
-        enqueue(prev, choose_cpu(prev));
+    release_queue(rq);
 }
 
 void sched_reschedule(void) {
@@ -226,12 +233,8 @@ void sched_reschedule(void) {
     if (!prev->is_idle && atomic_load(&prev->state) != THREAD_DEAD &&
         !atomic_compare_exchange_strong(&prev->state, &state, THREAD_BLOCKED)) {
         prev->switches_preempted++;
-        if (allowed_here(prev, cpu)) {
-            list_add_tail(&rq->threads, &prev->run_link);
-            atomic_fetch_add_explicit(&rq->length, 1, memory_order_relaxed);
-        } else {
-            rq->migrate = true;
-        }
+        list_add_tail(&rq->threads, &prev->run_link);
+        atomic_fetch_add_explicit(&rq->length, 1, memory_order_relaxed);
     } else {
         prev->switches_voluntary++;
     }
@@ -240,8 +243,7 @@ void sched_reschedule(void) {
     prev->runtime_ns += now - prev->started_ns;
     next->started_ns = now;
     if (next == prev) {
-        spin_release(&rq->lock);
-        timer_program();
+        release_queue(rq);
         return;
     }
     atomic_store_explicit(&next->on_cpu, true, memory_order_relaxed);
@@ -397,10 +399,13 @@ void thread_set_affinity(struct thread *t, uint64_t mask) {
         atomic_fetch_sub_explicit(&rq->length, 1, memory_order_relaxed);
     }
     spin_unlock_irqrestore(&rq->lock, flags);
-    if (queued)
+    if (queued) {
         enqueue(t, choose_cpu(t));
-    else
-        thread_notify(t, WORK_RESCHEDULE);
+    } else {
+        reschedule_soon(t);
+        if (atomic_load_explicit(&t->on_cpu, memory_order_acquire))
+            ipi_send(atomic_load_explicit(&t->cpu, memory_order_relaxed), IPI_RESCHEDULE);
+    }
 }
 
 uint64_t thread_runtime_ns(struct thread *t) {
