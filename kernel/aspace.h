@@ -52,6 +52,7 @@ struct vm_object *vm_object_create_shared(void);
 #define REGION_HUGE 128u    /* MADV_HUGEPAGE */
 #define REGION_LOCKED 256u
 #define REGION_SPECIAL 512u /* vDSO, clock page: not merged, not remapped */
+#define REGION_NOWRITE 1024u /* shared, of a file not open for writing: mprotect may not add PROT_WRITE */
 
 struct aspace *aspace_create(void);     /* NULL without memory; one reference */
 void aspace_destroy(struct aspace *as); /* no CPU may run on it; frees everything */
@@ -76,9 +77,15 @@ must_check int aspace_advise(struct aspace *as, uintptr_t addr, size_t length, i
 uintptr_t aspace_brk(struct aspace *as, uintptr_t want);
 /* Sets where the heap of brk starts (end of the ELF's data, page aligned + random). */
 void aspace_set_brk_start(struct aspace *as, uintptr_t start);
+/* What a stack may grow to (RLIMIT_STACK); 8 MiB at first. */
+void aspace_set_stack_limit(struct aspace *as, uint64_t bytes);
 /* mincore(2): one byte per page to `vec` (kernel memory). */
 must_check int aspace_mincore(struct aspace *as, uintptr_t addr, size_t pages, uint8_t *vec);
+/* mlock(2), munlock(2); mlockall(2) and munlockall(2) (`lock` false: the other two are ignored). */
 must_check int aspace_lock(struct aspace *as, uintptr_t addr, size_t length, bool lock);
+must_check int aspace_lock_all(struct aspace *as, bool current_too, bool future, bool lock);
+/* 0 where all of the range is mapped, else -ENOMEM (msync). */
+must_check int aspace_check_mapped(struct aspace *as, uintptr_t addr, size_t length);
 
 /*
  * Serves a page fault at `addr` (access: FAULT_WRITE, FAULT_EXEC bits).
@@ -103,7 +110,9 @@ struct aspace_stats {
     uint64_t faults, faults_huge, faults_copied, shootdowns, shootdown_ipis;
 };
 void aspace_stats(struct aspace *as, struct aspace_stats *out);
-/* Out-of-memory report: the largest holders, through report(). */
+/* Bytes in memory within a range. */
+uint64_t aspace_resident_in(struct aspace *as, uintptr_t start, uintptr_t end);
+/* Out-of-memory report: the largest holders, through report(). May sleep. */
 void aspace_report_largest(struct aspace *as, uintptr_t fault_addr);
 
 /* Scheduler's side: this CPU begins or ends running on `as` (interrupts off).

@@ -429,6 +429,15 @@ void pages_free(struct page *p, unsigned order) {
     spin_unlock_irqrestore(&buddy.lock, flags);
 }
 
+void pages_split(struct page *p, unsigned order) {
+    assert(p->flags == PAGE_USED && p->order == order);
+    for (uint64_t i = 0; i < 1ul << order; i++) {
+        p[i].flags = PAGE_USED;
+        p[i].order = 0;
+        atomic_store_explicit(&p[i].refs, 1, memory_order_relaxed);
+    }
+}
+
 void page_get(struct page *p) {
     atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
 }

@@ -48,6 +48,9 @@ struct page *pages_alloc_zeroed(unsigned order);
 /* Gives back a block; `order` as allocated, nobody else may hold a reference. */
 void pages_free(struct page *p, unsigned order);
 
+/* Makes an allocated block into single frames, each with one reference, to be freed one by one. */
+void pages_split(struct page *p, unsigned order);
+
 /* Counts another user of an order-0 (or whole-block) frame; the last page_put frees it. */
 void page_get(struct page *p);
 void page_put(struct page *p);

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Backing objects of mappings: the reference count, and shared anonymous
+ * memory.  The latter keeps its frames in a tree of tables with 512 slots each,
+ * as deep as the highest page asks for, under one lock.
+ */
+#include <asm/errno.h>
+
+#include "base/string.h"
+#include "kernel/aspace.h"
+#include "kernel/lock.h"
+#include "kernel/slab.h"
+
+#define SLOTS 512
+#define SLOT_BITS 9
+
+void vm_object_put(struct vm_object *o) {
+    if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) == 1)
+        o->ops->release(o);
+}
+
+struct shared_object {
+    struct vm_object object;
+    struct spinlock lock; /* RANK_ASPACE; guards the rest */
+    unsigned depth;       /* tables on the way to a frame; 0: nothing yet */
+    void **root;
+};
+
+static struct shared_object *shared_of(struct vm_object *o) {
+    return container_of(o, struct shared_object, object);
+}
+
+/* The slot for page `index`, made where missing; NULL without memory. */
+static void **slot_locked(struct shared_object *s, uint64_t index) {
+    while (!s->depth || index >> (SLOT_BITS * s->depth)) {
+        void **table = kmalloc(SLOTS * sizeof(void *));
+        if (!table)
+            return NULL;
+        table[0] = s->root;
+        s->root = table;
+        s->depth++;
+    }
+    void **table = s->root;
+    for (unsigned level = s->depth - 1; level > 0; level--) {
+        void **slot = &table[index >> (SLOT_BITS * level) & (SLOTS - 1)];
+        if (!*slot && !(*slot = kmalloc(SLOTS * sizeof(void *))))
+            return NULL;
+        table = *slot;
+    }
+    return &table[index & (SLOTS - 1)];
+}
+
+static int shared_get_page(struct vm_object *o, uint64_t index, bool write, struct page **out) {
+    struct shared_object *s = shared_of(o);
+    int err = -ENOMEM;
+    (void)write;
+    struct page *fresh = pages_alloc_zeroed(0);
+    spin_lock(&s->lock);
+    void **slot = slot_locked(s, index);
+    if (slot && (*slot || fresh)) {
+        if (!*slot) {
+            *slot = fresh;
+            fresh = NULL;
+        }
+        *out = *slot;
+        page_get(*out);
+        err = 0;
+    }
+    spin_unlock(&s->lock);
+    if (fresh)
+        pages_free(fresh, 0);
+    return err;
+}
+
+static void release_table(void **table, unsigned depth) {
+    for (unsigned i = 0; i < SLOTS; i++) {
+        if (!table[i])
+            continue;
+        if (depth > 1)
+            release_table(table[i], depth - 1);
+        else
+            page_put(table[i]);
+    }
+    kfree(table);
+}
+
+static void shared_release(struct vm_object *o) {
+    struct shared_object *s = shared_of(o);
+    if (s->root)
+        release_table(s->root, s->depth);
+    kfree(s);
+}
+
+static uint64_t shared_name(struct vm_object *o, char *to, size_t size) {
+    (void)o;
+    string_copy(to, "/dev/zero (deleted)", size);
+    return 1;
+}
+
+static const struct vm_object_ops shared_ops = {
+    .get_page = shared_get_page,
+    .release = shared_release,
+    .name = shared_name,
+};
+
+struct vm_object *vm_object_create_shared(void) {
+    struct shared_object *s = kmalloc(sizeof(*s));
+    if (!s)
+        return NULL;
+    s->object.ops = &shared_ops;
+    atomic_init(&s->object.refs, 1);
+    spin_init(&s->lock, RANK_ASPACE);
+    return &s->object;
+}

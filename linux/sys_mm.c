@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/* The memory system calls: Linux's argument checks, then kernel/aspace.c. */
+#include <asm/errno.h>
+#include <asm/mman.h>
+#include <linux/mman.h>
+
+#include "arch/x86_64/uaccess.h"
+#include "fs/fdtable.h"
+#include "kernel/aspace.h"
+#include "linux/process.h"
+#include "linux/syscalls.h"
+
+#define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
+
+static struct aspace *aspace_now(void) {
+    return current->aspace;
+}
+
+static unsigned region_flags(int flags) {
+    unsigned out = 0;
+    if (flags & MAP_FIXED)
+        out |= REGION_FIXED;
+    if (flags & MAP_FIXED_NOREPLACE)
+        out = (out & ~REGION_FIXED) | REGION_NOREPLACE;
+    if (flags & MAP_GROWSDOWN)
+        out |= REGION_STACK;
+    if (flags & MAP_NORESERVE)
+        out |= REGION_NORESERVE;
+    if (flags & MAP_LOCKED)
+        out |= REGION_LOCKED | REGION_POPULATE;
+    if ((flags & MAP_POPULATE) && !(flags & MAP_NONBLOCK))
+        out |= REGION_POPULATE;
+    if (flags & MAP_STACK)
+        out |= REGION_NOHUGE;
+    return out;
+}
+
+/* The object behind a mapping, with a reference in *out (NULL: private anonymous). */
+static int object_for(int fd, int prot, int flags, int type, unsigned *region,
+                      struct vm_object **out) {
+    int err = 0;
+    struct fd_table *files = current_task()->process->files;
+    *out = flags & MAP_ANONYMOUS ? NULL : fd_vm_object(files, fd, prot, flags, &err);
+    if (!*out) {
+        /* Anonymous, or /dev/zero, which is the same. */
+        if (err || type == MAP_PRIVATE)
+            return err;
+        *out = vm_object_create_shared();
+        return *out ? 0 : -ENOMEM;
+    }
+    if (type != MAP_PRIVATE && !(prot & PROT_WRITE)) {
+        /* What may a later mprotect add? */
+        struct vm_object *writable = fd_vm_object(files, fd, prot | PROT_WRITE, flags, &err);
+        if (writable)
+            vm_object_put(writable);
+        else
+            *region |= REGION_NOWRITE;
+    }
+    return 0;
+}
+
+long sys_mmap(long a, long b, long c, long d, long e, long f) {
+    uintptr_t addr = (uintptr_t)a;
+    size_t length = (size_t)b;
+    int prot = (int)c & PROT_ALL, flags = (int)d;
+    int type = flags & MAP_TYPE;
+    unsigned region = region_flags(flags);
+    struct vm_object *object;
+
+    if ((uint64_t)f & ~PAGE_MASK)
+        return -EINVAL;
+    if (!(flags & MAP_ANONYMOUS) && type == MAP_SHARED_VALIDATE &&
+        (flags & (MAP_HUGETLB | MAP_SYNC)))
+        return -EOPNOTSUPP;
+    if (type != MAP_PRIVATE && type != MAP_SHARED &&
+        (type != MAP_SHARED_VALIDATE || (flags & MAP_ANONYMOUS)))
+        return -EINVAL;
+    if (!length)
+        return -EINVAL;
+    if (flags & MAP_HUGETLB)
+        return flags & MAP_ANONYMOUS ? -ENOMEM : -EINVAL; /* there is no pool of huge pages */
+    if ((flags & MAP_GROWSDOWN) && type != MAP_PRIVATE)
+        return -EINVAL;
+    if (type != MAP_PRIVATE)
+        region |= REGION_SHARED;
+    int err = object_for((int)e, prot, flags, type, &region, &object);
+    if (err)
+        return err;
+    err = aspace_map(aspace_now(), &addr, length, prot, region, object, object ? (uint64_t)f : 0,
+                     NULL);
+    if (err && object)
+        vm_object_put(object);
+    return err ? err : (long)addr;
+}
+
+long sys_munmap(long a, long b) {
+    return aspace_unmap(aspace_now(), (uintptr_t)a, (size_t)b);
+}
+
+long sys_mprotect(long a, long b, long c) {
+    return aspace_protect(aspace_now(), (uintptr_t)a, (size_t)b, (int)c);
+}
+
+long sys_mremap(long a, long b, long c, long d, long e) {
+    uintptr_t addr = (uintptr_t)e;
+    int err = aspace_remap(aspace_now(), (uintptr_t)a, (size_t)b, (size_t)c, (int)d, &addr);
+    return err ? err : (long)addr;
+}
+
+long sys_madvise(long a, long b, long c) {
+    return aspace_advise(aspace_now(), (uintptr_t)a, (size_t)b, (int)c);
+}
+
+long sys_brk(long a) {
+    return (long)aspace_brk(aspace_now(), (uintptr_t)a);
+}
+
+long sys_mincore(long a, long b, long c) {
+    uint8_t vec[256];
+    uintptr_t addr = (uintptr_t)a;
+    uint8_t *to = (uint8_t *)c;
+    if (addr & ~PAGE_MASK)
+        return -EINVAL;
+    if (!user_range_ok((void *)addr, (size_t)b))
+        return -ENOMEM;
+    size_t pages = ((size_t)b + PAGE_SIZE - 1) >> PAGE_SHIFT;
+    if (!user_range_ok(to, pages))
+        return -EFAULT;
+    while (pages) {
+        size_t n = MIN(pages, sizeof(vec));
+        int err = aspace_mincore(aspace_now(), addr, n, vec);
+        if (err)
+            return err;
+        if (copy_to_user(to, vec, n))
+            return -EFAULT;
+        addr += n << PAGE_SHIFT;
+        to += n;
+        pages -= n;
+    }
+    return 0;
+}
+
+long sys_mlock(long a, long b) {
+    return aspace_lock(aspace_now(), (uintptr_t)a, (size_t)b, true);
+}
+
+long sys_mlock2(long a, long b, long c) {
+    if (c & ~(long)MLOCK_ONFAULT)
+        return -EINVAL;
+    return aspace_lock(aspace_now(), (uintptr_t)a, (size_t)b, true);
+}
+
+long sys_munlock(long a, long b) {
+    return aspace_lock(aspace_now(), (uintptr_t)a, (size_t)b, false);
+}
+
+long sys_mlockall(long a) {
+    if (!a || (a & ~(long)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || a == MCL_ONFAULT)
+        return -EINVAL;
+    return aspace_lock_all(aspace_now(), a & MCL_CURRENT, a & MCL_FUTURE, true);
+}
+
+long sys_munlockall(void) {
+    return aspace_lock_all(aspace_now(), false, false, false);
+}
+
+long sys_msync(long a, long b, long c) {
+    /* All files live in memory, so there is nothing to write back; only the checks remain. */
+    if ((c & ~(long)(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || ((uintptr_t)a & ~PAGE_MASK) ||
+        ((c & MS_ASYNC) && (c & MS_SYNC)))
+        return -EINVAL;
+    return b ? aspace_check_mapped(aspace_now(), (uintptr_t)a, (size_t)b) : 0;
+}
