@@ -59,3 +59,31 @@ $(O)/test/fake_qemu: test/host/fake_qemu.c base/wire.h
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(HOST_CC) $(HOST_CFLAGS) $< -o $@
+
+# Installed, PREFIX/lib/mimosa looks as build/ does, and PREFIX/bin/mimosa is a
+# link into it: so the command finds its parts in the same way in both.
+PREFIX := /usr/local
+INSTALL_LIB = $(DESTDIR)$(PREFIX)/lib/mimosa
+INSTALL_SHARE = $(DESTDIR)$(PREFIX)/share
+
+.PHONY: install uninstall
+## make install    PREFIX=/usr/local DESTDIR=: the command, its parts, manual, completion
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(INSTALL_LIB)/bin $(INSTALL_LIB)/lab \
+	    $(INSTALL_LIB)/heaps/include/mimosa $(INSTALL_SHARE)/man/man1 \
+	    $(INSTALL_SHARE)/bash-completion/completions
+	install $(O)/mimosa $(O)/linux-init tools/fetch-linux $(INSTALL_LIB)
+	install -m 644 $(O)/mimosa-kernel $(O)/mimosa-kernel.debug tools/gdb/mimosa.gdb $(INSTALL_LIB)
+	install $(EXAMPLES) $(INSTALL_LIB)/bin
+	install $(O)/lab/workloads $(INSTALL_LIB)/lab
+	install -m 644 $(O)/heaps/*.a $(O)/heaps/musl.specs $(O)/heaps/mimalloc.version \
+	    $(INSTALL_LIB)/heaps
+	install -m 644 $(O)/heaps/include/mimosa/heap.h $(INSTALL_LIB)/heaps/include/mimosa
+	install -m 644 doc/mimosa.1 $(INSTALL_SHARE)/man/man1
+	install -m 644 cli/completion/mimosa.bash \
+	    $(INSTALL_SHARE)/bash-completion/completions/mimosa
+	ln -sf ../lib/mimosa/mimosa $(DESTDIR)$(PREFIX)/bin/mimosa
+
+uninstall:
+	rm -rf $(INSTALL_LIB) $(DESTDIR)$(PREFIX)/bin/mimosa $(INSTALL_SHARE)/man/man1/mimosa.1 \
+	    $(INSTALL_SHARE)/bash-completion/completions/mimosa

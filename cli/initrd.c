@@ -98,11 +98,9 @@ static char *search_program(const struct run_options *options)
         return xstrdup(name);
     }
     char *built = xasprintf("bin/%s", name);
-    char *installed = xasprintf("../lib/mimosa/bin/%s", name);
-    const char *const places[] = {built, installed, NULL};
+    const char *const places[] = {built, NULL};
     char *path = cli_find(places);
     free(built);
-    free(installed);
     return path ? path : search_path(name);
 }
 
@@ -135,7 +133,7 @@ char *program_find(const struct run_options *options)
 
 char *kernel_find(const struct run_options *options)
 {
-    static const char *const places[] = {"mimosa-kernel", "../lib/mimosa/mimosa-kernel", NULL};
+    static const char *const places[] = {"mimosa-kernel", NULL};
     const char *chosen = options->kernel ? options->kernel : getenv("MIMOSA_KERNEL");
     char *kernel;
 

@@ -45,7 +45,7 @@ static int find_mimosa(const struct run_options *options, struct boot *boot)
 
 static int find_linux(const struct run_options *options, struct boot *boot)
 {
-    static const char *const inits[] = {"linux-init", "../lib/mimosa/linux-init", NULL};
+    static const char *const inits[] = {"linux-init", NULL};
     const char *cache = getenv("MIMOSA_CACHE");
     const char *home = getenv("HOME");
     char *folders[] = {
@@ -104,8 +104,7 @@ static int check_memory(const struct run_options *options, uint64_t initrd_bytes
 static void say_gdb_line(const struct machine *machine, const struct boot *boot,
                          const char *program)
 {
-    static const char *const scripts[] = {"../tools/gdb/mimosa.gdb", "../lib/mimosa/mimosa.gdb",
-                                          NULL};
+    static const char *const scripts[] = {"mimosa.gdb", "../tools/gdb/mimosa.gdb", NULL};
     char *script = cli_find(scripts);
 
     fprintf(stderr,
