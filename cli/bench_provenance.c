@@ -63,6 +63,21 @@ static void fact_hash(struct bench *bench, const char *key, const char *path)
     free(file);
 }
 
+/* The first line of a file. */
+static void fact_file(struct bench *bench, const char *key, const char *path)
+{
+    FILE *from = fopen(path, "r");
+    char line[256];
+
+    if (from) {
+        if (fgets(line, sizeof(line), from)) {
+            line[strcspn(line, "\n")] = '\0';
+            results_fact(&bench->results, key, line);
+        }
+        fclose(from);
+    }
+}
+
 static void fact_options(struct bench *bench)
 {
     struct results *r = &bench->results;
@@ -78,10 +93,36 @@ static void fact_options(struct bench *bench)
     results_fact(r, "options", text);
 }
 
+/* The comparison kernel: where `run` finds it too. */
+static void fact_linux(struct bench *bench)
+{
+    const char *cache = getenv("MIMOSA_CACHE");
+    char *folders[] = {
+        cache && *cache ? xasprintf("%s/linux-vm", cache) : NULL,
+        xasprintf("%s/../.cache/linux-vm", cli_home()),
+        xstrdup(".cache/linux-vm"),
+    };
+    bool found = false;
+
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+        char *version = xasprintf("%s/version", folders[i] ? folders[i] : "");
+
+        if (!found && folders[i] && !access(version, R_OK)) {
+            char *kernel = xasprintf("%s/vmlinuz", folders[i]);
+            fact_file(bench, "linux-vm kernel", version);
+            fact_hash(bench, "linux-vm kernel sha256", kernel);
+            free(kernel);
+            found = true;
+        }
+        free(version);
+        free(folders[i]);
+    }
+}
+
 void provenance_collect(struct bench *bench)
 {
     struct results *r = &bench->results;
-    char *kernel = xasprintf("%s/mimosa.elf", cli_home());
+    char *kernel = xasprintf("%s/mimosa-kernel", cli_home());
     char text[128];
     struct utsname host;
     time_t now = time(NULL);
@@ -102,6 +143,8 @@ void provenance_collect(struct bench *bench)
     fact_hash(bench, "kernel sha256", kernel);
     if (bench->linux_kernel) {
         fact_hash(bench, "linux-vm kernel sha256", bench->linux_kernel);
+    } else {
+        fact_linux(bench);
     }
     fact_from_shell(bench, "cpu", "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo");
     snprintf(text, sizeof(text), "%ld", sysconf(_SC_NPROCESSORS_ONLN));
@@ -112,6 +155,9 @@ void provenance_collect(struct bench *bench)
     }
     fact_from_shell(bench, "load at the start", "cat /proc/loadavg");
     fact_from_shell(bench, "qemu", "qemu-system-x86_64 --version");
+    char *mimalloc = xasprintf("%s/heaps/mimalloc.version", cli_home());
+    fact_file(bench, "mimalloc (MI_MALLOC_VERSION)", mimalloc);
+    free(mimalloc);
     free(kernel);
     free(version[1]);
 }

@@ -29,7 +29,7 @@ static const char style[] =
     "td:first-child,th:first-child,td:nth-child(2),th:nth-child(2){text-align:left}"
     ".noise{opacity:.55}.key span{display:inline-block;margin-right:1.2em}"
     ".key i{display:inline-block;width:.9em;height:.9em;margin-right:.35em;vertical-align:-.1em}"
-    "svg{max-width:100%}svg text{fill:currentColor;font:11px system-ui,sans-serif}"
+    "svg{max-width:100%}svg text{fill:currentColor;font:10px system-ui,sans-serif}"
     ".axis{stroke:currentColor;stroke-opacity:.25}.bar{fill-opacity:.9}"
     ".whisker{stroke:currentColor;stroke-width:1.2}"
     "@media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}}";
@@ -150,8 +150,9 @@ static void print_panel(const struct results *r, unsigned system, unsigned load,
                 print_bar(r, heap, left + width * heap, width * 0.9, top, &rate, shape_name, to);
             }
         }
-        fprintf(to, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n",
-                left + group * 0.4, PANEL_HEIGHT - 20, shape_name);
+        fprintf(to, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%u on %u</text>\n",
+                left + group * 0.4, PANEL_HEIGHT - 20, r->shapes[shape].threads,
+                r->shapes[shape].cpus);
     }
     fputs("</svg>\n", to);
 }
@@ -299,7 +300,7 @@ void report_html(const struct results *r, FILE *to)
             "<h1>mimosa bench</h1>\n"
             "<p>%s per second, higher is better: medians of %u rounds; whiskers are intervals by "
             "the sign test.  Pale ratios are within the noise.  Point at a bar for its figures.  "
-            "Systems have scales of their own.</p>\n",
+            "Systems have scales of their own; \"2 on 1\" means 2 threads on 1 CPU.</p>\n",
             style, r->whole_program ? "Runs" : "Operations", r->rounds_done);
     for (unsigned load = 0; load < r->load_count; load++) {
         fputs("<h2>", to);

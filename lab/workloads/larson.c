@@ -25,7 +25,7 @@ static const struct parameter parameters[] = {
     {"min", 10, "bytes of the smallest block"},
     {"max", 500, "bytes of the largest block"},
     {"slots", 1000, "blocks that each lane holds"},
-    {"generations", 4, "threads that inherit a lane, one after another"},
+    {"generations", 2, "threads that inherit a lane, one after another"},
     {NULL, 0, NULL},
 };
 

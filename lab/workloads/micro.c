@@ -229,9 +229,10 @@ static int measure_yield(uint64_t count)
 static int run(struct job *job)
 {
     uint64_t pages = job_value(job, "pages"), calls = job_value(job, "calls");
-    cpu_set_t one;
+    cpu_set_t before, one;
     int error;
 
+    sched_getaffinity(0, sizeof(before), &before);
     CPU_ZERO(&one);
     CPU_SET(sched_getcpu(), &one);
     sched_setaffinity(0, sizeof(one), &one);
@@ -239,12 +240,13 @@ static int run(struct job *job)
     error = measure_pages("first-touch", pages, 1);
     error = error ? error : measure_pages("sparse-touch", pages / 16, 16);
     error = error ? error : measure_threads(job_value(job, "threads_made"));
-    if (error) {
-        return error;
+    if (!error) {
+        measure_calls(calls);
+        error = measure_futex(calls / 4);
     }
-    measure_calls(calls);
-    error = measure_futex(calls / 4);
-    return error ? error : measure_yield(calls / 4);
+    error = error ? error : measure_yield(calls / 4);
+    sched_setaffinity(0, sizeof(before), &before);
+    return error;
 }
 
 const struct workload workload_micro = {
