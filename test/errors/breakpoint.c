@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* expect: 133 SIGTRAP */
+#include "test/errors/errors.h"
+
+int main(void)
+{
+    said("before\n");
+    __asm__ volatile("int3");
+    return 0;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* expect: 139 SIGSEGV */
+#include "test/errors/errors.h"
+#include <stdlib.h>
+
+/* musl's own allocator notices, and executes hlt. */
+int main(void)
+{
+    said("before\n");
+    char *block = malloc(1000);
+    free(block);
+    free(hidden((unsigned long)block));
+    return 0;
+}

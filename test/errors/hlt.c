@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* expect: 139 SIGSEGV */
+#include "test/errors/errors.h"
+
+/* Stops the CPU, which only the kernel may. */
+int main(void)
+{
+    said("before\n");
+    __asm__ volatile("hlt" : : : "rax", "rcx", "rdx", "memory");
+    return 0;
+}

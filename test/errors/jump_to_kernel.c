@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* expect: 139 SIGSEGV
+ * address 0xffffffff80100000 */
+#include "test/errors/errors.h"
+
+int main(void)
+{
+    said("before\n");
+    ((void (*)(void))hidden(0xffffffff80100000))();
+    return 0;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* expect: 139 SIGSEGV
+ * address 0x0000000000000010 */
+#include "test/errors/errors.h"
+#include <stdint.h>
+
+int deliberate(int depth)
+{
+    return depth ? deliberate(depth - 1) + 1 : *(volatile int *)hidden(16);
+}
+
+int main(void)
+{
+    said("before\n");
+    return deliberate(3);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* expect: 139 SIGSEGV */
+#include "test/errors/errors.h"
+
+/* musl's __stack_chk_fail executes hlt, and that is a SIGSEGV. */
+__attribute__((noinline)) void deliberate(int length)
+{
+    char buffer[16];
+    memset(hidden((unsigned long)buffer), 'A', length);
+    __asm__ volatile("" : : "r"(buffer) : "memory");
+}
+
+int main(void)
+{
+    said("before\n");
+    deliberate(40);
+    return 0;
+}
