@@ -39,7 +39,8 @@ char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
  * The folder that holds the running `mimosa` (its links resolved), without a
- * trailing slash: build/, or PREFIX/lib/mimosa, which is laid out like it.  Owned by the callee; valid for ever.
+ * trailing slash: build/, or PREFIX/lib/mimosa, which is laid out like it.  Owned by the callee;
+ * valid for ever.
  */
 const char *cli_home(void);
 

@@ -17,24 +17,21 @@
 #define HEADER_BYTES 110u
 #define FILLER_BYTES 1024u
 
-static void fail(struct cpio *cpio, int error, const char *culprit)
-{
+static void fail(struct cpio *cpio, int error, const char *culprit) {
     if (!cpio->error) {
         cpio->error = error;
         cpio->culprit = xstrdup(culprit);
     }
 }
 
-static void put(struct cpio *cpio, const void *bytes, size_t size)
-{
+static void put(struct cpio *cpio, const void *bytes, size_t size) {
     if (!cpio->error && size && fwrite(bytes, 1, size, cpio->out) != size) {
         fail(cpio, errno ? -errno : -EIO, "the initrd");
     }
     cpio->offset += size;
 }
 
-static void put_zeros(struct cpio *cpio, size_t count)
-{
+static void put_zeros(struct cpio *cpio, size_t count) {
     static const char zeros[CPIO_PAGE];
 
     while (count) {
@@ -44,21 +41,18 @@ static void put_zeros(struct cpio *cpio, size_t count)
     }
 }
 
-static void put_padding(struct cpio *cpio)
-{
+static void put_padding(struct cpio *cpio) {
     put_zeros(cpio, -cpio->offset & 3);
 }
 
 /* Header and name; the name field takes `name_bytes`, the rest of it zeros. */
 static void put_header(struct cpio *cpio, const char *name, size_t name_bytes, mode_t mode,
-                       uint64_t size)
-{
+                       uint64_t size) {
     char header[HEADER_BYTES + 1];
     uint32_t links = S_ISDIR(mode) ? 2 : 1;
 
-    snprintf(header, sizeof(header),
-             "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", ++cpio->inode,
-             (unsigned)mode, 0u, 0u, links, 0u, (unsigned)size, 0u, 0u, 0u, 0u,
+    snprintf(header, sizeof(header), "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x",
+             ++cpio->inode, (unsigned)mode, 0u, 0u, links, 0u, (unsigned)size, 0u, 0u, 0u, 0u,
              (unsigned)name_bytes, 0u);
     put(cpio, header, HEADER_BYTES);
     put(cpio, name, strlen(name));
@@ -67,15 +61,13 @@ static void put_header(struct cpio *cpio, const char *name, size_t name_bytes, m
 }
 
 /* Bytes that the name must grow by so that contents start on a page boundary. */
-static size_t gap_to_page(const struct cpio *cpio, size_t name_bytes)
-{
+static size_t gap_to_page(const struct cpio *cpio, size_t name_bytes) {
     uint64_t contents = (cpio->offset + HEADER_BYTES + name_bytes + 3) & ~3ull;
 
     return -contents & (CPIO_PAGE - 1);
 }
 
-static void begin_entry(struct cpio *cpio, const char *name, mode_t mode, uint64_t size)
-{
+static void begin_entry(struct cpio *cpio, const char *name, mode_t mode, uint64_t size) {
     size_t name_bytes = strlen(name) + 1;
 
     if (size > UINT32_MAX || name_bytes > PATH_MAX / 2) {
@@ -95,8 +87,7 @@ static void begin_entry(struct cpio *cpio, const char *name, mode_t mode, uint64
     put_header(cpio, name, name_bytes, mode, size);
 }
 
-static void add_parents(struct cpio *cpio, const char *name)
-{
+static void add_parents(struct cpio *cpio, const char *name) {
     for (const char *slash = strchr(name, '/'); slash; slash = strchr(slash + 1, '/')) {
         char *parent = strndup(name, (size_t)(slash - name));
         cpio_add_directory(cpio, parent);
@@ -104,9 +95,8 @@ static void add_parents(struct cpio *cpio, const char *name)
     }
 }
 
-void cpio_begin(struct cpio *cpio, int fd)
-{
-    *cpio = (struct cpio){.inode = 0};
+void cpio_begin(struct cpio *cpio, int fd) {
+    *cpio = (struct cpio){ .inode = 0 };
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
     cpio->out = copy >= 0 ? fdopen(copy, "wb") : NULL;
@@ -116,8 +106,7 @@ void cpio_begin(struct cpio *cpio, int fd)
 }
 
 /* True when the directory is new to the archive, and remembers it. */
-static bool remember_folder(struct cpio *cpio, const char *name)
-{
+static bool remember_folder(struct cpio *cpio, const char *name) {
     for (size_t i = 0; i < cpio->folder_count; i++) {
         if (!strcmp(cpio->folders[i], name)) {
             return false;
@@ -128,8 +117,7 @@ static bool remember_folder(struct cpio *cpio, const char *name)
     return true;
 }
 
-void cpio_add_directory(struct cpio *cpio, const char *name)
-{
+void cpio_add_directory(struct cpio *cpio, const char *name) {
     if (cpio->error || !*name || !remember_folder(cpio, name)) {
         return;
     }
@@ -138,8 +126,7 @@ void cpio_add_directory(struct cpio *cpio, const char *name)
 }
 
 void cpio_add_bytes(struct cpio *cpio, const char *name, mode_t mode, const void *bytes,
-                    size_t size)
-{
+                    size_t size) {
     if (cpio->error) {
         return;
     }
@@ -149,8 +136,7 @@ void cpio_add_bytes(struct cpio *cpio, const char *name, mode_t mode, const void
     put_padding(cpio);
 }
 
-static void copy_contents(struct cpio *cpio, int fd, uint64_t size, const char *host_path)
-{
+static void copy_contents(struct cpio *cpio, int fd, uint64_t size, const char *host_path) {
     static char buffer[1 << 16];
 
     while (size && !cpio->error) {
@@ -166,8 +152,7 @@ static void copy_contents(struct cpio *cpio, int fd, uint64_t size, const char *
     put_padding(cpio);
 }
 
-void cpio_add_file(struct cpio *cpio, const char *name, const char *host_path)
-{
+void cpio_add_file(struct cpio *cpio, const char *name, const char *host_path) {
     struct stat info;
 
     if (cpio->error) {
@@ -188,8 +173,7 @@ void cpio_add_file(struct cpio *cpio, const char *name, const char *host_path)
     }
 }
 
-static void add_link(struct cpio *cpio, const char *name, const char *host_path)
-{
+static void add_link(struct cpio *cpio, const char *name, const char *host_path) {
     char target[PATH_MAX];
     ssize_t length = readlink(host_path, target, sizeof(target));
 
@@ -200,13 +184,11 @@ static void add_link(struct cpio *cpio, const char *name, const char *host_path)
     }
 }
 
-static int not_dots(const struct dirent *entry)
-{
+static int not_dots(const struct dirent *entry) {
     return strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
 }
 
-static void add_node(struct cpio *cpio, const char *name, const char *host_path, bool follow)
-{
+static void add_node(struct cpio *cpio, const char *name, const char *host_path, bool follow) {
     struct stat info;
     struct dirent **list;
 
@@ -239,13 +221,11 @@ static void add_node(struct cpio *cpio, const char *name, const char *host_path,
     }
 }
 
-void cpio_add_tree(struct cpio *cpio, const char *name, const char *host_path)
-{
+void cpio_add_tree(struct cpio *cpio, const char *name, const char *host_path) {
     add_node(cpio, name, host_path, true);
 }
 
-int cpio_finish(struct cpio *cpio, char **culprit)
-{
+int cpio_finish(struct cpio *cpio, char **culprit) {
     if (!cpio->error) {
         begin_entry(cpio, "TRAILER!!!", 0, 0);
         put_zeros(cpio, -cpio->offset & (CPIO_PAGE - 1));

@@ -31,9 +31,9 @@ struct cpio {
     FILE *out;
     uint64_t offset; /* bytes written so far */
     uint32_t inode;
-    int error;        /* 0, or the first error: a negative errno */
-    char *culprit;    /* the host path or the name that it happened to */
-    char **folders;   /* directories that are in the archive already */
+    int error;      /* 0, or the first error: a negative errno */
+    char *culprit;  /* the host path or the name that it happened to */
+    char **folders; /* directories that are in the archive already */
     size_t folder_count;
 };
 

@@ -9,14 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool fits(size_t size, uint64_t offset, uint64_t length)
-{
+static bool fits(size_t size, uint64_t offset, uint64_t length) {
     return offset <= size && length <= size - offset;
 }
 
 /* Copies the header if this is a 64-bit little-endian ELF file. */
-static bool read_header(const uint8_t *bytes, size_t size, Elf64_Ehdr *header)
-{
+static bool read_header(const uint8_t *bytes, size_t size, Elf64_Ehdr *header) {
     if (size < sizeof(*header)) {
         return false;
     }
@@ -26,8 +24,7 @@ static bool read_header(const uint8_t *bytes, size_t size, Elf64_Ehdr *header)
 }
 
 static bool read_segment(const uint8_t *bytes, size_t size, const Elf64_Ehdr *header,
-                         unsigned index, Elf64_Phdr *segment)
-{
+                         unsigned index, Elf64_Phdr *segment) {
     uint64_t offset = (uint64_t)index * header->e_phentsize;
 
     if (index >= header->e_phnum || header->e_phentsize != sizeof(*segment) ||
@@ -39,8 +36,7 @@ static bool read_segment(const uint8_t *bytes, size_t size, const Elf64_Ehdr *he
 }
 
 static bool read_section(const uint8_t *bytes, size_t size, const Elf64_Ehdr *header,
-                         unsigned index, Elf64_Shdr *section)
-{
+                         unsigned index, Elf64_Shdr *section) {
     uint64_t offset = (uint64_t)index * header->e_shentsize;
 
     if (index >= header->e_shnum || header->e_shentsize != sizeof(*section) ||
@@ -51,8 +47,7 @@ static bool read_section(const uint8_t *bytes, size_t size, const Elf64_Ehdr *he
     return true;
 }
 
-static const char *refuse_machine(unsigned machine)
-{
+static const char *refuse_machine(unsigned machine) {
     switch (machine) {
     case EM_X86_64:
         return NULL;
@@ -69,8 +64,7 @@ static const char *refuse_machine(unsigned machine)
     }
 }
 
-static const char *refuse_segments(const uint8_t *bytes, size_t size, const Elf64_Ehdr *header)
-{
+static const char *refuse_segments(const uint8_t *bytes, size_t size, const Elf64_Ehdr *header) {
     bool loads = false, cut = false, dynamic = false;
 
     for (unsigned i = 0; i < header->e_phnum; i++) {
@@ -91,8 +85,7 @@ static const char *refuse_segments(const uint8_t *bytes, size_t size, const Elf6
     return loads ? NULL : "has nothing to load";
 }
 
-const char *elf_refuse(const uint8_t *bytes, size_t size)
-{
+const char *elf_refuse(const uint8_t *bytes, size_t size) {
     Elf64_Ehdr header;
     uint16_t machine;
 
@@ -132,8 +125,7 @@ const char *elf_refuse(const uint8_t *bytes, size_t size)
     return why;
 }
 
-size_t elf_build_id(const uint8_t *bytes, size_t size, uint8_t id[static 64])
-{
+size_t elf_build_id(const uint8_t *bytes, size_t size, uint8_t id[static 64]) {
     Elf64_Ehdr header;
     Elf64_Phdr segment;
 
@@ -175,8 +167,7 @@ struct table {
 };
 
 /* Finds .symtab; false when there is none that can be used. */
-static bool find_table(const uint8_t *bytes, size_t size, struct table *table)
-{
+static bool find_table(const uint8_t *bytes, size_t size, struct table *table) {
     Elf64_Ehdr header;
     Elf64_Shdr section, strings;
 
@@ -199,14 +190,12 @@ static bool find_table(const uint8_t *bytes, size_t size, struct table *table)
 }
 
 /* Copies entry `i`; its name, or NULL when that lies outside the strings. */
-static const char *read_symbol(const struct table *table, size_t i, Elf64_Sym *symbol)
-{
+static const char *read_symbol(const struct table *table, size_t i, Elf64_Sym *symbol) {
     memcpy(symbol, table->entries + i * sizeof(*symbol), sizeof(*symbol));
     return symbol->st_name < table->names_size ? table->names + symbol->st_name : NULL;
 }
 
-static int compare_symbols(const void *left, const void *right)
-{
+static int compare_symbols(const void *left, const void *right) {
     const struct symbol *a = left, *b = right;
 
     if (a->address != b->address) {
@@ -216,11 +205,10 @@ static int compare_symbols(const void *left, const void *right)
     return a->size < b->size ? -1 : a->size > b->size;
 }
 
-void symbols_read(struct symbols *symbols, const uint8_t *bytes, size_t size)
-{
+void symbols_read(struct symbols *symbols, const uint8_t *bytes, size_t size) {
     struct table table;
 
-    *symbols = (struct symbols){0};
+    *symbols = (struct symbols){ 0 };
     if (!find_table(bytes, size, &table)) {
         return;
     }
@@ -232,7 +220,7 @@ void symbols_read(struct symbols *symbols, const uint8_t *bytes, size_t size)
         bool code = type == STT_FUNC || type == STT_GNU_IFUNC || type == STT_NOTYPE;
         if (name && *name && code && symbol.st_shndx != SHN_UNDEF && symbol.st_shndx != SHN_ABS) {
             symbols->entries[symbols->count++] =
-                (struct symbol){symbol.st_value, symbol.st_size, name};
+                (struct symbol){ symbol.st_value, symbol.st_size, name };
         }
     }
     if (symbols->count) {
@@ -240,14 +228,12 @@ void symbols_read(struct symbols *symbols, const uint8_t *bytes, size_t size)
     }
 }
 
-void symbols_free(struct symbols *symbols)
-{
+void symbols_free(struct symbols *symbols) {
     free(symbols->entries);
-    *symbols = (struct symbols){0};
+    *symbols = (struct symbols){ 0 };
 }
 
-const char *symbols_find(const struct symbols *symbols, uint64_t address, uint64_t *offset)
-{
+const char *symbols_find(const struct symbols *symbols, uint64_t address, uint64_t *offset) {
     size_t low = 0, high = symbols->count;
 
     /* The last entry whose address is not above the one asked for. */
@@ -271,8 +257,7 @@ const char *symbols_find(const struct symbols *symbols, uint64_t address, uint64
     return symbol->name;
 }
 
-int elf_symbol_value(const uint8_t *bytes, size_t size, const char *name, uint64_t *value)
-{
+int elf_symbol_value(const uint8_t *bytes, size_t size, const char *name, uint64_t *value) {
     struct table table;
 
     if (!find_table(bytes, size, &table)) {

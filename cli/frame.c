@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint8_t *frame_reader_room(struct frame_reader *reader, size_t *room)
-{
+uint8_t *frame_reader_room(struct frame_reader *reader, size_t *room) {
     if (reader->start) {
         memmove(reader->buffer, reader->buffer + reader->start, reader->end - reader->start);
         reader->end -= reader->start;
@@ -20,14 +19,12 @@ uint8_t *frame_reader_room(struct frame_reader *reader, size_t *room)
     return reader->buffer + reader->end;
 }
 
-void frame_reader_filled(struct frame_reader *reader, size_t bytes)
-{
+void frame_reader_filled(struct frame_reader *reader, size_t bytes) {
     assert(bytes <= sizeof(reader->buffer) - reader->end);
     reader->end += bytes;
 }
 
-int frame_reader_next(struct frame_reader *reader, struct frame *frame)
-{
+int frame_reader_next(struct frame_reader *reader, struct frame *frame) {
     struct wire_header header;
     size_t have = reader->end - reader->start;
 
@@ -35,8 +32,8 @@ int frame_reader_next(struct frame_reader *reader, struct frame *frame)
         return 0;
     }
     memcpy(&header, reader->buffer + reader->start, sizeof(header));
-    *frame = (struct frame){header.type, header.stream, header.length,
-                            reader->buffer + reader->start + sizeof(header)};
+    *frame = (struct frame){ header.type, header.stream, header.length,
+                             reader->buffer + reader->start + sizeof(header) };
     if (header.zero || header.length > WIRE_MAX_PAYLOAD || header.stream > WIRE_STDERR) {
         return -EPROTO;
     }
@@ -48,9 +45,8 @@ int frame_reader_next(struct frame_reader *reader, struct frame *frame)
 }
 
 void frame_writer_put(struct frame_writer *writer, unsigned type, unsigned stream,
-                      const void *payload, size_t length)
-{
-    struct wire_header header = {(uint8_t)type, (uint8_t)stream, 0, (uint32_t)length};
+                      const void *payload, size_t length) {
+    struct wire_header header = { (uint8_t)type, (uint8_t)stream, 0, (uint32_t)length };
 
     assert(length <= WIRE_MAX_PAYLOAD);
     if (writer->start == writer->end) {
@@ -67,14 +63,12 @@ void frame_writer_put(struct frame_writer *writer, unsigned type, unsigned strea
     writer->end += sizeof(header) + length;
 }
 
-void frame_writer_sent(struct frame_writer *writer, size_t bytes)
-{
+void frame_writer_sent(struct frame_writer *writer, size_t bytes) {
     assert(bytes <= frame_writer_pending(writer));
     writer->start += bytes;
 }
 
-void frame_writer_free(struct frame_writer *writer)
-{
+void frame_writer_free(struct frame_writer *writer) {
     free(writer->bytes);
-    *writer = (struct frame_writer){0};
+    *writer = (struct frame_writer){ 0 };
 }

@@ -53,8 +53,7 @@ void frame_writer_put(struct frame_writer *writer, unsigned type, unsigned strea
 void frame_writer_sent(struct frame_writer *writer, size_t bytes);
 void frame_writer_free(struct frame_writer *writer);
 
-static inline size_t frame_writer_pending(const struct frame_writer *writer)
-{
+static inline size_t frame_writer_pending(const struct frame_writer *writer) {
     return writer->end - writer->start;
 }
 

@@ -33,14 +33,13 @@ static const char help_text[] =
     "  -- ARG...           the program's arguments\n";
 
 static const struct option long_options[] = {
-    {"root", required_argument, NULL, 'r'}, {"heap", required_argument, NULL, 'm'},
-    {"env", required_argument, NULL, 'e'},  {"kernel", required_argument, NULL, 'k'},
-    {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
+    { "root", required_argument, NULL, 'r' }, { "heap", required_argument, NULL, 'm' },
+    { "env", required_argument, NULL, 'e' },  { "kernel", required_argument, NULL, 'k' },
+    { "help", no_argument, NULL, 'h' },       { NULL, 0, NULL, 0 },
 };
 
 /* Takes one option; -1 to go on, or the status to exit with. */
-static int take_option(struct run_options *options, const char **output, int id, char **argv)
-{
+static int take_option(struct run_options *options, const char **output, int id, char **argv) {
     const char *list;
 
     switch (id) {
@@ -74,12 +73,11 @@ static int take_option(struct run_options *options, const char **output, int id,
  * PROGRAM, FILE... and, behind "--", the arguments.  getopt would hide the
  * "--", so that its place is looked for first.
  */
-static int parse(struct run_options *options, const char **output, int argc, char **argv)
-{
-    struct words words = {0};
+static int parse(struct run_options *options, const char **output, int argc, char **argv) {
+    struct words words = { 0 };
     int own = 1, id;
 
-    *options = (struct run_options){.memory_bytes = 0};
+    *options = (struct run_options){ .memory_bytes = 0 };
     while (own < argc && strcmp(argv[own], "--")) {
         own++;
     }
@@ -108,8 +106,7 @@ static int parse(struct run_options *options, const char **output, int argc, cha
     return -1;
 }
 
-static int write_file(const char *path, const uint8_t *bytes, size_t size)
-{
+static int write_file(const char *path, const uint8_t *bytes, size_t size) {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
     size_t done = 0;
 
@@ -126,8 +123,7 @@ static int write_file(const char *path, const uint8_t *bytes, size_t size)
     return 0;
 }
 
-static void tell(const struct packed *packed, const struct mapped *kernel, const char *path)
-{
+static void tell(const struct packed *packed, const struct mapped *kernel, const char *path) {
     uint8_t id[64];
     size_t length = elf_build_id(kernel->bytes, kernel->size, id);
     /* What the kernel and a small program need beyond the image itself. */
@@ -145,9 +141,8 @@ static void tell(const struct packed *packed, const struct mapped *kernel, const
 }
 
 static int pack(const struct run_options *options, const char *program, const char *kernel_path,
-                const char *output)
-{
-    struct mapped kernel, initrd = {NULL, 0};
+                const char *output) {
+    struct mapped kernel, initrd = { NULL, 0 };
     struct packed packed;
     uint64_t size;
     int status = CLI_FAILED;
@@ -165,7 +160,7 @@ static int pack(const struct run_options *options, const char *program, const ch
         cli_fail("cannot read the initrd: %s", strerror(errno));
         goto close_initrd;
     }
-    initrd = (struct mapped){bytes, size};
+    initrd = (struct mapped){ bytes, size };
     const char *why = pack_image(&packed, &kernel, &initrd);
     if (why) {
         cli_fail("cannot pack with the kernel %s: %s", kernel_path, why);
@@ -185,8 +180,7 @@ unmap_kernel:
     return status;
 }
 
-int cmd_image(int argc, char **argv)
-{
+int cmd_image(int argc, char **argv) {
     struct run_options options;
     const char *output = NULL;
     int status = parse(&options, &output, argc, argv);

@@ -21,15 +21,14 @@
 
 /* The clock of --icount runs starts here, so that they repeat: 2024-01-01. */
 #define ICOUNT_TIME_NS 1704067200000000000ull
-#define ICOUNT_SEED 1u
+#define ICOUNT_SEED    1u
 
-int file_map(struct mapped *file, const char *path)
-{
+int file_map(struct mapped *file, const char *path) {
     struct stat info;
     int error = 0;
     void *bytes;
 
-    *file = (struct mapped){NULL, 0};
+    *file = (struct mapped){ NULL, 0 };
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return -errno;
@@ -43,31 +42,28 @@ int file_map(struct mapped *file, const char *path)
         if (bytes == MAP_FAILED) {
             error = -errno;
         } else {
-            *file = (struct mapped){bytes, (size_t)info.st_size};
+            *file = (struct mapped){ bytes, (size_t)info.st_size };
         }
     }
     close(fd);
     return error;
 }
 
-void file_unmap(struct mapped *file)
-{
+void file_unmap(struct mapped *file) {
     if (file->size) {
         munmap((void *)(uintptr_t)file->bytes, file->size);
     }
-    *file = (struct mapped){NULL, 0};
+    *file = (struct mapped){ NULL, 0 };
 }
 
-static bool is_file(const char *path)
-{
+static bool is_file(const char *path) {
     struct stat info;
 
     return !stat(path, &info) && S_ISREG(info.st_mode);
 }
 
 /* The file `name` in one of the folders of PATH, or NULL. */
-static char *search_path(const char *name)
-{
+static char *search_path(const char *name) {
     const char *folder = getenv("PATH");
 
     while (folder && *folder) {
@@ -83,8 +79,7 @@ static char *search_path(const char *name)
     return NULL;
 }
 
-static char *search_program(const struct run_options *options)
-{
+static char *search_program(const struct run_options *options) {
     const char *name = options->program[0];
 
     if (options->root) {
@@ -98,14 +93,13 @@ static char *search_program(const struct run_options *options)
         return xstrdup(name);
     }
     char *built = xasprintf("bin/%s", name);
-    const char *const places[] = {built, NULL};
+    const char *const places[] = { built, NULL };
     char *path = cli_find(places);
     free(built);
     return path ? path : search_path(name);
 }
 
-char *program_find(const struct run_options *options)
-{
+char *program_find(const struct run_options *options) {
     const char *name = options->program[0];
     struct mapped file;
     char *path = search_program(options);
@@ -131,9 +125,8 @@ char *program_find(const struct run_options *options)
     return path;
 }
 
-char *kernel_find(const struct run_options *options)
-{
-    static const char *const places[] = {"mimosa-kernel", NULL};
+char *kernel_find(const struct run_options *options) {
+    static const char *const places[] = { "mimosa-kernel", NULL };
     const char *chosen = options->kernel ? options->kernel : getenv("MIMOSA_KERNEL");
     char *kernel;
 
@@ -153,8 +146,7 @@ char *kernel_find(const struct run_options *options)
 }
 
 /* Sets NAME=VALUE, replacing an earlier value; takes over `text`. */
-static void environment_set(struct words *environment, char *text)
-{
+static void environment_set(struct words *environment, char *text) {
     size_t length = strcspn(text, "=") + 1;
 
     for (size_t i = 0; i < environment->count; i++) {
@@ -167,9 +159,8 @@ static void environment_set(struct words *environment, char *text)
     words_add(environment, text);
 }
 
-void environment_build(const struct run_options *options, struct words *environment)
-{
-    *environment = (struct words){0};
+void environment_build(const struct run_options *options, struct words *environment) {
+    *environment = (struct words){ 0 };
     environment_set(environment, xstrdup("PATH=/usr/local/bin:/usr/bin:/bin"));
     environment_set(environment, xstrdup("HOME=/"));
     if (getenv("TERM") && (isatty(0) || isatty(1))) {
@@ -191,13 +182,11 @@ void environment_build(const struct run_options *options, struct words *environm
     }
 }
 
-void manifest_begin(struct manifest *manifest)
-{
-    *manifest = (struct manifest){xmalloc(1), 0};
+void manifest_begin(struct manifest *manifest) {
+    *manifest = (struct manifest){ xmalloc(1), 0 };
 }
 
-void manifest_add(struct manifest *manifest, const char *key, const char *value)
-{
+void manifest_add(struct manifest *manifest, const char *key, const char *value) {
     size_t length = strlen(key) + 1 + strlen(value) + 1;
 
     manifest->bytes = xrealloc(manifest->bytes, manifest->size + length);
@@ -205,16 +194,14 @@ void manifest_add(struct manifest *manifest, const char *key, const char *value)
     manifest->size += length;
 }
 
-static void manifest_add_number(struct manifest *manifest, const char *key, uint64_t value)
-{
+static void manifest_add_number(struct manifest *manifest, const char *key, uint64_t value) {
     char text[24];
 
     snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
     manifest_add(manifest, key, text);
 }
 
-static void add_terminal(struct manifest *manifest)
-{
+static void add_terminal(struct manifest *manifest) {
     struct winsize size;
     unsigned bits = 0;
 
@@ -230,8 +217,7 @@ static void add_terminal(struct manifest *manifest)
 }
 
 static void manifest_fill(struct manifest *manifest, const struct run_options *options,
-                          const char *program)
-{
+                          const char *program) {
     struct words environment;
     struct timespec now;
 
@@ -259,9 +245,9 @@ static void manifest_fill(struct manifest *manifest, const struct run_options *o
     const struct {
         const char *key;
         bool on;
-    } flags[] = {{"verbose", options->verbose},
-                 {"strace", options->strace},
-                 {"populate", options->populate}};
+    } flags[] = { { "verbose", options->verbose },
+                  { "strace", options->strace },
+                  { "populate", options->populate } };
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         if (flags[i].on) {
             manifest_add(manifest, flags[i].key, "1");
@@ -269,8 +255,7 @@ static void manifest_fill(struct manifest *manifest, const struct run_options *o
     }
 }
 
-static void add_small_root(struct cpio *cpio)
-{
+static void add_small_root(struct cpio *cpio) {
     static const char passwd[] = "root:x:0:0:root:/:/bin/sh\n";
     static const char group[] = "root:x:0:\n";
     static const char hosts[] = "127.0.0.1 localhost\n::1 localhost\n";
@@ -281,8 +266,7 @@ static void add_small_root(struct cpio *cpio)
 }
 
 /* --file HOST[:GUEST]; without GUEST, the file's own name in the root. */
-static void add_extra_file(struct cpio *cpio, const char *text)
-{
+static void add_extra_file(struct cpio *cpio, const char *text) {
     char *host = xstrdup(text);
     char *colon = strrchr(host, ':');
     const char *guest;
@@ -308,16 +292,14 @@ static void add_extra_file(struct cpio *cpio, const char *text)
 }
 
 /* Whether `path` lies in the folder that --root names. */
-static bool is_in_root(const struct run_options *options, const char *path)
-{
+static bool is_in_root(const struct run_options *options, const char *path) {
     size_t length = options->root ? strlen(options->root) : 0;
 
     return length && !strncmp(path, options->root, length) && path[length] == '/';
 }
 
 /* The program's path in the archive: its own in --root, else bin/NAME. */
-static char *program_guest_path(const struct run_options *options, const char *path)
-{
+static char *program_guest_path(const struct run_options *options, const char *path) {
     if (is_in_root(options, path)) {
         path += strlen(options->root);
         return xstrdup(path + strspn(path, "/"));
@@ -326,8 +308,7 @@ static char *program_guest_path(const struct run_options *options, const char *p
     return xasprintf("bin/%s", slash ? slash + 1 : path);
 }
 
-static void add_modules(struct cpio *cpio, const char *init_path, const char *module_folder)
-{
+static void add_modules(struct cpio *cpio, const char *init_path, const char *module_folder) {
     if (init_path) {
         cpio_add_file(cpio, "init", init_path);
         cpio_add_directory(cpio, "sys");
@@ -338,10 +319,9 @@ static void add_modules(struct cpio *cpio, const char *init_path, const char *mo
     }
 }
 
-int initrd_build(const struct run_options *options, const char *program_path,
-                 const char *init_path, const char *module_folder, uint64_t *size)
-{
-    static const char *const folders[] = {"dev", "proc", "tmp", "bin", "etc", ".mimosa"};
+int initrd_build(const struct run_options *options, const char *program_path, const char *init_path,
+                 const char *module_folder, uint64_t *size) {
+    static const char *const folders[] = { "dev", "proc", "tmp", "bin", "etc", ".mimosa" };
     struct manifest manifest;
     struct cpio cpio;
     char *culprit = NULL;

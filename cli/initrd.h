@@ -50,7 +50,7 @@ void manifest_add(struct manifest *manifest, const char *key, const char *value)
  * For ON_LINUX_VM, the init at `init_path` and the modules in `module_folder`
  * (both may be NULL) go in as /init and .mimosa/modules.
  */
-int initrd_build(const struct run_options *options, const char *program_path,
-                 const char *init_path, const char *module_folder, uint64_t *size);
+int initrd_build(const struct run_options *options, const char *program_path, const char *init_path,
+                 const char *module_folder, uint64_t *size);
 
 #endif

@@ -9,23 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void open_one(struct mapped *file, struct symbols *symbols, const char *path)
-{
-    *symbols = (struct symbols){0};
-    *file = (struct mapped){NULL, 0};
+static void open_one(struct mapped *file, struct symbols *symbols, const char *path) {
+    *symbols = (struct symbols){ 0 };
+    *file = (struct mapped){ NULL, 0 };
     if (path && !file_map(file, path)) {
         symbols_read(symbols, file->bytes, file->size);
     }
 }
 
-void log_names_open(struct log_names *names, const char *kernel, const char *program)
-{
+void log_names_open(struct log_names *names, const char *kernel, const char *program) {
     open_one(&names->kernel_file, &names->kernel, kernel);
     open_one(&names->program_file, &names->program, program);
 }
 
-void log_names_close(struct log_names *names)
-{
+void log_names_close(struct log_names *names) {
     symbols_free(&names->kernel);
     symbols_free(&names->program);
     file_unmap(&names->kernel_file);
@@ -33,8 +30,7 @@ void log_names_close(struct log_names *names)
 }
 
 /* Reads <k:HEX> or <u:HEX> at `text`; its length, or 0 when it is something else. */
-static size_t read_token(const char *text, size_t length, uint64_t *address)
-{
+static size_t read_token(const char *text, size_t length, uint64_t *address) {
     size_t i = 3;
 
     if (length < 5 || text[0] != '<' || (text[1] != 'k' && text[1] != 'u') || text[2] != ':') {
@@ -51,8 +47,7 @@ static size_t read_token(const char *text, size_t length, uint64_t *address)
     return i > 3 && i < length && text[i] == '>' ? i + 1 : 0;
 }
 
-char *log_symbolize(const struct log_names *names, const char *text, size_t length)
-{
+char *log_symbolize(const struct log_names *names, const char *text, size_t length) {
     char *result;
     size_t size;
     FILE *out = open_memstream(&result, &size);
@@ -80,8 +75,7 @@ char *log_symbolize(const struct log_names *names, const char *text, size_t leng
     return result;
 }
 
-static void show_line(struct log *log, const char *line)
-{
+static void show_line(struct log *log, const char *line) {
     char *text = log_symbolize(log->names, line, strlen(line));
     char *ended = xasprintf("%s\n", text);
 
@@ -90,8 +84,7 @@ static void show_line(struct log *log, const char *line)
     free(text);
 }
 
-static void end_line(struct log *log)
-{
+static void end_line(struct log *log) {
     char **slot = &log->kept[log->count++ % LOG_KEPT];
 
     while (log->used && log->line[log->used - 1] == '\r') {
@@ -114,8 +107,7 @@ static void end_line(struct log *log)
     }
 }
 
-void log_feed(struct log *log, const char *text, size_t length)
-{
+void log_feed(struct log *log, const char *text, size_t length) {
     for (size_t i = 0; i < length; i++) {
         if (text[i] == '\n') {
             end_line(log);
@@ -130,15 +122,13 @@ void log_feed(struct log *log, const char *text, size_t length)
     }
 }
 
-void log_flush(struct log *log)
-{
+void log_flush(struct log *log) {
     if (log->used) {
         end_line(log);
     }
 }
 
-void log_show_last(struct log *log, size_t lines)
-{
+void log_show_last(struct log *log, size_t lines) {
     size_t kept = log->count < LOG_KEPT ? log->count : LOG_KEPT;
 
     for (size_t i = lines < kept ? lines : kept; i; i--) {
@@ -149,8 +139,7 @@ void log_show_last(struct log *log, size_t lines)
     }
 }
 
-void log_free(struct log *log)
-{
+void log_free(struct log *log) {
     for (size_t i = 0; i < LOG_KEPT; i++) {
         free(log->kept[i]);
         log->kept[i] = NULL;

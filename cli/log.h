@@ -25,15 +25,15 @@ void log_names_close(struct log_names *names);
 /* A copy of `text` with its addresses named; the caller frees it. */
 char *log_symbolize(const struct log_names *names, const char *text, size_t length);
 
-#define LOG_KEPT 64u        /* last lines that are kept */
-#define LOG_LINE_MAX 2048u  /* a longer line is cut in parts */
+#define LOG_KEPT     64u   /* last lines that are kept */
+#define LOG_LINE_MAX 2048u /* a longer line is cut in parts */
 
 struct log {
     const struct log_names *names;
     void (*show)(void *context, const char *text, size_t length);
     void *context;
-    bool live;     /* show every line */
-    bool panicked; /* a panic began: every line is shown from then on */
+    bool live;        /* show every line */
+    bool panicked;    /* a panic began: every line is shown from then on */
     bool linux_panic; /* the same, in a Linux kernel's words */
     size_t used;
     char line[LOG_LINE_MAX];

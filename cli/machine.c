@@ -21,12 +21,10 @@
 /* The parts of a microvm that Mimosa has a use for: no BIOS parts, no 8254, no 8259. */
 #define MICROVM "microvm,x-option-roms=off,pit=off,pic=off,rtc=on,isa-serial=on"
 
-#define LINUX_WORDS                                                                               \
-    "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off tsc=reliable random.trust_cpu=on "   \
-    "rdinit=/init"
+#define LINUX_WORDS                                                                                \
+    "console=ttyS0 panic=-1 mitigations=off tsc=reliable random.trust_cpu=on rdinit=/init"
 
-bool machine_kvm_usable(void)
-{
+bool machine_kvm_usable(void) {
     char *line = NULL;
     size_t capacity = 0;
     bool offered = false;
@@ -47,14 +45,12 @@ bool machine_kvm_usable(void)
     return offered;
 }
 
-static void add(struct words *words, const char *text)
-{
+static void add(struct words *words, const char *text) {
     words_add(words, xstrdup(text));
 }
 
 /* The words of `text`, which are separated by spaces. */
-static void add_split(struct words *words, const char *text)
-{
+static void add_split(struct words *words, const char *text) {
     while (*text) {
         text += strspn(text, " \t\n");
         size_t length = strcspn(text, " \t\n");
@@ -65,8 +61,7 @@ static void add_split(struct words *words, const char *text)
     }
 }
 
-static void add_machine(struct words *words, const struct run_options *options)
-{
+static void add_machine(struct words *words, const struct run_options *options) {
     const char *const types[] = {
         [MACHINE_MICROVM] = "-M " MICROVM ",acpi=off -global virtio-mmio.force-legacy=false",
         [MACHINE_MICROVM_ACPI] = "-M " MICROVM ",acpi=on -global virtio-mmio.force-legacy=false",
@@ -91,16 +86,14 @@ static void add_machine(struct words *words, const struct run_options *options)
 }
 
 static void add_channels(struct words *words, const struct run_options *options, int wire,
-                         int serial)
-{
+                         int serial) {
     bool pci = options->machine == MACHINE_Q35 || options->on == ON_LINUX_VM;
     /* Port 0 is for consoles, which lose bytes: see base/wire.h. */
-    char *text = xasprintf("-chardev socket,id=wire,fd=%d -device %s,max_ports=2 "
-                           "-device virtserialport,chardev=wire,nr=1,name=mimosa.wire "
-                           "-chardev socket,id=serial,fd=%d -serial chardev:serial",
-                           wire,
-                           pci ? "virtio-serial-pci,disable-legacy=on" : "virtio-serial-device",
-                           serial);
+    char *text = xasprintf(
+        "-chardev socket,id=wire,fd=%d -device %s,max_ports=2 "
+        "-device virtserialport,chardev=wire,nr=1,name=mimosa.wire "
+        "-chardev socket,id=serial,fd=%d -serial chardev:serial",
+        wire, pci ? "virtio-serial-pci,disable-legacy=on" : "virtio-serial-device", serial);
 
     add_split(words, text);
     free(text);
@@ -109,11 +102,10 @@ static void add_channels(struct words *words, const struct run_options *options,
 /* QEMU's whole command line, NULL-terminated.  It names no word of the program's. */
 static void build_command(struct words *words, const struct machine *machine,
                           const struct run_options *options, const char *kernel, int initrd,
-                          int wire, int serial)
-{
+                          int wire, int serial) {
     const char *qemu = getenv("MIMOSA_QEMU");
 
-    *words = (struct words){0};
+    *words = (struct words){ 0 };
     add(words, qemu && *qemu ? qemu : "qemu-system-x86_64");
     add_machine(words, options);
     add_split(words, "-nodefaults -no-user-config -no-reboot -display none -sandbox " SANDBOX);
@@ -122,7 +114,9 @@ static void build_command(struct words *words, const struct machine *machine,
     add(words, "-initrd");
     words_add(words, xasprintf("/dev/fd/%d", initrd));
     add(words, "-append");
-    add(words, options->on == ON_LINUX_VM ? LINUX_WORDS : "mimosa");
+    add(words, options->on != ON_LINUX_VM ? "mimosa"
+               : options->verbose         ? LINUX_WORDS
+                                          : LINUX_WORDS " quiet loglevel=3");
     add_channels(words, options, wire, serial);
     add_split(words, "-device isa-debug-exit,iobase=0x501,iosize=1");
     if (machine->gdb_folder) {
@@ -138,8 +132,7 @@ static void build_command(struct words *words, const struct machine *machine,
 
 /* In the child: becomes QEMU, or tells the parent why not through `report`. */
 static _Noreturn void become_qemu(char **command, const int *keep, int messages, int report,
-                                  pid_t parent)
-{
+                                  pid_t parent) {
     sigset_t none;
     int error = 0;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -166,8 +159,7 @@ static _Noreturn void become_qemu(char **command, const int *keep, int messages,
     _exit(CLI_FAILED);
 }
 
-static int say_start_error(const char *qemu, int error)
-{
+static int say_start_error(const char *qemu, int error) {
     if (error == ENOENT) {
         cli_fail("there is no %s here; install QEMU: apt-get install qemu-system-x86", qemu);
     } else {
@@ -177,8 +169,7 @@ static int say_start_error(const char *qemu, int error)
 }
 
 /* Forks QEMU.  Returns 0, or an errno if it did not start. */
-static int spawn(struct machine *machine, char **command, const int *keep, int messages)
-{
+static int spawn(struct machine *machine, char **command, const int *keep, int messages) {
     pid_t parent = getpid();
     int report[2];
     int error = 0;
@@ -204,8 +195,7 @@ static int spawn(struct machine *machine, char **command, const int *keep, int m
     return error;
 }
 
-static int make_gdb_folder(struct machine *machine)
-{
+static int make_gdb_folder(struct machine *machine) {
     const char *base = getenv("XDG_RUNTIME_DIR");
 
     machine->gdb_folder = xasprintf("%s/mimosa-XXXXXX", base && *base ? base : "/tmp");
@@ -219,14 +209,13 @@ static int make_gdb_folder(struct machine *machine)
 }
 
 int machine_start(struct machine *machine, const struct run_options *options, const char *kernel,
-                  int initrd_fd)
-{
-    int wire[2] = {-1, -1}, serial[2] = {-1, -1}, messages[2] = {-1, -1};
-    struct words command = {0};
+                  int initrd_fd) {
+    int wire[2] = { -1, -1 }, serial[2] = { -1, -1 }, messages[2] = { -1, -1 };
+    struct words command = { 0 };
     int type = SOCK_STREAM | SOCK_CLOEXEC;
     int result = -1;
 
-    *machine = (struct machine){.pidfd = -1, .wire = -1, .serial = -1, .messages = -1};
+    *machine = (struct machine){ .pidfd = -1, .wire = -1, .serial = -1, .messages = -1 };
     if (options->gdb && make_gdb_folder(machine)) {
         return -1;
     }
@@ -242,7 +231,7 @@ int machine_start(struct machine *machine, const struct run_options *options, co
             fprintf(stderr, "%s%c", command.items[i], i + 1 < command.count ? ' ' : '\n');
         }
     }
-    int keep[] = {wire[1], serial[1], initrd_fd, -1};
+    int keep[] = { wire[1], serial[1], initrd_fd, -1 };
     int error = spawn(machine, command.items, keep, messages[1]);
     result = error ? say_start_error(command.items[0], error) : 0;
 
@@ -263,14 +252,13 @@ close_far_ends:
     return result;
 }
 
-void machine_end(struct machine *machine)
-{
+void machine_end(struct machine *machine) {
     if (machine->pid > 0) {
         kill(machine->pid, SIGKILL);
         while (waitpid(machine->pid, NULL, 0) < 0 && errno == EINTR) {
         }
     }
-    int fds[] = {machine->pidfd, machine->wire, machine->serial, machine->messages};
+    int fds[] = { machine->pidfd, machine->wire, machine->serial, machine->messages };
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
         if (fds[i] >= 0) {
             close(fds[i]);
@@ -283,5 +271,5 @@ void machine_end(struct machine *machine)
         free(path);
         free(machine->gdb_folder);
     }
-    *machine = (struct machine){.pidfd = -1, .wire = -1, .serial = -1, .messages = -1};
+    *machine = (struct machine){ .pidfd = -1, .wire = -1, .serial = -1, .messages = -1 };
 }

@@ -11,9 +11,9 @@
 struct machine {
     pid_t pid;
     int pidfd;
-    int wire;     /* socket: frames of base/wire.h */
-    int serial;   /* socket: the first serial port, text */
-    int messages; /* pipe: what QEMU itself has to say */
+    int wire;         /* socket: frames of base/wire.h */
+    int serial;       /* socket: the first serial port, text */
+    int messages;     /* pipe: what QEMU itself has to say */
     char *gdb_folder; /* with --gdb: holds the socket that gdb talks to */
 };
 

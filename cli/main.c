@@ -32,11 +32,11 @@ static const char help_text[] =
     "\n"
     "Options: --help, --version.  Manual: mimosa(1).\n";
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const struct command commands[] = {
-        {"run", cmd_run},     {"cc", cmd_cc},             {"image", cmd_image},
-        {"bench", cmd_bench}, {"syscalls", cmd_syscalls},
+        { "run", cmd_run },           { "cc", cmd_cc },
+        { "image", cmd_image },       { "bench", cmd_bench },
+        { "syscalls", cmd_syscalls },
     };
 
     if (argc < 2) {

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #define MEMORY_DEFAULT (256ull << 20)
-#define MEMORY_LEAST (4ull << 20)
-#define MEMORY_MOST (1ull << 40)
+#define MEMORY_LEAST   (4ull << 20)
+#define MEMORY_MOST    (1ull << 40)
 
 static const char run_help[] =
     "mimosa run [options] PROGRAM [ARG]...: start a static Linux program as a virtual\n"
@@ -57,11 +57,10 @@ static const char run_help[] =
     "Exit status: the program's own; 128+N if signal N ended it; 124 after --timeout;\n"
     "125 if Mimosa itself failed; 2 for a wrong command line.\n";
 
-static const char *const heap_names[] = {"buddy", "buddy-page", "mimalloc", "musl", "bump"};
+static const char *const heap_names[] = { "buddy", "buddy-page", "mimalloc", "musl", "bump" };
 static const char heap_list[] = "buddy, buddy-page, mimalloc, musl, bump";
 
-bool heap_is_known(const char *name, const char **list)
-{
+bool heap_is_known(const char *name, const char **list) {
     *list = heap_list;
     for (size_t i = 0; i < sizeof(heap_names) / sizeof(heap_names[0]); i++) {
         if (!strcmp(name, heap_names[i])) {
@@ -71,15 +70,13 @@ bool heap_is_known(const char *name, const char **list)
     return false;
 }
 
-void words_add(struct words *words, char *item)
-{
+void words_add(struct words *words, char *item) {
     words->items = xrealloc(words->items, (words->count + 2) * sizeof(char *));
     words->items[words->count++] = item;
     words->items[words->count] = NULL;
 }
 
-int size_parse(const char *text, uint64_t *bytes)
-{
+int size_parse(const char *text, uint64_t *bytes) {
     static const char units[] = "KMGT";
     char *end;
     double number = strtod(text, &end);
@@ -108,8 +105,7 @@ int size_parse(const char *text, uint64_t *bytes)
 }
 
 /* A decimal (or 0x) number with nothing after it. */
-static int number_parse(const char *text, uint64_t *number)
-{
+static int number_parse(const char *text, uint64_t *number) {
     char *end;
 
     errno = 0;
@@ -117,16 +113,14 @@ static int number_parse(const char *text, uint64_t *number)
     return errno || end == text || *end || *text < '0' || *text > '9' ? -1 : 0;
 }
 
-static int choose(const char *text, const char *const *names, unsigned count, const char *option)
-{
+static int choose(const char *text, const char *const *names, unsigned count, const char *option) {
     char list[128] = "";
 
     for (unsigned i = 0; i < count; i++) {
         if (!strcmp(text, names[i])) {
             return (int)i;
         }
-        snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", i ? ", " : "",
-                 names[i]);
+        snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", i ? ", " : "", names[i]);
     }
     cli_usage("run", "--%s is one of %s, not '%s'", option, list, text);
     return -1;
@@ -156,36 +150,34 @@ enum option_id {
 };
 
 static const struct option long_options[] = {
-    {"cpus", required_argument, NULL, OPT_CPUS},
-    {"mem", required_argument, NULL, OPT_MEM},
-    {"heap", required_argument, NULL, OPT_HEAP},
-    {"on", required_argument, NULL, OPT_ON},
-    {"machine", required_argument, NULL, OPT_MACHINE},
-    {"accel", required_argument, NULL, OPT_ACCEL},
-    {"icount", no_argument, NULL, OPT_ICOUNT},
-    {"seed", required_argument, NULL, OPT_SEED},
-    {"populate", no_argument, NULL, OPT_POPULATE},
-    {"strace", no_argument, NULL, OPT_STRACE},
-    {"timeout", required_argument, NULL, OPT_TIMEOUT},
-    {"gdb", no_argument, NULL, OPT_GDB},
-    {"env", required_argument, NULL, OPT_ENV},
-    {"file", required_argument, NULL, OPT_FILE},
-    {"root", required_argument, NULL, OPT_ROOT},
-    {"verbose", no_argument, NULL, OPT_VERBOSE},
-    {"qemu", required_argument, NULL, OPT_QEMU},
-    {"kernel", required_argument, NULL, OPT_KERNEL},
-    {"linux-kernel", required_argument, NULL, OPT_LINUX_KERNEL},
-    {"help", no_argument, NULL, OPT_HELP},
-    {NULL, 0, NULL, 0},
+    { "cpus", required_argument, NULL, OPT_CPUS },
+    { "mem", required_argument, NULL, OPT_MEM },
+    { "heap", required_argument, NULL, OPT_HEAP },
+    { "on", required_argument, NULL, OPT_ON },
+    { "machine", required_argument, NULL, OPT_MACHINE },
+    { "accel", required_argument, NULL, OPT_ACCEL },
+    { "icount", no_argument, NULL, OPT_ICOUNT },
+    { "seed", required_argument, NULL, OPT_SEED },
+    { "populate", no_argument, NULL, OPT_POPULATE },
+    { "strace", no_argument, NULL, OPT_STRACE },
+    { "timeout", required_argument, NULL, OPT_TIMEOUT },
+    { "gdb", no_argument, NULL, OPT_GDB },
+    { "env", required_argument, NULL, OPT_ENV },
+    { "file", required_argument, NULL, OPT_FILE },
+    { "root", required_argument, NULL, OPT_ROOT },
+    { "verbose", no_argument, NULL, OPT_VERBOSE },
+    { "qemu", required_argument, NULL, OPT_QEMU },
+    { "kernel", required_argument, NULL, OPT_KERNEL },
+    { "linux-kernel", required_argument, NULL, OPT_LINUX_KERNEL },
+    { "help", no_argument, NULL, OPT_HELP },
+    { NULL, 0, NULL, 0 },
 };
 
-static int parse_cpus(struct run_options *options, const char *text)
-{
+static int parse_cpus(struct run_options *options, const char *text) {
     uint64_t number;
 
     if (number_parse(text, &number) || !number) {
-        return cli_usage("run", "--cpus takes a number from 1 to %u, not '%s'", RUN_MAX_CPUS,
-                         text);
+        return cli_usage("run", "--cpus takes a number from 1 to %u, not '%s'", RUN_MAX_CPUS, text);
     }
     if (number > RUN_MAX_CPUS) {
         return cli_usage("run", "--cpus %s is too many: Mimosa runs on 1 to %u CPUs", text,
@@ -195,8 +187,7 @@ static int parse_cpus(struct run_options *options, const char *text)
     return -1;
 }
 
-static int parse_memory(struct run_options *options, const char *text)
-{
+static int parse_memory(struct run_options *options, const char *text) {
     uint64_t bytes;
 
     if (size_parse(text, &bytes)) {
@@ -210,11 +201,10 @@ static int parse_memory(struct run_options *options, const char *text)
     return -1;
 }
 
-static int parse_choice(struct run_options *options, int id, const char *text)
-{
-    static const char *const systems[] = {"qemu", "linux", "linux-vm"};
-    static const char *const machines[] = {"microvm", "microvm-acpi", "q35"};
-    static const char *const accels[] = {"auto", "kvm", "tcg"};
+static int parse_choice(struct run_options *options, int id, const char *text) {
+    static const char *const systems[] = { "qemu", "linux", "linux-vm" };
+    static const char *const machines[] = { "microvm", "microvm-acpi", "q35" };
+    static const char *const accels[] = { "auto", "kvm", "tcg" };
     int choice;
 
     if (id == OPT_ON) {
@@ -230,8 +220,7 @@ static int parse_choice(struct run_options *options, int id, const char *text)
     return choice < 0 ? CLI_USAGE : -1;
 }
 
-static int parse_heap(struct run_options *options, const char *text)
-{
+static int parse_heap(struct run_options *options, const char *text) {
     const char *list;
 
     if (!heap_is_known(text, &list)) {
@@ -241,8 +230,7 @@ static int parse_heap(struct run_options *options, const char *text)
     return -1;
 }
 
-static int parse_timeout(struct run_options *options, const char *text)
-{
+static int parse_timeout(struct run_options *options, const char *text) {
     char *end;
 
     options->timeout_s = strtod(text, &end);
@@ -252,8 +240,7 @@ static int parse_timeout(struct run_options *options, const char *text)
     return -1;
 }
 
-static int parse_environment(struct run_options *options, char *text)
-{
+static int parse_environment(struct run_options *options, char *text) {
     if (!*text || *text == '=') {
         return cli_usage("run", "--env takes NAME=VALUE, not '%s'", text);
     }
@@ -262,8 +249,7 @@ static int parse_environment(struct run_options *options, char *text)
 }
 
 /* Takes one option; -1 to go on, or the status to exit with. */
-static int take_option(struct run_options *options, int id, char *text)
-{
+static int take_option(struct run_options *options, int id, char *text) {
     switch (id) {
     case OPT_CPUS:
         return parse_cpus(options, text);
@@ -296,8 +282,7 @@ static int take_option(struct run_options *options, int id, char *text)
 }
 
 /* The options that only set a field; false when `id` is another one. */
-static bool take_flag(struct run_options *options, int id, const char *text)
-{
+static bool take_flag(struct run_options *options, int id, const char *text) {
     switch (id) {
     case OPT_ICOUNT:
         return options->icount = true;
@@ -326,11 +311,10 @@ static bool take_flag(struct run_options *options, int id, const char *text)
     }
 }
 
-int options_parse(struct run_options *options, int argc, char **argv)
-{
+int options_parse(struct run_options *options, int argc, char **argv) {
     int id;
 
-    *options = (struct run_options){.memory_bytes = MEMORY_DEFAULT};
+    *options = (struct run_options){ .memory_bytes = MEMORY_DEFAULT };
     optind = 1;
     opterr = 0;
     /* '+': the first word that is no option is the program; the rest is its own. */

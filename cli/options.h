@@ -29,7 +29,7 @@ struct run_options {
     bool icount, populate, strace, gdb, verbose;
     bool has_seed;
     uint64_t seed;
-    double timeout_s; /* 0: none */
+    double timeout_s;         /* 0: none */
     struct words environment; /* NAME=VALUE, or NAME for the host's value */
     struct words files;       /* HOST[:GUEST] */
     const char *root;         /* NULL: a small root of our own */

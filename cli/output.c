@@ -23,12 +23,11 @@ struct output_chunk {
     char bytes[CHUNK_BYTES];
 };
 
-void output_open(struct output *output, int fd)
-{
+void output_open(struct output *output, int fd) {
     struct stat info;
     char path[32];
 
-    *output = (struct output){.fd = fd, .most = SSIZE_MAX};
+    *output = (struct output){ .fd = fd, .most = SSIZE_MAX };
     if (fstat(fd, &info) || S_ISREG(info.st_mode)) {
         return; /* a regular file never makes its writer wait */
     }
@@ -47,8 +46,7 @@ void output_open(struct output *output, int fd)
     }
 }
 
-void output_close(struct output *output)
-{
+void output_close(struct output *output) {
     while (output->first) {
         struct output_chunk *next = output->first->next;
         free(output->first);
@@ -57,12 +55,11 @@ void output_close(struct output *output)
     if (output->own_fd) {
         close(output->fd);
     }
-    *output = (struct output){.fd = -1};
+    *output = (struct output){ .fd = -1 };
 }
 
 /* Writes once; the number of bytes taken, 0 when it would have to wait or is broken. */
-static size_t write_some(struct output *output, const char *bytes, size_t length)
-{
+static size_t write_some(struct output *output, const char *bytes, size_t length) {
     ssize_t written;
 
     do {
@@ -75,8 +72,7 @@ static size_t write_some(struct output *output, const char *bytes, size_t length
     return written < 0 ? 0 : (size_t)written;
 }
 
-static void keep(struct output *output, unsigned stream, const char *bytes, size_t length)
-{
+static void keep(struct output *output, unsigned stream, const char *bytes, size_t length) {
     output->waiting += length;
     while (length) {
         struct output_chunk *chunk = output->last;
@@ -97,8 +93,7 @@ static void keep(struct output *output, unsigned stream, const char *bytes, size
 }
 
 /* Drops all that waits, as if it had been written: a reader that left wants no more. */
-static void drop_all(struct output *output)
-{
+static void drop_all(struct output *output) {
     while (output->first) {
         struct output_chunk *chunk = output->first;
         output->consumed[chunk->stream] += chunk->end - chunk->start;
@@ -109,8 +104,7 @@ static void drop_all(struct output *output)
     output->waiting = 0;
 }
 
-void output_put(struct output *output, unsigned stream, const void *bytes, size_t length)
-{
+void output_put(struct output *output, unsigned stream, const void *bytes, size_t length) {
     const char *from = bytes;
     size_t written = 0;
 
@@ -130,8 +124,7 @@ void output_put(struct output *output, unsigned stream, const void *bytes, size_
     keep(output, stream, from + written, length - written);
 }
 
-void output_flush(struct output *output)
-{
+void output_flush(struct output *output) {
     while (output->first && !output->broken) {
         struct output_chunk *chunk = output->first;
         size_t part = chunk->end - chunk->start;
@@ -157,16 +150,14 @@ void output_flush(struct output *output)
     }
 }
 
-uint64_t output_take_consumed(struct output *output, unsigned stream)
-{
+uint64_t output_take_consumed(struct output *output, unsigned stream) {
     uint64_t bytes = output->consumed[stream];
 
     output->consumed[stream] = 0;
     return bytes;
 }
 
-bool output_is_same(int one, int other)
-{
+bool output_is_same(int one, int other) {
     struct stat a, b;
 
     return !fstat(one, &a) && !fstat(other, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;

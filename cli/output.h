@@ -14,18 +14,18 @@
 #include <stdint.h>
 
 #define OUTPUT_NO_STREAM 0u /* text of our own: nobody waits for its credit */
-#define OUTPUT_STREAMS 3u
+#define OUTPUT_STREAMS   3u
 
 struct output_chunk;
 
 struct output {
     int fd;
-    bool own_fd;   /* opened by us: to be closed */
+    bool own_fd; /* opened by us: to be closed */
     bool is_socket;
-    size_t most;   /* bytes in one write: less than a whole pipe's where it could block */
-    bool broken;   /* its reader is gone: bytes are dropped */
+    size_t most; /* bytes in one write: less than a whole pipe's where it could block */
+    bool broken; /* its reader is gone: bytes are dropped */
     struct output_chunk *first, *last;
-    size_t waiting;                   /* bytes in the chunks */
+    size_t waiting;                    /* bytes in the chunks */
     uint64_t consumed[OUTPUT_STREAMS]; /* bytes of each stream written since last asked */
 };
 

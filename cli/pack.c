@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE 4096ull
+#define PAGE  4096ull
 #define MAGIC "MIMOSA-INITRD-1" /* 16 bytes with its end */
 
 /* As in the kernel (arch/x86_64/boot.c), where nothing but the magic tells its place. */
@@ -21,14 +21,12 @@ struct image_initrd {
     uint64_t start, size;
 };
 
-static uint64_t page_up(uint64_t value)
-{
+static uint64_t page_up(uint64_t value) {
     return (value + PAGE - 1) & ~(PAGE - 1);
 }
 
 /* The file offset of the kernel's struct image_initrd, or 0. */
-static size_t find_slot(const struct mapped *kernel)
-{
+static size_t find_slot(const struct mapped *kernel) {
     const uint8_t *at = memmem(kernel->bytes, kernel->size, MAGIC, sizeof(MAGIC));
     size_t offset = at ? (size_t)(at - kernel->bytes) : 0;
 
@@ -37,8 +35,7 @@ static size_t find_slot(const struct mapped *kernel)
 
 /* Copies the program headers, and finds the first physical address behind them all. */
 static const char *read_segments(const struct mapped *kernel, const Elf64_Ehdr *header,
-                                 Elf64_Phdr *segments, uint64_t *end)
-{
+                                 Elf64_Phdr *segments, uint64_t *end) {
     uint64_t length = (uint64_t)header->e_phnum * sizeof(Elf64_Phdr);
 
     if (header->e_phentsize != sizeof(Elf64_Phdr) || header->e_phoff > kernel->size ||
@@ -57,8 +54,7 @@ static const char *read_segments(const struct mapped *kernel, const Elf64_Ehdr *
 }
 
 const char *pack_image(struct packed *packed, const struct mapped *kernel,
-                       const struct mapped *initrd)
-{
+                       const struct mapped *initrd) {
     Elf64_Ehdr header;
     uint64_t end;
 
@@ -78,10 +74,15 @@ const char *pack_image(struct packed *packed, const struct mapped *kernel,
     }
     uint64_t offset = page_up(kernel->size);
     uint64_t table = page_up(offset + initrd->size);
-    struct image_initrd place = {MAGIC, page_up(end), initrd->size};
+    struct image_initrd place = { MAGIC, page_up(end), initrd->size };
     segments[header.e_phnum++] = (Elf64_Phdr){
-        .p_type = PT_LOAD, .p_flags = PF_R, .p_offset = offset, .p_vaddr = place.start,
-        .p_paddr = place.start, .p_filesz = initrd->size, .p_memsz = initrd->size,
+        .p_type = PT_LOAD,
+        .p_flags = PF_R,
+        .p_offset = offset,
+        .p_vaddr = place.start,
+        .p_paddr = place.start,
+        .p_filesz = initrd->size,
+        .p_memsz = initrd->size,
         .p_align = PAGE,
     };
     header.e_phoff = table;

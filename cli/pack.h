@@ -8,7 +8,7 @@
 struct packed {
     uint8_t *bytes; /* the new file; the caller frees it */
     size_t size;
-    uint64_t address; /* physical, where the initrd will lie */
+    uint64_t address;      /* physical, where the initrd will lie */
     uint64_t least_memory; /* bytes of memory up to the end of the initrd */
 };
 

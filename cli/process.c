@@ -17,8 +17,7 @@
 #include <unistd.h>
 
 /* Leaves only the first `count` of the allowed CPUs; 0, or -1 after saying why. */
-static int pin(unsigned count)
-{
+static int pin(unsigned count) {
     cpu_set_t allowed, wanted;
     unsigned found = 0;
 
@@ -41,8 +40,7 @@ static int pin(unsigned count)
 }
 
 static _Noreturn void become_program(const struct run_options *options, const char *path,
-                                     const sigset_t *mask)
-{
+                                     const sigset_t *mask) {
     struct words environment;
 
     environment_build(options, &environment);
@@ -54,8 +52,7 @@ static _Noreturn void become_program(const struct run_options *options, const ch
 }
 
 /* Waits for the child's end, passing signals on; its wait status, or -1 when time was up. */
-static int wait_for(pid_t child, const sigset_t *signals, double timeout_s)
-{
+static int wait_for(pid_t child, const sigset_t *signals, double timeout_s) {
     struct timespec end, now, left, *wait = NULL;
     siginfo_t info;
     int status;
@@ -70,7 +67,7 @@ static int wait_for(pid_t child, const sigset_t *signals, double timeout_s)
             if (ns <= 0) {
                 return -1;
             }
-            left = (struct timespec){ns / 1000000000, ns % 1000000000};
+            left = (struct timespec){ ns / 1000000000, ns % 1000000000 };
             wait = &left;
         }
         int number = sigtimedwait(signals, &info, wait);
@@ -82,15 +79,14 @@ static int wait_for(pid_t child, const sigset_t *signals, double timeout_s)
     return status;
 }
 
-int process_run(const struct run_options *options, const char *path)
-{
+int process_run(const struct run_options *options, const char *path) {
     sigset_t signals, mask;
 
     if (options->cpus && pin(options->cpus)) {
         return CLI_FAILED;
     }
     sigemptyset(&signals);
-    const int taken[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+    const int taken[] = { SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
     for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
         sigaddset(&signals, taken[i]);
     }

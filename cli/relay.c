@@ -23,6 +23,7 @@
 #include "cli/relay.h"
 
 #include "cli/commands.h"
+#include "cli/explain.h"
 #include "cli/frame.h"
 #include "cli/output.h"
 #include "cli/terminal.h"
@@ -36,17 +37,17 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define DUMP_WAIT_NS 2000000000ull
-#define END_WAIT_NS 500000000ull
-#define LEAVE_WAIT_NS 2000000000ull
-#define LOG_WAITING_MOST (4u << 20)
-#define INPUT_PART (1u << 15)
-#define MESSAGES_KEPT 4096u
-#define NEVER UINT64_MAX
+#define DUMP_WAIT_NS       2000000000ull
+#define END_WAIT_NS        500000000ull
+#define LEAVE_WAIT_NS      2000000000ull
+#define LOG_WAITING_MOST   (4u << 20)
+#define INPUT_PART         (1u << 15)
+#define MESSAGES_KEPT      4096u
+#define LINUX_MEMORY_LEAST (96u << 20)
+#define NEVER              UINT64_MAX
 
 enum phase { STARTING, RUNNING, DUMPING, ENDING, LEAVING };
 
@@ -54,10 +55,10 @@ struct relay {
     struct machine *machine;
     const struct run_options *options;
     enum phase phase;
-    uint64_t deadline_ns;   /* of the phase, on CLOCK_MONOTONIC */
-    uint64_t timeout_ns;    /* of the run */
-    int forced_status;      /* the status after a dump */
-    bool killed;            /* by us: nothing more to wait for */
+    uint64_t deadline_ns; /* of the phase, on CLOCK_MONOTONIC */
+    uint64_t timeout_ns;  /* of the run */
+    int forced_status;    /* the status after a dump */
+    bool killed;          /* by us: nothing more to wait for */
     unsigned interrupts;
     bool said_hello, protocol_broken, machine_gone;
     bool wire_open, serial_open, messages_open;
@@ -76,17 +77,15 @@ struct relay {
     struct frame_reader reader;
 };
 
-static uint64_t now_ns(void)
-{
+static uint64_t now_ns(void) {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static void relay_signals(sigset_t *set)
-{
-    static const int taken[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
+static void relay_signals(sigset_t *set) {
+    static const int taken[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH };
 
     sigemptyset(set);
     for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
@@ -94,8 +93,7 @@ static void relay_signals(sigset_t *set)
     }
 }
 
-void relay_prepare(void)
-{
+void relay_prepare(void) {
     sigset_t set;
 
     relay_signals(&set);
@@ -110,21 +108,18 @@ void relay_prepare(void)
     }
 }
 
-static void show_text(void *context, const char *text, size_t length)
-{
+static void show_text(void *context, const char *text, size_t length) {
     struct relay *relay = context;
 
     output_put(relay->standard_error, OUTPUT_NO_STREAM, text, length);
 }
 
-static struct output *stream_output(struct relay *relay, unsigned stream)
-{
+static struct output *stream_output(struct relay *relay, unsigned stream) {
     return stream == WIRE_STDOUT ? relay->standard_output : relay->standard_error;
 }
 
 /* Gives back credit for what left, and tells the kernel of readers that are gone. */
-static void settle_output(struct relay *relay, unsigned stream)
-{
+static void settle_output(struct relay *relay, unsigned stream) {
     struct output *output = stream_output(relay, stream);
     uint32_t consumed = (uint32_t)output_take_consumed(output, stream);
 
@@ -137,8 +132,7 @@ static void settle_output(struct relay *relay, unsigned stream)
     }
 }
 
-static void send_winsize(struct relay *relay)
-{
+static void send_winsize(struct relay *relay) {
     struct wire_winsize size;
 
     if (!terminal_size(&size)) {
@@ -147,8 +141,7 @@ static void send_winsize(struct relay *relay)
 }
 
 /* Asks where every thread is; the answer, or its absence, ends the run. */
-static void begin_dump(struct relay *relay, int status)
-{
+static void begin_dump(struct relay *relay, int status) {
     relay->forced_status = status;
     relay->phase = DUMPING;
     relay->deadline_ns = now_ns() + DUMP_WAIT_NS;
@@ -157,8 +150,7 @@ static void begin_dump(struct relay *relay, int status)
     frame_writer_put(&relay->writer, WIRE_DUMP, 0, NULL, 0);
 }
 
-static int take_hello(struct relay *relay, const struct frame *frame)
-{
+static int take_hello(struct relay *relay, const struct frame *frame) {
     struct wire_hello hello;
 
     if (frame->length != sizeof(hello) || relay->said_hello) {
@@ -166,8 +158,8 @@ static int take_hello(struct relay *relay, const struct frame *frame)
     }
     memcpy(&hello, frame->payload, sizeof(hello));
     if (hello.version != WIRE_VERSION) {
-        cli_fail("the kernel speaks version %u of the wire, this command version %u",
-                 hello.version, WIRE_VERSION);
+        cli_fail("the kernel speaks version %u of the wire, this command version %u", hello.version,
+                 WIRE_VERSION);
         return -EPROTO;
     }
     relay->said_hello = true;
@@ -177,16 +169,14 @@ static int take_hello(struct relay *relay, const struct frame *frame)
     return 0;
 }
 
-static void take_text(struct relay *relay, const struct frame *frame)
-{
+static void take_text(struct relay *relay, const struct frame *frame) {
     char *text = log_symbolize(relay->log.names, (const char *)frame->payload, frame->length);
 
     show_text(relay, text, strlen(text));
     free(text);
 }
 
-static int take_exit(struct relay *relay, const struct frame *frame)
-{
+static int take_exit(struct relay *relay, const struct frame *frame) {
     if (frame->length != sizeof(relay->exit)) {
         return -EPROTO;
     }
@@ -202,8 +192,7 @@ static int take_exit(struct relay *relay, const struct frame *frame)
     return 0;
 }
 
-static int take_credit(struct relay *relay, const struct frame *frame)
-{
+static int take_credit(struct relay *relay, const struct frame *frame) {
     uint32_t credit;
 
     if (frame->length != sizeof(credit) || frame->stream != WIRE_STDIN) {
@@ -214,8 +203,7 @@ static int take_credit(struct relay *relay, const struct frame *frame)
     return relay->input_credit > WIRE_WINDOW ? -EPROTO : 0;
 }
 
-static int take_data(struct relay *relay, const struct frame *frame)
-{
+static int take_data(struct relay *relay, const struct frame *frame) {
     struct output *output = stream_output(relay, frame->stream);
 
     if (frame->stream == WIRE_STDIN || output->waiting > 3u * WIRE_WINDOW + LOG_WAITING_MOST) {
@@ -226,8 +214,7 @@ static int take_data(struct relay *relay, const struct frame *frame)
 }
 
 /* Acts on one frame; -EPROTO when it breaks the rules. */
-static int take_frame(struct relay *relay, const struct frame *frame)
-{
+static int take_frame(struct relay *relay, const struct frame *frame) {
     struct wire_termios termios;
 
     if (!relay->said_hello && frame->type != WIRE_HELLO) {
@@ -264,8 +251,7 @@ static int take_frame(struct relay *relay, const struct frame *frame)
     }
 }
 
-static void read_wire(struct relay *relay)
-{
+static void read_wire(struct relay *relay) {
     struct frame frame;
     size_t room;
     uint8_t *to = frame_reader_room(&relay->reader, &room);
@@ -290,8 +276,7 @@ static void read_wire(struct relay *relay)
     }
 }
 
-static void write_wire(struct relay *relay)
-{
+static void write_wire(struct relay *relay) {
     struct frame_writer *writer = &relay->writer;
     ssize_t sent = send(relay->machine->wire, writer->bytes + writer->start,
                         frame_writer_pending(writer), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -304,8 +289,7 @@ static void write_wire(struct relay *relay)
     }
 }
 
-static void read_input(struct relay *relay)
-{
+static void read_input(struct relay *relay) {
     static char bytes[INPUT_PART];
     size_t most = relay->input_credit < INPUT_PART ? relay->input_credit : INPUT_PART;
     ssize_t got = read(STDIN_FILENO, bytes, most);
@@ -319,8 +303,7 @@ static void read_input(struct relay *relay)
     }
 }
 
-static void read_serial(struct relay *relay)
-{
+static void read_serial(struct relay *relay) {
     char text[4096];
     ssize_t got = recv(relay->machine->serial, text, sizeof(text), MSG_DONTWAIT);
 
@@ -333,8 +316,7 @@ static void read_serial(struct relay *relay)
 }
 
 /* QEMU's own messages: the first ones matter, they name the cause. */
-static void read_messages(struct relay *relay)
-{
+static void read_messages(struct relay *relay) {
     char text[1024];
     ssize_t got = read(relay->machine->messages, text, sizeof(text));
 
@@ -352,8 +334,7 @@ static void read_messages(struct relay *relay)
     relay->messages_used += part;
 }
 
-static void take_signal(struct relay *relay)
-{
+static void take_signal(struct relay *relay) {
     struct signalfd_siginfo info;
 
     if (read(relay->signals, &info, sizeof(info)) != sizeof(info)) {
@@ -376,13 +357,11 @@ static void take_signal(struct relay *relay)
     }
 }
 
-static void say(struct relay *relay, const char *text)
-{
+static void say(struct relay *relay, const char *text) {
     show_text(relay, text, strlen(text));
 }
 
-static void end_in_time(struct relay *relay)
-{
+static void end_in_time(struct relay *relay) {
     char line[96];
 
     snprintf(line, sizeof(line), "mimosa: the program still ran after %g seconds\n",
@@ -399,8 +378,7 @@ static void end_in_time(struct relay *relay)
 }
 
 /* The time of a phase is up. */
-static void end_phase(struct relay *relay)
-{
+static void end_phase(struct relay *relay) {
     bool answered = !relay->deadline_ns;
 
     relay->deadline_ns = NEVER;
@@ -421,8 +399,7 @@ static void end_phase(struct relay *relay)
 }
 
 /* Acts on what has come due; returns the milliseconds until the next thing will. */
-static int check_time(struct relay *relay)
-{
+static int check_time(struct relay *relay) {
     uint64_t now = now_ns();
 
     if (now >= relay->timeout_ns && !relay->has_exit) {
@@ -435,11 +412,12 @@ static int check_time(struct relay *relay)
     if (next == NEVER) {
         return -1;
     }
-    return next <= now ? 0 : next - now > 60000000000ull ? 60000 : (int)((next - now) / 1000000) + 1;
+    return next <= now                   ? 0
+           : next - now > 60000000000ull ? 60000
+                                         : (int)((next - now) / 1000000) + 1;
 }
 
-static bool is_over(const struct relay *relay)
-{
+static bool is_over(const struct relay *relay) {
     bool drained = !relay->standard_output->waiting && !relay->standard_error->waiting;
     bool channels = relay->wire_open || relay->serial_open || relay->messages_open;
 
@@ -458,24 +436,23 @@ enum watch {
     WATCH_COUNT,
 };
 
-static void choose_events(const struct relay *relay, struct pollfd *polls)
-{
+static void choose_events(const struct relay *relay, struct pollfd *polls) {
     const struct machine *machine = relay->machine;
     bool wants_input = relay->said_hello && relay->input_open && relay->input_credit &&
                        frame_writer_pending(&relay->writer) < 2 * INPUT_PART;
     bool log_fits = relay->standard_error->waiting < LOG_WAITING_MOST;
-    short wire = (short)((log_fits ? POLLIN : 0) |
-                         (frame_writer_pending(&relay->writer) ? POLLOUT : 0));
+    short wire =
+        (short)((log_fits ? POLLIN : 0) | (frame_writer_pending(&relay->writer) ? POLLOUT : 0));
 
-    polls[WATCH_INPUT] = (struct pollfd){wants_input ? STDIN_FILENO : -1, POLLIN, 0};
-    polls[WATCH_WIRE] = (struct pollfd){relay->wire_open && wire ? machine->wire : -1, wire, 0};
-    polls[WATCH_SERIAL] = (struct pollfd){relay->serial_open ? machine->serial : -1, POLLIN, 0};
+    polls[WATCH_INPUT] = (struct pollfd){ wants_input ? STDIN_FILENO : -1, POLLIN, 0 };
+    polls[WATCH_WIRE] = (struct pollfd){ relay->wire_open && wire ? machine->wire : -1, wire, 0 };
+    polls[WATCH_SERIAL] = (struct pollfd){ relay->serial_open ? machine->serial : -1, POLLIN, 0 };
     polls[WATCH_MESSAGES] =
-        (struct pollfd){relay->messages_open ? machine->messages : -1, POLLIN, 0};
-    polls[WATCH_SIGNALS] = (struct pollfd){relay->signals, POLLIN, 0};
-    polls[WATCH_MACHINE] = (struct pollfd){relay->machine_gone ? -1 : machine->pidfd, POLLIN, 0};
-    polls[WATCH_OUTPUT] = (struct pollfd){-1, POLLOUT, 0};
-    polls[WATCH_ERRORS] = (struct pollfd){-1, POLLOUT, 0};
+        (struct pollfd){ relay->messages_open ? machine->messages : -1, POLLIN, 0 };
+    polls[WATCH_SIGNALS] = (struct pollfd){ relay->signals, POLLIN, 0 };
+    polls[WATCH_MACHINE] = (struct pollfd){ relay->machine_gone ? -1 : machine->pidfd, POLLIN, 0 };
+    polls[WATCH_OUTPUT] = (struct pollfd){ -1, POLLOUT, 0 };
+    polls[WATCH_ERRORS] = (struct pollfd){ -1, POLLOUT, 0 };
     if (relay->standard_output->waiting) {
         polls[WATCH_OUTPUT].fd = relay->standard_output->fd;
     }
@@ -484,8 +461,7 @@ static void choose_events(const struct relay *relay, struct pollfd *polls)
     }
 }
 
-static void take_events(struct relay *relay, const struct pollfd *polls)
-{
+static void take_events(struct relay *relay, const struct pollfd *polls) {
     if (polls[WATCH_OUTPUT].revents) {
         output_flush(relay->standard_output);
     }
@@ -519,45 +495,25 @@ static void take_events(struct relay *relay, const struct pollfd *polls)
     }
 }
 
-/* Shows QEMU's messages, each line named as such. */
-static void show_messages(struct relay *relay)
-{
-    char *rest = relay->messages;
-    char *line;
+/* The status of a run that ended without an exit record. */
+static int status_without_exit(struct relay *relay) {
+    const struct end_facts facts = {
+        .machine = relay->machine,
+        .log = &relay->log,
+        .messages = relay->messages,
+        .started = relay->said_hello,
+        .is_small =
+            relay->options->on == ON_LINUX_VM && relay->options->memory_bytes < LINUX_MEMORY_LEAST,
+    };
 
+    if (relay->forced_status >= 0) {
+        return relay->forced_status;
+    }
     relay->messages[relay->messages_used] = '\0';
-    while ((line = strsep(&rest, "\n"))) {
-        if (*line) {
-            fprintf(stderr, "qemu: %s\n", line);
-        }
-    }
+    return relay->protocol_broken ? CLI_FAILED : explain_end(&facts);
 }
 
-/* The machine ended without an exit record: says what is known about it. */
-static int explain_end(struct relay *relay)
-{
-    if (relay->protocol_broken) {
-        return CLI_FAILED;
-    }
-    if (relay->log.linux_panic) {
-        return cli_fail("the Linux kernel panicked (see above)");
-    }
-    if (relay->log.panicked) {
-        return cli_fail("the kernel panicked (see above); this is a bug in Mimosa or too small "
-                        "a machine");
-    }
-    show_messages(relay);
-    if (relay->messages_used && !relay->said_hello) {
-        return cli_fail("QEMU could not run the machine (see above)");
-    }
-    log_show_last(&relay->log, 10);
-    return cli_fail("the machine stopped %s; --verbose shows the kernel's log",
-                    relay->said_hello ? "before the program's exit status came"
-                                      : "before its kernel had started");
-}
-
-static void relay_open(struct relay *relay)
-{
+static void relay_open(struct relay *relay) {
     sigset_t set;
 
     relay_signals(&set);
@@ -572,8 +528,7 @@ static void relay_open(struct relay *relay)
     terminal_save();
 }
 
-static void relay_close(struct relay *relay)
-{
+static void relay_close(struct relay *relay) {
     output_flush(relay->standard_output);
     output_flush(relay->standard_error);
     terminal_restore();
@@ -587,17 +542,23 @@ static void relay_close(struct relay *relay)
 }
 
 int relay_run(struct machine *machine, const struct run_options *options,
-              const struct log_names *names)
-{
+              const struct log_names *names) {
     static struct relay relay;
     struct pollfd polls[WATCH_COUNT];
     int status;
 
     relay = (struct relay){
-        .machine = machine, .options = options, .deadline_ns = NEVER, .timeout_ns = NEVER,
-        .forced_status = -1, .wire_open = true, .serial_open = true, .messages_open = true,
-        .input_open = true, .input_credit = WIRE_WINDOW,
-        .log = {.names = names, .show = show_text, .context = &relay, .live = options->verbose},
+        .machine = machine,
+        .options = options,
+        .deadline_ns = NEVER,
+        .timeout_ns = NEVER,
+        .forced_status = -1,
+        .wire_open = true,
+        .serial_open = true,
+        .messages_open = true,
+        .input_open = true,
+        .input_credit = WIRE_WINDOW,
+        .log = { .names = names, .show = show_text, .context = &relay, .live = options->verbose },
     };
     if (options->timeout_s > 0) {
         relay.timeout_ns = now_ns() + (uint64_t)(options->timeout_s * 1e9);
@@ -614,11 +575,7 @@ int relay_run(struct machine *machine, const struct run_options *options,
         }
     }
     terminal_restore();
-    if (relay.forced_status >= 0 && !relay.has_exit) {
-        status = relay.forced_status;
-    } else {
-        status = relay.has_exit ? (int)relay.exit.status : explain_end(&relay);
-    }
+    status = relay.has_exit ? (int)relay.exit.status : status_without_exit(&relay);
     relay_close(&relay);
     return status;
 }

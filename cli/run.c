@@ -21,16 +21,14 @@ struct boot {
     char *modules; /* linux-vm: folder of drivers to load, or NULL */
 };
 
-static void boot_free(struct boot *boot)
-{
+static void boot_free(struct boot *boot) {
     free(boot->kernel);
     free(boot->symbols);
     free(boot->init);
     free(boot->modules);
 }
 
-static int find_mimosa(const struct run_options *options, struct boot *boot)
-{
+static int find_mimosa(const struct run_options *options, struct boot *boot) {
     boot->kernel = kernel_find(options);
     if (!boot->kernel) {
         return CLI_FAILED;
@@ -43,9 +41,8 @@ static int find_mimosa(const struct run_options *options, struct boot *boot)
     return 0;
 }
 
-static int find_linux(const struct run_options *options, struct boot *boot)
-{
-    static const char *const inits[] = {"linux-init", NULL};
+static int find_linux(const struct run_options *options, struct boot *boot) {
+    static const char *const inits[] = { "linux-init", NULL };
     const char *cache = getenv("MIMOSA_CACHE");
     const char *home = getenv("HOME");
     char *folders[] = {
@@ -90,8 +87,7 @@ static int find_linux(const struct run_options *options, struct boot *boot)
 }
 
 /* QEMU's own line for this would name neither size. */
-static int check_memory(const struct run_options *options, uint64_t initrd_bytes)
-{
+static int check_memory(const struct run_options *options, uint64_t initrd_bytes) {
     if (initrd_bytes + (1u << 20) <= options->memory_bytes) {
         return 0;
     }
@@ -102,23 +98,20 @@ static int check_memory(const struct run_options *options, uint64_t initrd_bytes
 }
 
 static void say_gdb_line(const struct machine *machine, const struct boot *boot,
-                         const char *program)
-{
-    static const char *const scripts[] = {"mimosa.gdb", "../tools/gdb/mimosa.gdb", NULL};
+                         const char *program) {
+    static const char *const scripts[] = { "mimosa.gdb", "../tools/gdb/mimosa.gdb", NULL };
     char *script = cli_find(scripts);
 
     fprintf(stderr,
             "mimosa: the machine waits for gdb; in another terminal, type:\n"
-            "  gdb %s%s%s -ex 'add-symbol-file %s' -ex 'target remote %s/" MACHINE_GDB_SOCKET
-            "'\n",
+            "  gdb %s%s%s -ex 'add-symbol-file %s' -ex 'target remote %s/" MACHINE_GDB_SOCKET "'\n",
             boot->symbols ? boot->symbols : boot->kernel, script ? " -x " : "",
             script ? script : "", program, machine->gdb_folder);
     free(script);
 }
 
 static int run_machine(const struct run_options *options, const struct boot *boot,
-                       const char *program)
-{
+                       const char *program) {
     struct log_names names;
     struct machine machine;
     uint64_t initrd_bytes;
@@ -142,10 +135,24 @@ static int run_machine(const struct run_options *options, const struct boot *boo
     return status;
 }
 
-int cmd_run(int argc, char **argv)
-{
+/* A heap can only be chosen where there is more than one. */
+static void check_heap(const struct run_options *options, const char *program) {
+    static const char variable[] = "MIMOSA_HEAP="; /* what the dispatcher looks for */
+    struct mapped file;
+
+    if (options->heap && !file_map(&file, program)) {
+        if (!memmem(file.bytes, file.size, variable, sizeof(variable) - 1)) {
+            fprintf(stderr,
+                    "mimosa: note: --heap %s changes nothing: %s was not linked with `mimosa cc`\n",
+                    options->heap, program);
+        }
+        file_unmap(&file);
+    }
+}
+
+int cmd_run(int argc, char **argv) {
     struct run_options options;
-    struct boot boot = {NULL, NULL, NULL, NULL};
+    struct boot boot = { NULL, NULL, NULL, NULL };
     int status = options_parse(&options, argc, argv);
 
     if (status >= 0) {
@@ -155,11 +162,12 @@ int cmd_run(int argc, char **argv)
     if (!program) {
         return CLI_FAILED;
     }
+    check_heap(&options, program);
     if (options.on == ON_LINUX) {
         status = process_run(&options, program);
     } else {
-        status = options.on == ON_LINUX_VM ? find_linux(&options, &boot)
-                                           : find_mimosa(&options, &boot);
+        status =
+            options.on == ON_LINUX_VM ? find_linux(&options, &boot) : find_mimosa(&options, &boot);
         status = status ? status : run_machine(&options, &boot, program);
     }
     boot_free(&boot);

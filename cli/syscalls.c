@@ -15,12 +15,12 @@ struct syscall_row {
 };
 
 static const struct syscall_row rows[] = {
-#define SYSCALL(number, name, arguments, status, note) {number, #name, status, note},
+#define SYSCALL(number, name, arguments, status, note) { number, #name, status, note },
 #include "linux/syscalls.tbl.h"
 #undef SYSCALL
 };
 
-static const char *const status_names[] = {"none", "partial", "done"};
+static const char *const status_names[] = { "none", "partial", "done" };
 
 static const char help_text[] =
     "mimosa syscalls [--json] [done|partial|none] [NAME]...: the Linux x86-64 system calls\n"
@@ -35,8 +35,7 @@ static const char help_text[] =
     "  mimosa syscalls --json          for other programs\n";
 
 /* Whether the words on the command line ask for this row; no words ask for all. */
-static bool is_wanted(const struct syscall_row *row, char **words)
-{
+static bool is_wanted(const struct syscall_row *row, char **words) {
     bool any = false;
 
     for (; *words; words++) {
@@ -50,8 +49,7 @@ static bool is_wanted(const struct syscall_row *row, char **words)
     return !any;
 }
 
-static void print_text(const char *text)
-{
+static void print_text(const char *text) {
     putchar('"');
     for (; *text; text++) {
         if (*text == '"' || *text == '\\') {
@@ -62,23 +60,21 @@ static void print_text(const char *text)
     putchar('"');
 }
 
-static void print_row(const struct syscall_row *row, bool json, bool first)
-{
+static void print_row(const struct syscall_row *row, bool json, bool first) {
     if (!json) {
         printf("%3u  %-24s %-8s", row->number, row->name, status_names[row->status]);
         printf("%s%s\n", *row->note ? row->status == done ? " test: " : " " : "", row->note);
         return;
     }
-    printf("%s  {\"number\": %u, \"name\": \"%s\", \"status\": \"%s\", \"%s\": ", first ? "" : ",\n",
-           row->number, row->name, status_names[row->status],
-           row->status == done ? "test" : "note");
+    printf(
+        "%s  {\"number\": %u, \"name\": \"%s\", \"status\": \"%s\", \"%s\": ", first ? "" : ",\n",
+        row->number, row->name, status_names[row->status], row->status == done ? "test" : "note");
     print_text(row->note);
     putchar('}');
 }
 
-int cmd_syscalls(int argc, char **argv)
-{
-    unsigned counts[STATUS_COUNT] = {0};
+int cmd_syscalls(int argc, char **argv) {
+    unsigned counts[STATUS_COUNT] = { 0 };
     unsigned printed = 0;
     bool json = false;
 

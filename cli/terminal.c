@@ -11,13 +11,11 @@
 static struct termios saved;
 static bool have_saved, changed;
 
-void terminal_save(void)
-{
+void terminal_save(void) {
     have_saved = !tcgetattr(STDIN_FILENO, &saved);
 }
 
-void terminal_apply(const struct wire_termios *settings)
-{
+void terminal_apply(const struct wire_termios *settings) {
     struct termios wanted = saved;
 
     if (!have_saved) {
@@ -32,21 +30,19 @@ void terminal_apply(const struct wire_termios *settings)
     tcsetattr(STDIN_FILENO, TCSADRAIN, &wanted);
 }
 
-void terminal_restore(void)
-{
+void terminal_restore(void) {
     if (changed) {
         tcsetattr(STDIN_FILENO, TCSADRAIN, &saved);
         changed = false;
     }
 }
 
-int terminal_size(struct wire_winsize *size)
-{
+int terminal_size(struct wire_winsize *size) {
     struct winsize host;
 
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &host) && ioctl(STDIN_FILENO, TIOCGWINSZ, &host)) {
         return -1;
     }
-    *size = (struct wire_winsize){host.ws_row, host.ws_col, host.ws_xpixel, host.ws_ypixel};
+    *size = (struct wire_winsize){ host.ws_row, host.ws_col, host.ws_xpixel, host.ws_ypixel };
     return 0;
 }

@@ -9,8 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void vsay(const char *format, va_list arguments)
-{
+static void vsay(const char *format, va_list arguments) {
     char line[4096];
 
     /* One write, so that lines of several processes do not mix. */
@@ -19,8 +18,7 @@ static void vsay(const char *format, va_list arguments)
     fprintf(stderr, "%s\n", line);
 }
 
-int cli_fail(const char *format, ...)
-{
+int cli_fail(const char *format, ...) {
     va_list arguments;
 
     va_start(arguments, format);
@@ -29,45 +27,40 @@ int cli_fail(const char *format, ...)
     return CLI_FAILED;
 }
 
-int cli_usage(const char *command, const char *format, ...)
-{
+int cli_usage(const char *command, const char *format, ...) {
     va_list arguments;
 
     va_start(arguments, format);
     vsay(format, arguments);
     va_end(arguments);
-    fprintf(stderr, "mimosa: see `mimosa %s%s--help`\n", command ? command : "", command ? " " : "");
+    fprintf(stderr, "mimosa: see `mimosa %s%s--help`\n", command ? command : "",
+            command ? " " : "");
     return CLI_USAGE;
 }
 
-static void *no_memory(void)
-{
+static void *no_memory(void) {
     exit(cli_fail("out of memory on the host"));
 }
 
-void *xmalloc(size_t bytes)
-{
+void *xmalloc(size_t bytes) {
     void *memory = malloc(bytes ? bytes : 1);
 
     return memory ? memory : no_memory();
 }
 
-void *xrealloc(void *old, size_t bytes)
-{
+void *xrealloc(void *old, size_t bytes) {
     void *memory = realloc(old, bytes ? bytes : 1);
 
     return memory ? memory : no_memory();
 }
 
-char *xstrdup(const char *text)
-{
+char *xstrdup(const char *text) {
     char *copy = strdup(text);
 
     return copy ? copy : no_memory();
 }
 
-char *xasprintf(const char *format, ...)
-{
+char *xasprintf(const char *format, ...) {
     va_list arguments;
     char *text;
 
@@ -77,8 +70,7 @@ char *xasprintf(const char *format, ...)
     return length >= 0 ? text : no_memory();
 }
 
-const char *cli_home(void)
-{
+const char *cli_home(void) {
     static char home[PATH_MAX];
 
     if (!home[0]) {
@@ -93,8 +85,7 @@ const char *cli_home(void)
     return home;
 }
 
-char *cli_find(const char *const *names)
-{
+char *cli_find(const char *const *names) {
     for (; *names; names++) {
         char *path = **names == '/' ? xstrdup(*names) : xasprintf("%s/%s", cli_home(), *names);
         if (!access(path, R_OK)) {

@@ -9,8 +9,7 @@
 static char buffer[1 << 16];
 
 /* Copies one file to standard output; 0, or -1 after saying why not. */
-static int copy(int from, const char *name)
-{
+static int copy(int from, const char *name) {
     ssize_t got;
 
     while ((got = read(from, buffer, sizeof(buffer))) > 0) {
@@ -30,8 +29,7 @@ static int copy(int from, const char *name)
     return 0;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int status = 0;
 
     if (argc < 2) {

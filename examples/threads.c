@@ -25,8 +25,7 @@ struct share {
     unsigned found;
 };
 
-static int is_prime(unsigned n)
-{
+static int is_prime(unsigned n) {
     for (unsigned d = 3; d * d <= n; d += 2) {
         if (n % d == 0) {
             return 0;
@@ -35,15 +34,14 @@ static int is_prime(unsigned n)
     return 1;
 }
 
-static void *search(void *argument)
-{
+static void *search(void *argument) {
     struct share *share = argument;
     struct prime *list = NULL;
 
     for (unsigned n = share->first; n < limit; n += 2 * thread_count) {
         struct prime *prime = is_prime(n) ? malloc(sizeof(*prime)) : NULL;
         if (prime) {
-            *prime = (struct prime){list, n};
+            *prime = (struct prime){ list, n };
             list = prime;
         }
     }
@@ -56,8 +54,7 @@ static void *search(void *argument)
     return NULL;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct share shares[MOST_THREADS];
     struct timespec begin, end;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -69,7 +66,7 @@ int main(int argc, char **argv)
     thread_count = cpus < 1 ? 1 : cpus > MOST_THREADS ? MOST_THREADS : (unsigned)cpus;
     clock_gettime(CLOCK_MONOTONIC, &begin);
     for (unsigned i = 0; i < thread_count; i++) {
-        shares[i] = (struct share){.first = 3 + 2 * i};
+        shares[i] = (struct share){ .first = 3 + 2 * i };
         if (pthread_create(&shares[i].thread, NULL, search, &shares[i])) {
             fprintf(stderr, "threads: cannot create thread %u\n", i);
             return 1;

@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int count_file(struct table *table, FILE *in)
-{
+static int count_file(struct table *table, FILE *in) {
     char text[256];
     size_t length = 0;
     int byte;
@@ -26,9 +25,8 @@ static int count_file(struct table *table, FILE *in)
     return ferror(in) ? -1 : 0;
 }
 
-int main(int argc, char **argv)
-{
-    struct table table = {0};
+int main(int argc, char **argv) {
+    struct table table = { 0 };
     int error = 0;
 
     if (argc < 2) {

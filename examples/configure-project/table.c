@@ -13,8 +13,7 @@
 #define reallocarray(old, count, size) realloc(old, (count) * (size))
 #endif
 
-static size_t hash(const char *text, size_t length)
-{
+static size_t hash(const char *text, size_t length) {
     uint64_t value = 14695981039346656037u; /* FNV-1a */
 
     for (size_t i = 0; i < length; i++) {
@@ -23,8 +22,7 @@ static size_t hash(const char *text, size_t length)
     return (size_t)value;
 }
 
-static struct word *find(struct table *table, const char *text, size_t length)
-{
+static struct word *find(struct table *table, const char *text, size_t length) {
     size_t at = hash(text, length) % table->size;
 
     while (table->words[at].text && (strlen(table->words[at].text) != length ||
@@ -34,9 +32,8 @@ static struct word *find(struct table *table, const char *text, size_t length)
     return &table->words[at];
 }
 
-static int grow(struct table *table)
-{
-    struct table larger = {.used = table->used, .size = table->size * 3 / 2 + 64};
+static int grow(struct table *table) {
+    struct table larger = { .used = table->used, .size = table->size * 3 / 2 + 64 };
 
     larger.words = reallocarray(NULL, larger.size, sizeof(struct word));
     if (!larger.words) {
@@ -54,8 +51,7 @@ static int grow(struct table *table)
     return 0;
 }
 
-int table_count(struct table *table, const char *text, size_t length)
-{
+int table_count(struct table *table, const char *text, size_t length) {
     if (table->used * 4 >= table->size * 3 && grow(table)) {
         return -1;
     }
@@ -71,8 +67,7 @@ int table_count(struct table *table, const char *text, size_t length)
     return 0;
 }
 
-static int by_count(const void *left, const void *right)
-{
+static int by_count(const void *left, const void *right) {
     const struct word *a = left, *b = right;
 
     if (a->count != b->count) {
@@ -81,15 +76,13 @@ static int by_count(const void *left, const void *right)
     return !a->text || !b->text ? 0 : strcmp(a->text, b->text);
 }
 
-void table_sort(struct table *table)
-{
+void table_sort(struct table *table) {
     if (table->used) {
         qsort(table->words, table->size, sizeof(struct word), by_count);
     }
 }
 
-void table_free(struct table *table)
-{
+void table_free(struct table *table) {
     for (size_t i = 0; i < table->size; i++) {
         free(table->words[i].text);
     }

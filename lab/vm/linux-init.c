@@ -30,14 +30,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PART 32768u
+#define PART       32768u
 #define MOST_WORDS 4096u
 
 static struct {
     char *program, *cwd;
     char *arguments[MOST_WORDS], *environment[MOST_WORDS];
     char *text;
-} manifest = {.cwd = (char[]){"/"}};
+} manifest = { .cwd = (char[]){ "/" } };
 
 static int wire = -1;
 static uint8_t out[4 * WIRE_WINDOW]; /* frames that wait for the wire */
@@ -45,14 +45,13 @@ static size_t out_start, out_end;
 
 /* The ends of the program's pipes that are ours: 0 is written, 1 and 2 are read. */
 static int pipes[3];
-static uint64_t credit[3] = {0, WIRE_WINDOW, WIRE_WINDOW};
+static uint64_t credit[3] = { 0, WIRE_WINDOW, WIRE_WINDOW };
 static char input[WIRE_WINDOW]; /* input that the program's pipe did not take yet */
 static size_t input_start, input_end;
 static bool input_ended;
 static pid_t child;
 
-static _Noreturn void power_off(void)
-{
+static _Noreturn void power_off(void) {
     reboot(RB_POWER_OFF);
     for (;;) {
         pause();
@@ -60,8 +59,7 @@ static _Noreturn void power_off(void)
 }
 
 /* Ends the machine; the line reaches the command as the kernel's last words. */
-static _Noreturn void give_up(const char *what)
-{
+static _Noreturn void give_up(const char *what) {
     int console = open("/dev/console", O_WRONLY);
 
     dprintf(console, "linux-init: %s: %s\n", what, strerror(errno));
@@ -70,8 +68,7 @@ static _Noreturn void give_up(const char *what)
 }
 
 /* Loads one module; false when it lacks symbols of another that is not there yet. */
-static bool load_module(const char *path)
-{
+static bool load_module(const char *path) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool loaded = !syscall(SYS_finit_module, fd, "", 0) || errno == EEXIST;
 
@@ -83,8 +80,7 @@ static bool load_module(const char *path)
 }
 
 /* Again and again, until all are in: so their order does not matter. */
-static void load_modules(void)
-{
+static void load_modules(void) {
     char path[300];
     bool progress = true, missing = true;
 
@@ -112,8 +108,7 @@ static void load_modules(void)
 }
 
 /* The driver makes the port's device a moment after it was loaded. */
-static void open_wire(void)
-{
+static void open_wire(void) {
     for (int tries = 0; tries < 2000 && wire < 0; tries++) {
         struct dirent *entry;
         DIR *folder = opendir("/dev");
@@ -134,8 +129,7 @@ static void open_wire(void)
     }
 }
 
-static void read_manifest(void)
-{
+static void read_manifest(void) {
     struct stat info;
     size_t arguments = 0, variables = 0;
     int fd = open("/" WIRE_MANIFEST, O_RDONLY | O_CLOEXEC);
@@ -160,8 +154,7 @@ static void read_manifest(void)
     }
 }
 
-static void start_program(void)
-{
+static void start_program(void) {
     int ends[3][2];
     char path[4096];
 
@@ -195,9 +188,8 @@ static void start_program(void)
     _exit(125);
 }
 
-static void put(unsigned type, unsigned stream, const void *payload, size_t length)
-{
-    struct wire_header header = {(uint8_t)type, (uint8_t)stream, 0, (uint32_t)length};
+static void put(unsigned type, unsigned stream, const void *payload, size_t length) {
+    struct wire_header header = { (uint8_t)type, (uint8_t)stream, 0, (uint32_t)length };
 
     if (out_start == out_end) {
         out_start = out_end = 0;
@@ -212,8 +204,7 @@ static void put(unsigned type, unsigned stream, const void *payload, size_t leng
     out_end += sizeof(header) + length;
 }
 
-static void flush_wire(void)
-{
+static void flush_wire(void) {
     while (out_start < out_end) {
         ssize_t written = write(wire, out + out_start, out_end - out_start);
         if (written < 0 && errno == EAGAIN) {
@@ -227,8 +218,7 @@ static void flush_wire(void)
 }
 
 /* Reads one of the program's outputs; false at its end or when there is nothing now. */
-static bool read_output(int stream)
-{
+static bool read_output(int stream) {
     static char part[PART];
     size_t most = credit[stream] < PART ? credit[stream] : PART;
     ssize_t got = most ? read(pipes[stream], part, most) : -1;
@@ -245,8 +235,7 @@ static bool read_output(int stream)
     return false;
 }
 
-static void write_input(void)
-{
+static void write_input(void) {
     uint32_t taken = 0;
 
     while (pipes[0] >= 0 && input_start < input_end) {
@@ -269,8 +258,7 @@ static void write_input(void)
     }
 }
 
-static void take_frame(const struct wire_header *header, const uint8_t *payload)
-{
+static void take_frame(const struct wire_header *header, const uint8_t *payload) {
     uint32_t number = 0;
 
     if (header->length >= sizeof(number)) {
@@ -298,8 +286,7 @@ static void take_frame(const struct wire_header *header, const uint8_t *payload)
     }
 }
 
-static void read_wire(void)
-{
+static void read_wire(void) {
     static uint8_t bytes[2 * (WIRE_MAX_PAYLOAD + 8)];
     static size_t have;
     struct wire_header header;
@@ -323,18 +310,17 @@ static void read_wire(void)
 }
 
 /* Relays until the program ended; its wait status. */
-static int relay(int signals)
-{
+static int relay(int signals) {
     struct signalfd_siginfo info;
     int status;
 
     for (;;) {
         struct pollfd polls[] = {
-            {wire, (short)(POLLIN | (out_start < out_end ? POLLOUT : 0)), 0},
-            {input_start < input_end ? pipes[0] : -1, POLLOUT, 0},
-            {credit[1] ? pipes[1] : -1, POLLIN, 0},
-            {credit[2] ? pipes[2] : -1, POLLIN, 0},
-            {signals, POLLIN, 0},
+            { wire, (short)(POLLIN | (out_start < out_end ? POLLOUT : 0)), 0 },
+            { input_start < input_end ? pipes[0] : -1, POLLOUT, 0 },
+            { credit[1] ? pipes[1] : -1, POLLIN, 0 },
+            { credit[2] ? pipes[2] : -1, POLLIN, 0 },
+            { signals, POLLIN, 0 },
         };
         poll(polls, 5, -1);
         if (polls[0].revents & POLLIN) {
@@ -360,14 +346,13 @@ static int relay(int signals)
 }
 
 /* Sends what the program left in its pipes, as credit allows, then its exit record. */
-static void finish(int status)
-{
-    struct wire_exit record = {(uint32_t)WEXITSTATUS(status), 0};
+static void finish(int status) {
+    struct wire_exit record = { (uint32_t)WEXITSTATUS(status), 0 };
 
     for (int stream = 1; stream <= 2; stream++) {
         while (pipes[stream] >= 0) {
-            struct pollfd poll_wire = {wire, (short)(POLLIN | (out_start < out_end ? POLLOUT : 0)),
-                                       0};
+            struct pollfd poll_wire = { wire, (short)(POLLIN | (out_start < out_end ? POLLOUT : 0)),
+                                        0 };
             if (credit[stream] && !read_output(stream)) {
                 break; /* its end, or another process holds it open */
             }
@@ -379,16 +364,16 @@ static void finish(int status)
         }
     }
     if (WIFSIGNALED(status)) {
-        record = (struct wire_exit){128u + (uint32_t)WTERMSIG(status), (uint32_t)WTERMSIG(status)};
+        record =
+            (struct wire_exit){ 128u + (uint32_t)WTERMSIG(status), (uint32_t)WTERMSIG(status) };
     }
     put(WIRE_EXIT, 0, &record, sizeof(record));
     fcntl(wire, F_SETFL, 0);
     flush_wire();
 }
 
-int main(void)
-{
-    struct wire_hello hello = {.version = WIRE_VERSION};
+int main(void) {
+    struct wire_hello hello = { .version = WIRE_VERSION };
     sigset_t set;
 
     mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);

@@ -24,8 +24,7 @@ struct entry {
 static uint8_t *archive;
 static size_t archive_size;
 
-static unsigned field(size_t at, unsigned index)
-{
+static unsigned field(size_t at, unsigned index) {
     char text[9] = "";
 
     memcpy(text, archive + at + 6 + 8 * index, 8);
@@ -33,8 +32,7 @@ static unsigned field(size_t at, unsigned index)
 }
 
 /* Reads the entry at *at and moves on; 0 at the trailer. */
-static int next_entry(size_t *at, struct entry *entry)
-{
+static int next_entry(size_t *at, struct entry *entry) {
     assert_true(*at % 4 == 0 && *at + 110 <= archive_size);
     assert_memory_equal(archive + *at, "070701", 6);
     entry->mode = field(*at, 1);
@@ -50,8 +48,7 @@ static int next_entry(size_t *at, struct entry *entry)
     return strcmp(entry->name, "TRAILER!!!") != 0;
 }
 
-static int find_entry(const char *name, struct entry *entry)
-{
+static int find_entry(const char *name, struct entry *entry) {
     size_t at = 0;
 
     while (next_entry(&at, entry)) {
@@ -62,8 +59,7 @@ static int find_entry(const char *name, struct entry *entry)
     return 0;
 }
 
-static int begin(struct cpio *cpio)
-{
+static int begin(struct cpio *cpio) {
     int fd = memfd_create("test", 0);
 
     assert_true(fd >= 0);
@@ -71,8 +67,7 @@ static int begin(struct cpio *cpio)
     return fd;
 }
 
-static void finish(struct cpio *cpio, int fd)
-{
+static void finish(struct cpio *cpio, int fd) {
     assert_int_equal(cpio_finish(cpio, NULL), 0);
     archive_size = (size_t)lseek(fd, 0, SEEK_END);
     assert_int_equal(archive_size, cpio->offset);
@@ -83,8 +78,7 @@ static void finish(struct cpio *cpio, int fd)
     close(fd);
 }
 
-static void test_small(void **state)
-{
+static void test_small(void **state) {
     struct cpio cpio;
     struct entry entry;
     int fd = begin(&cpio);
@@ -112,8 +106,7 @@ static void test_small(void **state)
 }
 
 /* Parents come before what lies in them, and once. */
-static void test_parents(void **state)
-{
+static void test_parents(void **state) {
     struct cpio cpio;
     struct entry entry;
     size_t at = 0;
@@ -126,7 +119,7 @@ static void test_parents(void **state)
     cpio_add_directory(&cpio, "x/y");
     finish(&cpio, fd);
     while (next_entry(&at, &entry)) {
-        static const char *const names[] = {"x", "x/y", "x/y/one", "x/y/two"};
+        static const char *const names[] = { "x", "x/y", "x/y/one", "x/y/two" };
         assert_true(count < 4);
         assert_string_equal(entry.name, names[count++]);
     }
@@ -134,8 +127,7 @@ static void test_parents(void **state)
 }
 
 /* Whatever came before, large contents start on a page, small ones need not. */
-static void test_alignment(void **state)
-{
+static void test_alignment(void **state) {
     static uint8_t bytes[3 * CPIO_PAGE];
     struct entry entry;
     struct cpio cpio;
@@ -161,8 +153,7 @@ static void test_alignment(void **state)
     }
 }
 
-static void test_tree(void **state)
-{
+static void test_tree(void **state) {
     char folder[] = "/tmp/cli_cpio_XXXXXX";
     char command[512];
     struct entry entry;
@@ -188,8 +179,7 @@ static void test_tree(void **state)
     assert_int_equal(system(command), 0);
 }
 
-static void test_errors(void **state)
-{
+static void test_errors(void **state) {
     struct cpio cpio;
     char *culprit;
     int fd = begin(&cpio);
@@ -209,10 +199,9 @@ static void test_errors(void **state)
     assert_int_equal(cpio_finish(&cpio, NULL), -EBADF);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_small), cmocka_unit_test(test_parents),
+        cmocka_unit_test(test_small),     cmocka_unit_test(test_parents),
         cmocka_unit_test(test_alignment), cmocka_unit_test(test_tree),
         cmocka_unit_test(test_errors),
     };

@@ -24,46 +24,57 @@ struct file {
     char names[32];
 };
 
-static struct file make_file(void)
-{
+static struct file make_file(void) {
     struct file file = {
-        .header = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-                   .e_type = ET_EXEC, .e_machine = EM_X86_64, .e_entry = 0x1000,
-                   .e_phoff = offsetof(struct file, segments),
-                   .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 2,
-                   .e_shoff = offsetof(struct file, sections),
-                   .e_shentsize = sizeof(Elf64_Shdr), .e_shnum = 3},
-        .segments = {{.p_type = PT_LOAD, .p_filesz = sizeof(struct file)},
-                     {.p_type = PT_NOTE, .p_offset = offsetof(struct file, note),
-                      .p_filesz = sizeof(Elf64_Nhdr) + 24}},
-        .sections = {{.sh_type = SHT_NULL},
-                     {.sh_type = SHT_SYMTAB, .sh_offset = offsetof(struct file, symbols),
-                      .sh_size = sizeof(file.symbols), .sh_link = 2},
-                     {.sh_type = SHT_STRTAB, .sh_offset = offsetof(struct file, names),
-                      .sh_size = sizeof(file.names)}},
-        .note = {4, 20, NT_GNU_BUILD_ID},
+        .header = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
+                    .e_type = ET_EXEC,
+                    .e_machine = EM_X86_64,
+                    .e_entry = 0x1000,
+                    .e_phoff = offsetof(struct file, segments),
+                    .e_phentsize = sizeof(Elf64_Phdr),
+                    .e_phnum = 2,
+                    .e_shoff = offsetof(struct file, sections),
+                    .e_shentsize = sizeof(Elf64_Shdr),
+                    .e_shnum = 3 },
+        .segments = { { .p_type = PT_LOAD, .p_filesz = sizeof(struct file) },
+                      { .p_type = PT_NOTE,
+                        .p_offset = offsetof(struct file, note),
+                        .p_filesz = sizeof(Elf64_Nhdr) + 24 } },
+        .sections = { { .sh_type = SHT_NULL },
+                      { .sh_type = SHT_SYMTAB,
+                        .sh_offset = offsetof(struct file, symbols),
+                        .sh_size = sizeof(file.symbols),
+                        .sh_link = 2 },
+                      { .sh_type = SHT_STRTAB,
+                        .sh_offset = offsetof(struct file, names),
+                        .sh_size = sizeof(file.names) } },
+        .note = { 4, 20, NT_GNU_BUILD_ID },
         .note_name = "GNU",
-        .note_id = {1, 2, 3},
-        .symbols = {{0},
-                    {.st_name = 7, .st_info = STT_FUNC, .st_shndx = 1, .st_value = 0x1100,
-                     .st_size = 0x20},
-                    {.st_name = 1, .st_info = STT_FUNC, .st_shndx = 1, .st_value = 0x1000,
-                     .st_size = 0x100},
-                    {.st_name = 14, .st_info = STT_OBJECT, .st_shndx = 1, .st_value = 0x1050},
-                    {.st_name = 20, .st_info = STT_NOTYPE, .st_shndx = 1, .st_value = 0x2000}},
+        .note_id = { 1, 2, 3 },
+        .symbols = { { 0 },
+                     { .st_name = 7,
+                       .st_info = STT_FUNC,
+                       .st_shndx = 1,
+                       .st_value = 0x1100,
+                       .st_size = 0x20 },
+                     { .st_name = 1,
+                       .st_info = STT_FUNC,
+                       .st_shndx = 1,
+                       .st_value = 0x1000,
+                       .st_size = 0x100 },
+                     { .st_name = 14, .st_info = STT_OBJECT, .st_shndx = 1, .st_value = 0x1050 },
+                     { .st_name = 20, .st_info = STT_NOTYPE, .st_shndx = 1, .st_value = 0x2000 } },
         .names = "\0first\0second\0thing\0entry",
     };
 
     return file;
 }
 
-static const char *refuse(const struct file *file)
-{
+static const char *refuse(const struct file *file) {
     return elf_refuse((const uint8_t *)file, sizeof(*file));
 }
 
-static void test_refuse(void **state)
-{
+static void test_refuse(void **state) {
     struct file file = make_file();
 
     (void)state;
@@ -94,8 +105,7 @@ static void test_refuse(void **state)
 }
 
 /* Cut anywhere, the file is refused; the sanitizers see to the rest. */
-static void test_cut(void **state)
-{
+static void test_cut(void **state) {
     struct file file = make_file();
     uint8_t id[64];
 
@@ -114,8 +124,7 @@ static void test_cut(void **state)
     }
 }
 
-static void test_damaged(void **state)
-{
+static void test_damaged(void **state) {
     uint8_t id[64];
 
     (void)state;
@@ -136,8 +145,7 @@ static void test_damaged(void **state)
     }
 }
 
-static void test_symbols(void **state)
-{
+static void test_symbols(void **state) {
     struct file file = make_file();
     struct symbols symbols;
     uint64_t offset, value;
@@ -155,14 +163,12 @@ static void test_symbols(void **state)
     assert_string_equal(symbols_find(&symbols, 0x2004, &offset), "entry");
     assert_null(symbols_find(&symbols, 0x999999, &offset));
     symbols_free(&symbols);
-    assert_int_equal(
-        elf_symbol_value((const uint8_t *)&file, sizeof(file), "thing", &value), 0);
+    assert_int_equal(elf_symbol_value((const uint8_t *)&file, sizeof(file), "thing", &value), 0);
     assert_int_equal(value, 0x1050);
     assert_int_equal(elf_symbol_value((const uint8_t *)&file, sizeof(file), "none", &value), -1);
 }
 
-static void test_build_id(void **state)
-{
+static void test_build_id(void **state) {
     struct file file = make_file();
     uint8_t id[64];
 
@@ -173,11 +179,10 @@ static void test_build_id(void **state)
     assert_int_equal(elf_build_id((const uint8_t *)&file, sizeof(file), id), 0);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refuse),  cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_damaged), cmocka_unit_test(test_symbols),
+        cmocka_unit_test(test_refuse),   cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_damaged),  cmocka_unit_test(test_symbols),
         cmocka_unit_test(test_build_id),
     };
 

@@ -14,16 +14,14 @@
 
 static struct frame_reader reader;
 
-static size_t random_below(size_t limit)
-{
+static size_t random_below(size_t limit) {
     return (size_t)rand() % limit;
 }
 
 /* A stream of frames of known contents, received in pieces of random size. */
-static void test_pieces(void **state)
-{
+static void test_pieces(void **state) {
     static uint8_t payload[WIRE_MAX_PAYLOAD];
-    struct frame_writer writer = {0};
+    struct frame_writer writer = { 0 };
     struct frame frame;
     uint32_t lengths[200];
     unsigned got = 0;
@@ -61,8 +59,7 @@ static void test_pieces(void **state)
     frame_writer_free(&writer);
 }
 
-static int feed(const void *bytes, size_t length, struct frame *frame)
-{
+static int feed(const void *bytes, size_t length, struct frame *frame) {
     size_t room;
 
     memset(&reader, 0, sizeof(reader));
@@ -71,10 +68,9 @@ static int feed(const void *bytes, size_t length, struct frame *frame)
     return frame_reader_next(&reader, frame);
 }
 
-static void test_refused(void **state)
-{
+static void test_refused(void **state) {
     struct frame frame;
-    struct wire_header header = {WIRE_DATA, WIRE_STDOUT, 0, 1};
+    struct wire_header header = { WIRE_DATA, WIRE_STDOUT, 0, 1 };
 
     (void)state;
     assert_int_equal(feed(&header, sizeof(header) - 1, &frame), 0);
@@ -83,15 +79,14 @@ static void test_refused(void **state)
     assert_int_equal(feed(&header, sizeof(header), &frame), -EPROTO);
     header.length = UINT32_MAX;
     assert_int_equal(feed(&header, sizeof(header), &frame), -EPROTO);
-    header = (struct wire_header){WIRE_DATA, WIRE_STDERR + 1, 0, 1};
+    header = (struct wire_header){ WIRE_DATA, WIRE_STDERR + 1, 0, 1 };
     assert_int_equal(feed(&header, sizeof(header), &frame), -EPROTO);
-    header = (struct wire_header){WIRE_DATA, WIRE_STDOUT, 1, 1};
+    header = (struct wire_header){ WIRE_DATA, WIRE_STDOUT, 1, 1 };
     assert_int_equal(feed(&header, sizeof(header), &frame), -EPROTO);
 }
 
 /* Random bytes end in a refusal or in frames that lie within the buffer. */
-static void test_random(void **state)
-{
+static void test_random(void **state) {
     struct frame frame;
 
     (void)state;
@@ -119,8 +114,7 @@ static void test_random(void **state)
     }
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_refused),

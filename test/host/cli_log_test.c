@@ -14,29 +14,26 @@
 
 static char shown[1 << 16];
 
-static void show(void *context, const char *text, size_t length)
-{
+static void show(void *context, const char *text, size_t length) {
     (void)context;
     assert_true(strlen(shown) + length < sizeof(shown));
     strncat(shown, text, length);
 }
 
-static struct symbol kernel_symbols[] = {{0xffffffff80001000, 0x100, "panic"},
-                                         {0xffffffff80002000, 0x100, "thread_wake"}};
-static struct symbol program_symbols[] = {{0x401000, 0x80, "main"}};
-static const struct log_names names = {.kernel = {kernel_symbols, 2},
-                                       .program = {program_symbols, 1}};
+static struct symbol kernel_symbols[] = { { 0xffffffff80001000, 0x100, "panic" },
+                                          { 0xffffffff80002000, 0x100, "thread_wake" } };
+static struct symbol program_symbols[] = { { 0x401000, 0x80, "main" } };
+static const struct log_names names = { .kernel = { kernel_symbols, 2 },
+                                        .program = { program_symbols, 1 } };
 
-static void check_symbolize(const char *text, const char *expected)
-{
+static void check_symbolize(const char *text, const char *expected) {
     char *got = log_symbolize(&names, text, strlen(text));
 
     assert_string_equal(got, expected);
     free(got);
 }
 
-static void test_symbolize(void **state)
-{
+static void test_symbolize(void **state) {
     (void)state;
     check_symbolize("no address", "no address");
     check_symbolize("at <k:ffffffff80002010>.", "at thread_wake+0x10.");
@@ -48,14 +45,12 @@ static void test_symbolize(void **state)
     check_symbolize("<", "<");
 }
 
-static void feed(struct log *log, const char *text)
-{
+static void feed(struct log *log, const char *text) {
     log_feed(log, text, strlen(text));
 }
 
-static void test_panic(void **state)
-{
-    struct log log = {.names = &names, .show = show};
+static void test_panic(void **state) {
+    struct log log = { .names = &names, .show = show };
 
     (void)state;
     shown[0] = '\0';
@@ -71,9 +66,8 @@ static void test_panic(void **state)
     log_free(&log);
 }
 
-static void test_last(void **state)
-{
-    struct log log = {.names = &names, .show = show};
+static void test_last(void **state) {
+    struct log log = { .names = &names, .show = show };
     char line[32];
 
     (void)state;
@@ -93,10 +87,9 @@ static void test_last(void **state)
 }
 
 /* Neither a line without end nor control characters reach the terminal as they are. */
-static void test_hostile(void **state)
-{
+static void test_hostile(void **state) {
     static char text[10000];
-    struct log log = {.names = &names, .show = show, .live = true};
+    struct log log = { .names = &names, .show = show, .live = true };
 
     (void)state;
     shown[0] = '\0';
@@ -110,8 +103,7 @@ static void test_hostile(void **state)
     log_free(&log);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_symbolize),
         cmocka_unit_test(test_panic),

@@ -16,16 +16,21 @@
 
 #include <cmocka.h>
 
-static void test_sizes(void **state)
-{
+static void test_sizes(void **state) {
     static const struct {
         const char *text;
         uint64_t bytes;
-    } good[] = {{"0", 0},           {"512", 512},          {"4K", 4096},
-                {"4k", 4096},       {"64M", 64ull << 20},  {"1.5G", 3ull << 29},
-                {"2GiB", 2ull << 30}, {"2GB", 2ull << 30}, {"1T", 1ull << 40}};
-    static const char *const bad[] = {"",   "M",     "-1",  "4X",  "4MM", "1e3", "0x10",
-                                      "nan", "inf", "1.3", " 4M", "4 M", "99999999T"};
+    } good[] = { { "0", 0 },
+                 { "512", 512 },
+                 { "4K", 4096 },
+                 { "4k", 4096 },
+                 { "64M", 64ull << 20 },
+                 { "1.5G", 3ull << 29 },
+                 { "2GiB", 2ull << 30 },
+                 { "2GB", 2ull << 30 },
+                 { "1T", 1ull << 40 } };
+    static const char *const bad[] = { "",    "M",   "-1",  "4X",  "4MM", "1e3",      "0x10",
+                                       "nan", "inf", "1.3", " 4M", "4 M", "99999999T" };
     uint64_t bytes;
 
     (void)state;
@@ -40,14 +45,13 @@ static void test_sizes(void **state)
     }
 }
 
-static int parse(struct run_options *options, const char *line)
-{
+static int parse(struct run_options *options, const char *line) {
     static char *words[32];
     static char text[512];
     int count = 1;
 
     snprintf(text, sizeof(text), "%s", line);
-    words[0] = (char[]){"run"};
+    words[0] = (char[]){ "run" };
     for (char *word = strtok(text, " "); word; word = strtok(NULL, " ")) {
         words[count++] = word;
     }
@@ -55,12 +59,11 @@ static int parse(struct run_options *options, const char *line)
     int status = options_parse(options, count, words);
     free(options->environment.items);
     free(options->files.items);
-    options->environment = options->files = (struct words){0};
+    options->environment = options->files = (struct words){ 0 };
     return status;
 }
 
-static void test_options(void **state)
-{
+static void test_options(void **state) {
     struct run_options options;
 
     (void)state;
@@ -80,13 +83,25 @@ static void test_options(void **state)
     assert_string_equal(options.program[0], "prog");
 }
 
-static void test_wrong_options(void **state)
-{
+static void test_wrong_options(void **state) {
     static const char *const lines[] = {
-        "",           "--cpus 0 p",       "--cpus 65 p",  "--cpus two p", "--cpus",
-        "--mem 3M p", "--mem much p",     "--heap no p",  "--on mars p",  "--machine pc p",
-        "--accel x p", "--timeout -1 p",  "--timeout x p", "--env =x p",  "--seed q p",
-        "--nonsense", "--icount --accel kvm p",
+        "",
+        "--cpus 0 p",
+        "--cpus 65 p",
+        "--cpus two p",
+        "--cpus",
+        "--mem 3M p",
+        "--mem much p",
+        "--heap no p",
+        "--on mars p",
+        "--machine pc p",
+        "--accel x p",
+        "--timeout -1 p",
+        "--timeout x p",
+        "--env =x p",
+        "--seed q p",
+        "--nonsense",
+        "--icount --accel kvm p",
     };
     struct run_options options;
     int null = open("/dev/null", O_WRONLY);
@@ -102,12 +117,11 @@ static void test_wrong_options(void **state)
     close(null);
 }
 
-static void test_environment(void **state)
-{
+static void test_environment(void **state) {
     struct words environment;
-    char *more[] = {(char[]){"HOME=/root"}, (char[]){"A=b=c"}, (char[]){"FROM_HOST"},
-                    (char[]){"NOT_THERE"}};
-    struct run_options options = {.heap = "bump", .environment = {more, 4}};
+    char *more[] = { (char[]){ "HOME=/root" }, (char[]){ "A=b=c" }, (char[]){ "FROM_HOST" },
+                     (char[]){ "NOT_THERE" } };
+    struct run_options options = { .heap = "bump", .environment = { more, 4 } };
     bool home = false, a = false, host = false, heap = false;
 
     (void)state;
@@ -127,8 +141,7 @@ static void test_environment(void **state)
     assert_true(home && a && host && heap);
 }
 
-static void test_manifest(void **state)
-{
+static void test_manifest(void **state) {
     struct manifest manifest;
 
     (void)state;
@@ -140,8 +153,7 @@ static void test_manifest(void **state)
     free(manifest.bytes);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),         cmocka_unit_test(test_options),
         cmocka_unit_test(test_wrong_options), cmocka_unit_test(test_environment),

@@ -18,11 +18,10 @@
 #define TOTAL 1000000u
 
 /* Writes TOTAL bytes of two streams, then reads them all from the other end. */
-static void fill_and_drain(int write_end, int read_end)
-{
+static void fill_and_drain(int write_end, int read_end) {
     static uint8_t part[1000], back[4096];
     struct output output;
-    uint64_t consumed[3] = {0};
+    uint64_t consumed[3] = { 0 };
     size_t got = 0;
     uint8_t next = 0;
 
@@ -51,8 +50,7 @@ static void fill_and_drain(int write_end, int read_end)
     output_close(&output);
 }
 
-static void test_pipe(void **state)
-{
+static void test_pipe(void **state) {
     int ends[2];
 
     (void)state;
@@ -64,8 +62,7 @@ static void test_pipe(void **state)
     close(ends[1]);
 }
 
-static void test_socket(void **state)
-{
+static void test_socket(void **state) {
     int ends[2];
 
     (void)state;
@@ -75,8 +72,7 @@ static void test_socket(void **state)
     close(ends[1]);
 }
 
-static void test_broken(void **state)
-{
+static void test_broken(void **state) {
     static char bytes[200000];
     struct output output;
     int ends[2];
@@ -96,8 +92,7 @@ static void test_broken(void **state)
     close(ends[1]);
 }
 
-static void test_same(void **state)
-{
+static void test_same(void **state) {
     int ends[2];
 
     (void)state;
@@ -113,8 +108,7 @@ static void test_same(void **state)
     close(ends[1]);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pipe),
         cmocka_unit_test(test_socket),

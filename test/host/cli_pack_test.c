@@ -19,27 +19,27 @@ struct file {
     uint64_t start, size;
 };
 
-static struct file make_kernel(void)
-{
+static struct file make_kernel(void) {
     struct file file = {
-        .header = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-                   .e_type = ET_EXEC, .e_machine = EM_X86_64,
-                   .e_phoff = offsetof(struct file, segments),
-                   .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 2},
-        .segments = {{.p_type = PT_LOAD, .p_paddr = 0x100000, .p_memsz = 0x5001},
-                     {.p_type = PT_NOTE, .p_paddr = 0x900000, .p_memsz = 16}},
+        .header = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
+                    .e_type = ET_EXEC,
+                    .e_machine = EM_X86_64,
+                    .e_phoff = offsetof(struct file, segments),
+                    .e_phentsize = sizeof(Elf64_Phdr),
+                    .e_phnum = 2 },
+        .segments = { { .p_type = PT_LOAD, .p_paddr = 0x100000, .p_memsz = 0x5001 },
+                      { .p_type = PT_NOTE, .p_paddr = 0x900000, .p_memsz = 16 } },
         .magic = "MIMOSA-INITRD-1",
     };
 
     return file;
 }
 
-static void test_packed(void **state)
-{
+static void test_packed(void **state) {
     struct file kernel = make_kernel();
     uint8_t initrd_bytes[5000];
-    struct mapped kernel_file = {(const uint8_t *)&kernel, sizeof(kernel)};
-    struct mapped initrd = {initrd_bytes, sizeof(initrd_bytes)};
+    struct mapped kernel_file = { (const uint8_t *)&kernel, sizeof(kernel) };
+    struct mapped initrd = { initrd_bytes, sizeof(initrd_bytes) };
     struct packed packed;
     struct file *head;
     Elf64_Phdr segments[3];
@@ -62,11 +62,10 @@ static void test_packed(void **state)
     free(packed.bytes);
 }
 
-static void test_refused(void **state)
-{
+static void test_refused(void **state) {
     struct file kernel = make_kernel();
-    struct mapped kernel_file = {(const uint8_t *)&kernel, sizeof(kernel)};
-    struct mapped initrd = {(const uint8_t *)"x", 1};
+    struct mapped kernel_file = { (const uint8_t *)&kernel, sizeof(kernel) };
+    struct mapped initrd = { (const uint8_t *)"x", 1 };
     struct packed packed;
 
     (void)state;
@@ -79,8 +78,7 @@ static void test_refused(void **state)
     assert_non_null(pack_image(&packed, &kernel_file, &initrd));
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_packed),
         cmocka_unit_test(test_refused),

@@ -25,12 +25,12 @@ static char output[1 << 16];
  * Runs a shell line with $RUN = mimosa run, $P = the program and $D = a folder
  * of its own; what it prints is in `output`.  Returns its exit status.
  */
-static int shell(const char *line)
-{
+static int shell(const char *line) {
     char command[2048];
 
-    snprintf(command, sizeof(command), "exec 2>&1; D=%s P=%s/prog RUN='timeout 20 build/mimosa run'; %s",
-             folder, folder, line);
+    snprintf(command, sizeof(command),
+             "exec 2>&1; D=%s P=%s/prog RUN='timeout 20 build/mimosa run'; %s", folder, folder,
+             line);
     FILE *pipe = popen(command, "r");
     assert_non_null(pipe);
     size_t length = fread(output, 1, sizeof(output) - 1, pipe);
@@ -40,8 +40,7 @@ static int shell(const char *line)
     return WEXITSTATUS(status);
 }
 
-static void expect(const char *line, int status, const char *text)
-{
+static void expect(const char *line, int status, const char *text) {
     int got = shell(line);
 
     if (got != status || !strstr(output, text)) {
@@ -50,8 +49,7 @@ static void expect(const char *line, int status, const char *text)
     }
 }
 
-static void test_streams(void **state)
-{
+static void test_streams(void **state) {
     (void)state;
     expect("echo hi | $RUN $P cat", 0, "hi\n");
     expect("$RUN $P cat </dev/null", 0, "");
@@ -67,8 +65,7 @@ static void test_streams(void **state)
     expect("($RUN $P yes; echo status $? >&2) | head -c 10", 0, "status 141");
 }
 
-static void test_status(void **state)
-{
+static void test_status(void **state) {
     (void)state;
     expect("$RUN $P exit 0", 0, "");
     expect("$RUN $P exit 200", 200, "");
@@ -77,8 +74,7 @@ static void test_status(void **state)
     expect("$RUN $P exit 256", 125, "rules of the wire");
 }
 
-static void test_manifest(void **state)
-{
+static void test_manifest(void **state) {
     (void)state;
     expect("A=x $RUN --env A --env B=2 --heap bump --seed 5 --populate $P manifest 'two words' ''",
            0, "arg=two words\narg=\n");
@@ -88,12 +84,12 @@ static void test_manifest(void **state)
     assert_non_null(strstr(output, "cwd=/\n"));
 }
 
-static void test_failures(void **state)
-{
+static void test_failures(void **state) {
     (void)state;
     expect("$RUN $P die", 125, "last words\nmimosa: the machine stopped before");
     expect("$RUN $P panic", 125, "mimosa: panic: bad thing at 0x1\n  second line\n");
     assert_null(strstr(output, "not shown"));
+    expect("$RUN $P killed", 125, "QEMU was ended by signal 9");
     expect("$RUN $P no-hello", 125, "something is wrong with the options");
     expect("$RUN $P bad-frame", 125, "rules of the wire (frame type 99");
     expect("$RUN $P bad-length", 125, "rules of the wire");
@@ -104,21 +100,21 @@ static void test_failures(void **state)
     expect("$RUN --file /nonexistent $P cat", 125, "cannot put /nonexistent");
 }
 
-static void test_time(void **state)
-{
+static void test_time(void **state) {
     (void)state;
     expect("$RUN --timeout 0.3 $P stuck", 124, "thread 1 sleeps");
-    expect("$RUN --timeout 0.3 $P deaf", 124, "did not answer; its last words:\n[0.1 0] going deaf");
+    expect("$RUN --timeout 0.3 $P deaf", 124,
+           "did not answer; its last words:\n[0.1 0] going deaf");
     expect("($RUN --timeout 0.5 $P yes; echo status $? >&2) | sleep 4", 0, "status 124");
 }
 
 /* Sends signals once the program said "ready". */
-#define SIGNALLED(part, signals)                                                                  \
-    "mkfifo $D/fifo; (build/mimosa run $P " part " >$D/fifo & pid=$!; read line <$D/fifo; "       \
-    "for s in " signals "; do kill -$s $pid; sleep 0.1; done; wait $pid); s=$?; rm $D/fifo; exit $s"
+#define SIGNALLED(part, signals)                                                                   \
+    "mkfifo $D/fifo; (build/mimosa run $P " part " >$D/fifo & pid=$!; read line <$D/fifo; "        \
+    "for s in " signals                                                                            \
+    "; do kill -$s $pid; sleep 0.1; done; wait $pid); s=$?; rm $D/fifo; exit $s"
 
-static void test_signals(void **state)
-{
+static void test_signals(void **state) {
     (void)state;
     expect(SIGNALLED("signal", "INT"), 102, "");
     expect(SIGNALLED("signal", "TERM"), 115, "");
@@ -126,8 +122,7 @@ static void test_signals(void **state)
     expect(SIGNALLED("stuck", "INT INT"), 130, "thread 1 sleeps");
 }
 
-static void test_programs(void **state)
-{
+static void test_programs(void **state) {
     (void)state;
     expect("$RUN $D/text", 125, "is not an ELF file");
     expect("$RUN $D/script", 125, "is a script");
@@ -136,21 +131,25 @@ static void test_programs(void **state)
     expect("head -c 100 $P >$D/cut; $RUN $D/cut", 125, "is truncated");
     expect("$RUN no-such-program", 125, "there is no program 'no-such-program'");
     expect("$RUN /bin/sh", 125, "dynamically linked");
+    expect("$RUN --heap bump $P exit 3", 3, "--heap bump changes nothing");
     expect("$RUN --heap none $P", 2, "the heaps are: buddy");
     expect("$RUN --cpus 65 $P", 2, "is too many");
 }
 
-static int set_up(void **state)
-{
+static int set_up(void **state) {
     /* A static program as far as the command can tell; fake_qemu never runs it. */
     struct {
         Elf64_Ehdr header;
         Elf64_Phdr segment;
     } program = {
-        .header = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-                   .e_type = ET_EXEC, .e_machine = EM_X86_64, .e_entry = 1,
-                   .e_phoff = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 1},
-        .segment = {.p_type = PT_LOAD, .p_filesz = 8},
+        .header = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
+                    .e_type = ET_EXEC,
+                    .e_machine = EM_X86_64,
+                    .e_entry = 1,
+                    .e_phoff = sizeof(Elf64_Ehdr),
+                    .e_phentsize = sizeof(Elf64_Phdr),
+                    .e_phnum = 1 },
+        .segment = { .p_type = PT_LOAD, .p_filesz = 8 },
     };
     char path[64];
 
@@ -170,14 +169,12 @@ static int set_up(void **state)
                  "head -c 5000000 /dev/zero >$D/big");
 }
 
-static int clean_up(void **state)
-{
+static int clean_up(void **state) {
     (void)state;
     return shell("rm -r $D");
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_streams),  cmocka_unit_test(test_status),
         cmocka_unit_test(test_manifest), cmocka_unit_test(test_failures),

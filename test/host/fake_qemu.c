@@ -8,6 +8,7 @@
 #include "base/wire.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +20,7 @@ static int wire = -1, serial = -1;
 static char *initrd;
 static size_t initrd_size;
 
-static void write_all(int fd, const void *bytes, size_t length)
-{
+static void write_all(int fd, const void *bytes, size_t length) {
     const char *from = bytes;
 
     while (length) {
@@ -33,8 +33,7 @@ static void write_all(int fd, const void *bytes, size_t length)
     }
 }
 
-static bool read_all(int fd, void *bytes, size_t length)
-{
+static bool read_all(int fd, void *bytes, size_t length) {
     char *to = bytes;
 
     while (length) {
@@ -48,44 +47,38 @@ static bool read_all(int fd, void *bytes, size_t length)
     return true;
 }
 
-static void put(unsigned type, unsigned stream, const void *payload, size_t length)
-{
-    struct wire_header header = {(uint8_t)type, (uint8_t)stream, 0, (uint32_t)length};
+static void put(unsigned type, unsigned stream, const void *payload, size_t length) {
+    struct wire_header header = { (uint8_t)type, (uint8_t)stream, 0, (uint32_t)length };
 
     write_all(wire, &header, sizeof(header));
     write_all(wire, payload, length);
 }
 
 /* Takes one frame from the command. */
-static bool take(struct wire_header *header, char *payload)
-{
+static bool take(struct wire_header *header, char *payload) {
     return read_all(wire, header, sizeof(*header)) && header->length <= WIRE_MAX_PAYLOAD &&
            read_all(wire, payload, header->length);
 }
 
-static void hello(void)
-{
-    struct wire_hello text = {.version = WIRE_VERSION, .cpus = 1};
+static void hello(void) {
+    struct wire_hello text = { .version = WIRE_VERSION, .cpus = 1 };
 
     put(WIRE_HELLO, 0, &text, sizeof(text));
 }
 
-static _Noreturn void leave(uint32_t status, uint32_t signal)
-{
-    struct wire_exit record = {status, signal};
+static _Noreturn void leave(uint32_t status, uint32_t signal) {
+    struct wire_exit record = { status, signal };
 
     put(WIRE_EXIT, 0, &record, sizeof(record));
     exit(33); /* as isa-debug-exit would: a status that means nothing */
 }
 
-static void log_line(const char *text)
-{
+static void log_line(const char *text) {
     write_all(serial, text, strlen(text));
 }
 
 /* The n-th record `key=...` of the manifest, or NULL. */
-static const char *manifest(const char *key, int n)
-{
+static const char *manifest(const char *key, int n) {
     const char *begin = memmem(initrd, initrd_size, "program=", 8);
     const char *end = initrd + initrd_size;
     size_t length = strlen(key);
@@ -99,8 +92,7 @@ static const char *manifest(const char *key, int n)
 }
 
 /* cat: what comes in goes out, within the credit of both directions. */
-static void part_cat(void)
-{
+static void part_cat(void) {
     static char payload[WIRE_MAX_PAYLOAD];
     struct wire_header header;
     uint64_t credit = WIRE_WINDOW;
@@ -140,8 +132,7 @@ static void part_cat(void)
 }
 
 /* yes: writes until the reader is gone, then leaves as a program that gets SIGPIPE. */
-static void part_yes(void)
-{
+static void part_yes(void) {
     static char payload[WIRE_MAX_PAYLOAD], text[60000];
     struct wire_header header;
     uint64_t credit = WIRE_WINDOW;
@@ -166,8 +157,7 @@ static void part_yes(void)
 }
 
 /* Waits for one kind of frame. */
-static void await(unsigned type)
-{
+static void await(unsigned type) {
     static char payload[WIRE_MAX_PAYLOAD];
     struct wire_header header;
 
@@ -183,9 +173,8 @@ static void await(unsigned type)
     }
 }
 
-static void print_manifest(void)
-{
-    static const char *const keys[] = {"program", "arg", "env", "cwd", "seed", "populate"};
+static void print_manifest(void) {
+    static const char *const keys[] = { "program", "arg", "env", "cwd", "seed", "populate" };
     char line[4096];
 
     for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {
@@ -197,8 +186,7 @@ static void print_manifest(void)
     leave(0, 0);
 }
 
-static void play(const char *part)
-{
+static void play(const char *part) {
     if (!strcmp(part, "no-hello")) {
         fprintf(stderr, "qemu: something is wrong with the options\n");
         exit(1);
@@ -224,6 +212,8 @@ static void play(const char *part)
     } else if (!strcmp(part, "die")) {
         log_line("[0.1 0] last words\r\n");
         exit(1);
+    } else if (!strcmp(part, "killed")) {
+        raise(SIGKILL);
     } else if (!strcmp(part, "panic")) {
         log_line("[0.1 0] not shown\nmimosa: panic: bad thing at <k:1>\n  second line\n");
         exit(1);
@@ -231,7 +221,7 @@ static void play(const char *part)
         put(99, 0, "", 0);
         sleep(10);
     } else if (!strcmp(part, "bad-length")) {
-        struct wire_header header = {WIRE_DATA, WIRE_STDOUT, 0, 0xffffffff};
+        struct wire_header header = { WIRE_DATA, WIRE_STDOUT, 0, 0xffffffff };
         write_all(wire, &header, sizeof(header));
         sleep(10);
     } else if (!strcmp(part, "signal")) {
@@ -247,14 +237,13 @@ static void play(const char *part)
         log_line("[0.1 0] going deaf\n");
         sleep(30);
     } else if (!strcmp(part, "linger")) {
-        struct wire_exit record = {7, 0};
+        struct wire_exit record = { 7, 0 };
         put(WIRE_EXIT, 0, &record, sizeof(record));
         sleep(30);
     }
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct stat info;
 
     for (int i = 1; i < argc; i++) {

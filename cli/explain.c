@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* The machine ended without an exit record: finds the words for it. */
+#include "cli/explain.h"
+
+#include "cli/commands.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* The signal that ended QEMU itself, or 0. */
+static int machine_signal(const struct machine *machine) {
+    siginfo_t info = { .si_pid = 0 };
+
+    if (waitid(P_PID, (id_t)machine->pid, &info, WEXITED | WNOHANG | WNOWAIT)) {
+        return 0;
+    }
+    return info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED ? info.si_status : 0;
+}
+
+/* QEMU's messages, each line named as such. */
+static void show_messages(char *rest) {
+    char *line;
+
+    while ((line = strsep(&rest, "\n"))) {
+        if (*line) {
+            fprintf(stderr, "qemu: %s\n", line);
+        }
+    }
+}
+
+int explain_end(const struct end_facts *facts) {
+    int number = machine_signal(facts->machine);
+    bool complains = facts->messages[0];
+
+    if (facts->log->linux_panic) {
+        return cli_fail("the Linux kernel panicked (see above)");
+    }
+    if (facts->log->panicked) {
+        return cli_fail("the kernel panicked (see above); this is a bug in Mimosa or too small "
+                        "a machine");
+    }
+    show_messages(facts->messages);
+    if (number) {
+        return cli_fail("QEMU was ended by signal %d (%s)%s", number, strsignal(number),
+                        number == SIGKILL ? "; is the host out of memory?" : "");
+    }
+    if (complains && !facts->started) {
+        return cli_fail("QEMU could not run the machine (see above)");
+    }
+    log_show_last(facts->log, 10);
+    if (facts->is_small && !facts->started) {
+        return cli_fail("the Linux kernel did not start; Debian's needs --mem 96M or more");
+    }
+    return cli_fail("the machine stopped %s; --verbose shows the kernel's log",
+                    facts->started ? "before the program's exit status came"
+                                   : "before its kernel had started");
+}
