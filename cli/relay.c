@@ -163,6 +163,7 @@ static int take_hello(struct relay *relay, const struct frame *frame) {
         return -EPROTO;
     }
     relay->said_hello = true;
+    send_winsize(relay);
     if (relay->phase == STARTING) {
         relay->phase = RUNNING;
     }
