@@ -46,6 +46,7 @@ static const char help_text[] =
     "  --timeout SECONDS  for one boot (120)\n"
     "  --json FILE, --html FILE  more reports\n"
     "  --micro          instructions of single operations on qemu and linux-vm\n"
+    "  --boot           milliseconds to a program's first line, for each of --cpus\n"
     "  --check FILE     with --micro: fail where a figure left FILE's by more than 5 %\n"
     "  --keep FILE      with --micro: write the figures there\n"
     "\n"
@@ -55,7 +56,7 @@ static const char help_text[] =
 enum {
     OPT_HEAPS = 256, OPT_LOADS, OPT_CPUS, OPT_THREADS, OPT_ON, OPT_RUNS, OPT_BASELINE, OPT_BUDGET,
     OPT_CELL, OPT_QUICK, OPT_MEM, OPT_MACHINE, OPT_POPULATE, OPT_ICOUNT, OPT_PARAM, OPT_KERNEL,
-    OPT_SEED, OPT_TIMEOUT, OPT_JSON, OPT_HTML, OPT_MICRO, OPT_CHECK, OPT_KEEP, OPT_HELP,
+    OPT_SEED, OPT_TIMEOUT, OPT_JSON, OPT_HTML, OPT_MICRO, OPT_CHECK, OPT_KEEP, OPT_BOOT, OPT_HELP,
 };
 
 static const struct option options[] = {
@@ -80,6 +81,7 @@ static const struct option options[] = {
     {"json", required_argument, NULL, OPT_JSON},
     {"html", required_argument, NULL, OPT_HTML},
     {"micro", no_argument, NULL, OPT_MICRO},
+    {"boot", no_argument, NULL, OPT_BOOT},
     {"check", required_argument, NULL, OPT_CHECK},
     {"keep", required_argument, NULL, OPT_KEEP},
     {"help", no_argument, NULL, OPT_HELP},
@@ -91,7 +93,7 @@ struct wishes {
     const char *heaps, *loads, *cpus, *threads, *on, *baseline;
     const char *json, *html, *check, *keep;
     unsigned runs;
-    bool micro;
+    bool micro, boot;
 };
 
 void bench_note(struct bench *bench, const char *format, ...)
@@ -303,6 +305,7 @@ static int take_option(struct bench *bench, struct wishes *wishes, int option)
     case OPT_CHECK: wishes->check = optarg; break;
     case OPT_KEEP: wishes->keep = optarg; break;
     case OPT_MICRO: wishes->micro = true; break;
+    case OPT_BOOT: wishes->boot = true; break;
     case OPT_QUICK: break; /* the defaults are the quick matrix */
     case OPT_MEM: bench->memory = optarg; break;
     case OPT_MACHINE: bench->machine = optarg; break;
@@ -409,6 +412,11 @@ int cmd_bench(int argc, char **argv)
                               bench.results.whole_program ? "" : " (make lab builds it)");
         } else if (wishes.micro) {
             status = micro_run(&bench, wishes.check, wishes.keep);
+        } else if (wishes.boot) {
+            unsigned cpus[RESULTS_MAX], count;
+
+            status = split_numbers("--cpus", wishes.cpus, cpus, &count);
+            status = status ? status : start_run(&bench, cpus, count, wishes.runs);
         } else {
             status = compare(&bench, &wishes);
         }

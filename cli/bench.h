@@ -6,6 +6,7 @@
  *   bench_plan.c        which cells, in which boots, how much work, in what order
  *   bench_boot.c        one boot: starts the machine, reads the samples
  *   bench_micro.c       --micro: the table of single operations
+ *   bench_start.c       --boot: how long a machine takes to its program
  *   bench_provenance.c  where the figures come from
  */
 #ifndef CLI_BENCH_H
@@ -101,6 +102,12 @@ void provenance_collect(struct bench *bench);
  * write them there.  Returns the exit status.
  */
 int micro_run(struct bench *bench, const char *compare, const char *keep);
+
+/* Puts `count` items of `size` bytes (64 at most) in random order. */
+void bench_shuffle(struct bench *bench, void *items, size_t count, size_t size);
+
+/* --boot: how long a machine takes to its program's first line.  Returns the exit status. */
+int start_run(struct bench *bench, const unsigned *cpus, unsigned cpu_count, unsigned rounds);
 
 /* A note that is a sentence made by printf's rules. */
 void bench_note(struct bench *bench, const char *format, ...)

@@ -60,7 +60,7 @@ static uint64_t random_u64(struct bench *bench)
     return x * 0x2545f4914f6cdd1dull;
 }
 
-static void shuffle(struct bench *bench, void *items, size_t count, size_t size)
+void bench_shuffle(struct bench *bench, void *items, size_t count, size_t size)
 {
     char *bytes = items, spare[64];
 
@@ -94,7 +94,7 @@ static void boot_add_cells(struct bench *bench, struct boot *boot, unsigned heap
             boot->cells[boot->cell_count++] = (struct boot_cell){heap, load, shape};
         }
     }
-    shuffle(bench, boot->cells + first, boot->cell_count - first, sizeof(*boot->cells));
+    bench_shuffle(bench, boot->cells + first, boot->cell_count - first, sizeof(*boot->cells));
 }
 
 static struct boot *plan_add(struct plan *plan, unsigned system, unsigned cpus, int heap)
@@ -121,7 +121,7 @@ static void plan_system(struct bench *bench, struct plan *plan, unsigned system,
     for (unsigned i = 0; i < r->heap_count; i++) {
         order[i] = i;
     }
-    shuffle(bench, order, r->heap_count, sizeof(order[0]));
+    bench_shuffle(bench, order, r->heap_count, sizeof(order[0]));
     if (heaps_share_boot(r, system)) {
         struct boot *boot = plan_add(plan, system, cpus, -1);
 
@@ -175,7 +175,7 @@ static void plan_round(struct bench *bench, struct plan *plan)
             plan_system(bench, plan, system, counts[i]);
         }
     }
-    shuffle(bench, plan->boots, plan->count, sizeof(*plan->boots));
+    bench_shuffle(bench, plan->boots, plan->count, sizeof(*plan->boots));
 }
 
 static void progress_show(struct progress *progress, const struct bench *bench, bool always,

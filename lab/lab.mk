@@ -7,7 +7,7 @@ LAB_SRC := $(wildcard lab/*.c)
 LAB_OBJ := $(LAB_SRC:%.c=$(O)/%.o)
 
 .PHONY: lab bench bench-need check-instructions keep-instructions
-lab: $(O)/lab/workloads
+lab: $(O)/lab/workloads $(O)/lab/null
 
 $(O)/mimosa: $(LAB_OBJ)
 
@@ -21,6 +21,11 @@ $(O)/lab/workloads: $(LAB_PROGRAM_SRC) lab/harness/harness.h heaps/include/mimos
 	@mkdir -p $(@D)
 	$(call say,GUEST,$@)
 	$(Q)$(O)/mimosa cc $(HOST_CFLAGS) -pthread $(LAB_PROGRAM_SRC) -o $@
+
+$(O)/lab/null: lab/null.S
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(HOST_CC) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-Ttext=0x100000 -Wl,-e,null_start $< -o $@
 
 -include $(LAB_OBJ:.o=.d)
 
