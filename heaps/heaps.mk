@@ -125,3 +125,57 @@ $(H)/include/mimosa/heap.h: heaps/include/mimosa/heap.h
 	$(Q)cp $< $@
 
 -include $(wildcard $(H)/obj/*.d $(H)/obj/*/*.d)
+
+# ---- Tests ----
+# The contract as one static program (all heaps), again bound to each heap
+# without dispatch, and on the host under sanitizers (our own heaps).
+
+HT := $(O)/test/heaps
+CONTRACT := $(patsubst %,test/heaps/%.c,contract basic threads limits)
+CONTRACT_CFLAGS := -std=gnu11 -O1 -g -fno-builtin -pthread $(WARN) -I. -D_GNU_SOURCE
+
+$(HT)/contract: $(CONTRACT) test/heaps/contract.h $(O)/mimosa $(H)/libmimosa-heaps.a $(H)/musl.specs
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(O)/mimosa cc $(CONTRACT_CFLAGS) $(CONTRACT) -o $@
+
+$(HT)/contract-%: $(CONTRACT) test/heaps/contract.h $(O)/mimosa $(H)/libmimosa-heap-%.a $(H)/musl.specs
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(O)/mimosa cc --heap $* $(CONTRACT_CFLAGS) $(CONTRACT) -o $@
+
+# The heaps that are all ours, beside the host's malloc.
+HOST_HEAP_SRC := $(CONTRACT) test/heaps/host_known.c heaps/dispatch/dispatch.c heaps/bump/bump.c \
+                 heaps/lock.c heaps/pages.c heaps/misuse.c
+host_contract = $(Q)mkdir -p $(@D) && \
+    for f in arena large buddy; do \
+        $(HOST_CC) $(CONTRACT_CFLAGS) $(1) -DBUDDY_NAME=buddy -DBUDDY_HEAP=buddy -DBUDDY_MIN_ORDER=5 \
+            -c heaps/buddy/$$f.c -o $@.buddy-$$f.o && \
+        $(HOST_CC) $(CONTRACT_CFLAGS) $(1) -DBUDDY_NAME=buddy_page -DBUDDY_HEAP=buddy-page \
+            -DBUDDY_MIN_ORDER=12 -c heaps/buddy/$$f.c -o $@.page-$$f.o || exit 1; \
+    done; \
+    $(HOST_CC) $(CONTRACT_CFLAGS) $(1) -DCONTRACT_TABLE -Wl,--wrap=heap_map_pages \
+        $(HOST_HEAP_SRC) $@.*.o -o $@ && rm $@.*.o
+
+HOST_HEAP_DEPS := $(HOST_HEAP_SRC) test/heaps/contract.h $(wildcard heaps/*.h heaps/*/*.h heaps/buddy/*.c)
+$(HT)/contract-asan: $(HOST_HEAP_DEPS)
+	$(call say,CC,$@)
+	$(call host_contract,-fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
+$(HT)/contract-tsan: $(HOST_HEAP_DEPS)
+	$(call say,CC,$@)
+	$(call host_contract,-fsanitize=thread)
+comma := ,
+
+HEAP_TESTS := $(HT)/contract $(patsubst %,$(HT)/contract-%,buddy mimalloc-secure asan tsan)
+
+.PHONY: heap-tests test-heaps test-heaps-slow
+heap-tests: $(HEAP_TESTS)
+
+## make test-heaps the contract of every heap, on this machine
+test-heaps: heaps $(HEAP_TESTS)
+	@test/heaps/run $(HT)
+
+## make test-heaps-slow 100,000 threads with every heap
+test-heaps-slow: heaps $(HT)/contract
+	@for heap in buddy buddy-page mimalloc musl bump; do \
+	    MIMOSA_HEAP=$$heap timeout 300 $(HT)/contract many-threads || exit 1; done

@@ -16,9 +16,10 @@ struct buddy_state buddy_state = {.lock = HEAP_LOCK_INITIALIZER};
 
 static const char misuse[] = "double free, or a pointer that is no block:";
 
+/* Whole pages; one at least. */
 static size_t page_round(size_t bytes)
 {
-    return (bytes + HEAP_PAGE - 1) & ~(HEAP_PAGE - 1);
+    return bytes ? (bytes + HEAP_PAGE - 1) & ~(HEAP_PAGE - 1) : HEAP_PAGE;
 }
 
 /* A mapping of its own.  Called without the lock. */

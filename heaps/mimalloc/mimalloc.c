@@ -13,6 +13,7 @@
 #include "heaps/heap.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #define MIMALLOC_JOIN2(a, b) a##b
 #define MIMALLOC_JOIN(a, b) MIMALLOC_JOIN2(a, b)
@@ -64,6 +65,8 @@ size_t MIMALLOC_FN(usable_size)(void *block)
     return mi_usable_size(block);
 }
 
+static _Atomic uint64_t highest; /* peak that any call of stats has told */
+
 void MIMALLOC_FN(stats)(struct mimosa_heap_stats *stats)
 {
     size_t skip, commit, peak;
@@ -71,8 +74,15 @@ void MIMALLOC_FN(stats)(struct mimosa_heap_stats *stats)
     stats->requested = stats->live = stats->committed = stats->peak = MIMOSA_HEAP_UNKNOWN;
     if (mi_process_info) {
         mi_process_info(&skip, &skip, &skip, &skip, &skip, &commit, &peak, &skip);
+        /* Its peak lags behind: it merges a thread's counts when the thread ends. */
+        uint64_t seen = atomic_load_explicit(&highest, memory_order_relaxed);
+        uint64_t high = peak > commit ? peak : commit;
+        while (high > seen && !atomic_compare_exchange_weak_explicit(
+                                  &highest, &seen, high, memory_order_relaxed,
+                                  memory_order_relaxed)) {
+        }
         stats->committed = commit;
-        stats->peak = peak;
+        stats->peak = high > seen ? high : seen;
     }
 }
 

@@ -14,6 +14,7 @@ struct named_case {
 };
 
 static const struct named_case cases[] = {
+    {"fork", case_fork, false}, /* first: fork copies what the others leave */
     {"sizes", case_sizes, false},
     {"beyond", case_beyond, false},
     {"align", case_align, false},
@@ -27,7 +28,6 @@ static const struct named_case cases[] = {
     {"thread-exit", case_thread_exit, false},
     {"tls-destructor", case_tls_destructor, false},
     {"hammer", case_hammer, false},
-    {"fork", case_fork, false},
     {"giant", case_giant, false},
     {"exhaustion", case_exhaustion, false},
     {"many-threads", case_many_threads, true},

@@ -82,7 +82,7 @@ contract_case case_cross_thread, case_thread_exit, case_tls_destructor, case_ham
 /* limits.c */
 contract_case case_giant, case_exhaustion, case_fork;
 
-/* limits.c: misuses the heap by name; returns if that went unnoticed. */
+/* limits.c: misuses the heap by name; says so and exits if that went unnoticed; 2: no such name. */
 int misuse(const char *name);
 
 #endif
