@@ -38,26 +38,35 @@ int cli_usage(const char *command, const char *format, ...) {
     return CLI_USAGE;
 }
 
-static void *no_memory(void) {
+static _Noreturn void no_memory(void) {
     exit(cli_fail("out of memory on the host"));
 }
 
 void *xmalloc(size_t bytes) {
     void *memory = malloc(bytes ? bytes : 1);
 
-    return memory ? memory : no_memory();
+    if (!memory) {
+        no_memory();
+    }
+    return memory;
 }
 
 void *xrealloc(void *old, size_t bytes) {
     void *memory = realloc(old, bytes ? bytes : 1);
 
-    return memory ? memory : no_memory();
+    if (!memory) {
+        no_memory();
+    }
+    return memory;
 }
 
 char *xstrdup(const char *text) {
     char *copy = strdup(text);
 
-    return copy ? copy : no_memory();
+    if (!copy) {
+        no_memory();
+    }
+    return copy;
 }
 
 char *xasprintf(const char *format, ...) {
@@ -67,7 +76,10 @@ char *xasprintf(const char *format, ...) {
     va_start(arguments, format);
     int length = vasprintf(&text, format, arguments);
     va_end(arguments);
-    return length >= 0 ? text : no_memory();
+    if (length < 0) {
+        no_memory();
+    }
+    return text;
 }
 
 const char *cli_home(void) {
