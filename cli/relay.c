@@ -162,6 +162,10 @@ static int take_hello(struct relay *relay, const struct frame *frame) {
                  WIRE_VERSION);
         return -EPROTO;
     }
+    if (hello.stdin_credit > WIRE_WINDOW) {
+        return -EPROTO;
+    }
+    relay->input_credit = hello.stdin_credit;
     relay->said_hello = true;
     send_winsize(relay);
     if (relay->phase == STARTING) {
@@ -558,7 +562,6 @@ int relay_run(struct machine *machine, const struct run_options *options,
         .serial_open = true,
         .messages_open = true,
         .input_open = true,
-        .input_credit = WIRE_WINDOW,
         .log = { .names = names, .show = show_text, .context = &relay, .live = options->verbose },
     };
     if (options->timeout_s > 0) {

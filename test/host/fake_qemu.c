@@ -61,7 +61,7 @@ static bool take(struct wire_header *header, char *payload) {
 }
 
 static void hello(void) {
-    struct wire_hello text = { .version = WIRE_VERSION, .cpus = 1 };
+    struct wire_hello text = { .version = WIRE_VERSION, .cpus = 1, .stdin_credit = WIRE_WINDOW };
 
     put(WIRE_HELLO, 0, &text, sizeof(text));
 }
