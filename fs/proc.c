@@ -31,6 +31,7 @@ struct proc_node {
     void (*generate)(struct proc_buffer *b);
     unsigned (*counters)(struct proc_counter *out, unsigned max);
     long (*target)(char *to, size_t size);
+    int (*follow)(struct entry **out);
     const struct proc_numbers *numbers;
     bool json;
 };
@@ -49,7 +50,7 @@ struct proc_number {
 };
 
 static struct proc_node *root;
-static const struct inode_ops proc_inode_ops, proc_link_ops, number_ops;
+static const struct inode_ops proc_inode_ops, proc_link_ops, proc_jump_ops, number_ops;
 static const struct file_ops proc_file_ops;
 
 char *proc_reserve(struct proc_buffer *b, size_t n) {
@@ -158,6 +159,12 @@ void proc_register(const char *path, void (*generate)(struct proc_buffer *b)) {
 
 void proc_register_link(const char *path, long (*target)(char *to, size_t size)) {
     node_at(path, S_IFLNK | 0777)->target = target;
+}
+
+void proc_register_jump(const char *path, int (*follow)(struct entry **out)) {
+    struct proc_node *n = node_at(path, S_IFLNK | 0777);
+    n->follow = follow;
+    n->inode.ops = &proc_jump_ops;
 }
 
 void proc_register_numbers(const char *path, const struct proc_numbers *numbers) {
@@ -327,9 +334,14 @@ static int number_follow(struct entry *e, struct entry **out) {
     return number_of(e)->numbers->follow(number_of(e)->number, out);
 }
 
-static long number_readlink(struct entry *e, char *to, size_t size) {
+static int proc_jump(struct entry *e, struct entry **out) {
+    return node_of(e->inode)->follow(out);
+}
+
+/* For readlink(2) on a link that is followed by its `follow`; not under the tree lock. */
+static long jump_readlink(struct entry *e, char *to, size_t size) {
     struct entry *target;
-    int err = number_follow(e, &target);
+    int err = e->inode->ops->follow(e, &target);
     if (err)
         return err;
     char *path = kmalloc(VFS_PATH_MAX);
@@ -351,8 +363,9 @@ static const struct inode_ops proc_inode_ops = {
     .lookup = proc_lookup, .list = proc_list, .open = proc_open_file
 };
 static const struct inode_ops proc_link_ops = { .readlink = proc_readlink };
+static const struct inode_ops proc_jump_ops = { .readlink = jump_readlink, .follow = proc_jump };
 static const struct inode_ops number_ops = {
-    .readlink = number_readlink, .follow = number_follow, .destroy = number_destroy
+    .readlink = jump_readlink, .follow = number_follow, .destroy = number_destroy
 };
 
 static long self_target(char *to, size_t size) {

@@ -28,8 +28,12 @@ char *proc_reserve(struct proc_buffer *b, size_t n);
 /* Context of all generators: thread, may sleep, no spinlock held. */
 void proc_register(const char *path, void (*generate)(struct proc_buffer *b));
 
-/* A symbolic link: `target` writes up to `size` bytes, returns their number or -errno. */
+/* A symbolic link: `target` writes up to `size` bytes, returns their number or -errno.
+ * May be called under the tree lock. */
 void proc_register_link(const char *path, long (*target)(char *to, size_t size));
+/* A link that leads to an entry, wherever its name may be (self/cwd); `follow` gives a reference.
+ * Called under the tree lock. */
+void proc_register_jump(const char *path, int (*follow)(struct entry **out));
 
 /* A directory of numbers, each a link to an entry (descriptors). Called under the tree lock. */
 struct proc_numbers {

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pipes.
+ *
+ * A ring of pages that are allocated when the ring first reaches them.  The
+ * mutex guards all of it, also while bytes move to or from the program, so that
+ * a write of up to PIPE_BUF bytes is never torn.  Sleepers hold no lock: they
+ * look at `used`, `readers` and `writers` (atomics, written under the mutex),
+ * and after waking they take the mutex and look again.
+ *
+ * Order: mutex, then the wait queues.
+ */
+#include "fs/pipe.h"
+
+#include <asm-generic/errno.h>
+#include <asm-generic/ioctls.h>
+#include <asm-generic/poll.h>
+#include <linux/stat.h>
+#include "arch/x86_64/uaccess.h"
+#include "base/format.h"
+#include "fs/vfs.h"
+#include "kernel/slab.h"
+
+#define PIPE_START_PAGES 16u  /* 64 KiB */
+#define PIPE_MOST_PAGES 256u  /* 1 MiB: Linux's pipe-max-size */
+#define PIPE_BUF_SIZE 4096u   /* what is written at once or not at all */
+
+struct pipe {
+    struct inode inode;
+    struct mutex lock;       /* guards what follows, down to the blank line */
+    char **pages;            /* `page_count`; NULL: not needed so far */
+    uint32_t page_count;     /* a power of two */
+    uint64_t head, tail;     /* bytes ever written and read; head - tail == used */
+    _Atomic(size_t) used, capacity;
+    _Atomic(uint32_t) readers, writers;
+
+    struct wait_queue readable, writable;
+};
+
+static const struct inode_ops pipe_inode_ops;
+static const struct file_ops pipe_ops;
+
+static struct pipe *pipe_of(struct inode *i) {
+    return container_of(i, struct pipe, inode);
+}
+
+static void pipe_destroy(struct inode *i) {
+    struct pipe *p = pipe_of(i);
+    for (unsigned n = 0; n < p->page_count; n++)
+        kfree(p->pages[n]);
+    kfree(p->pages);
+    kfree(p);
+}
+
+/* The ring's bytes at position `at` up to the end of its page; NULL without memory. */
+static char *ring_at(struct pipe *p, uint64_t at, size_t *n) {
+    char **page = &p->pages[at / PAGE_SIZE % p->page_count];
+    if (!*page)
+        *page = kmalloc(PAGE_SIZE);
+    *n = MIN(*n, PAGE_SIZE - at % PAGE_SIZE);
+    return *page ? *page + at % PAGE_SIZE : NULL;
+}
+
+static size_t ring_take(struct pipe *p, struct iter *to) {
+    size_t done = 0;
+    while (to->left && p->used) {
+        size_t n = MIN(to->left, p->used);
+        const char *from = ring_at(p, p->tail, &n);
+        size_t moved = iter_to(to, from, n);
+        p->tail += moved;
+        p->used -= moved;
+        done += moved;
+        if (moved < n)
+            break;
+    }
+    return done;
+}
+
+/* Up to `most` bytes; -ENOMEM where not even the first page can be had. */
+static long ring_put(struct pipe *p, struct iter *from, size_t most) {
+    size_t done = 0;
+    while (done < most && p->used < p->capacity) {
+        size_t n = MIN(most - done, p->capacity - p->used);
+        char *to = ring_at(p, p->head, &n);
+        if (!to)
+            return done ? (long)done : -ENOMEM;
+        size_t moved = iter_from(from, to, n);
+        p->head += moved;
+        p->used += moved;
+        done += moved;
+        if (moved < n)
+            break;
+    }
+    return (long)done;
+}
+
+static long pipe_read(struct file *f, struct iter *to, uint64_t *pos) {
+    struct pipe *p = pipe_of(f->inode);
+    (void)pos;
+    if (!to->left)
+        return 0;
+    for (;;) {
+        mutex_lock(&p->lock);
+        bool some = p->used > 0, ended = p->writers == 0;
+        size_t done = ring_take(p, to);
+        mutex_unlock(&p->lock);
+        if (some) {
+            wait_wake_all(&p->writable);
+            return iter_result(to, done);
+        }
+        if (ended)
+            return 0;
+        if (file_is_nonblocking(f))
+            return -EAGAIN;
+        int err = wait_until(&p->readable, p->used > 0 || p->writers == 0, TIME_NEVER, true);
+        if (err)
+            return err;
+    }
+}
+
+static long pipe_write(struct file *f, struct iter *from, uint64_t *pos) {
+    struct pipe *p = pipe_of(f->inode);
+    size_t done = 0, whole = from->left <= PIPE_BUF_SIZE ? from->left : 1;
+    (void)pos;
+    long err = 0;
+    while (from->left && !from->faulted && !err) {
+        mutex_lock(&p->lock);
+        bool fits = p->capacity - p->used >= whole;
+        if (!p->readers) {
+            err = -EPIPE;
+        } else if (fits) {
+            long n = ring_put(p, from, from->left);
+            if (n < 0)
+                err = n;
+            else
+                done += (size_t)n;
+        }
+        mutex_unlock(&p->lock);
+        if (err)
+            break;
+        if (fits)
+            wait_wake_all(&p->readable);
+        else if (file_is_nonblocking(f))
+            err = -EAGAIN;
+        else
+            err = wait_until(&p->writable, p->capacity - p->used >= whole || !p->readers,
+                             TIME_NEVER, true);
+    }
+    return done || !err ? iter_result(from, done) : err;
+}
+
+static uint32_t pipe_poll(struct file *f, struct poll_table *pt) {
+    struct pipe *p = pipe_of(f->inode);
+    uint32_t events = 0;
+    if (file_is_readable(f)) {
+        poll_wait(pt, f, &p->readable);
+        if (p->used)
+            events |= POLLIN | POLLRDNORM;
+        if (!p->writers)
+            events |= POLLHUP;
+    }
+    if (file_is_writable(f)) {
+        poll_wait(pt, f, &p->writable);
+        if (p->capacity - p->used >= PIPE_BUF_SIZE)
+            events |= POLLOUT | POLLWRNORM;
+        if (!p->readers)
+            events |= POLLERR;
+    }
+    return events;
+}
+
+static long pipe_ioctl(struct file *f, unsigned command, uintptr_t arg) {
+    if (command != FIONREAD)
+        return -ENOTTY;
+    int waiting = (int)pipe_of(f->inode)->used;
+    return copy_to_user((void *)arg, &waiting, sizeof waiting);
+}
+
+/* Also when /proc/self/fd/N is opened: another end of the same pipe. */
+static int pipe_open(struct file *f) {
+    struct pipe *p = pipe_of(f->inode);
+    mutex_lock(&p->lock);
+    p->readers += file_is_readable(f);
+    p->writers += file_is_writable(f);
+    mutex_unlock(&p->lock);
+    return 0;
+}
+
+static void pipe_release(struct file *f) {
+    struct pipe *p = pipe_of(f->inode);
+    mutex_lock(&p->lock);
+    p->readers -= file_is_readable(f);
+    p->writers -= file_is_writable(f);
+    mutex_unlock(&p->lock);
+    wait_wake_all(&p->readable);
+    wait_wake_all(&p->writable);
+}
+
+static const struct file_ops pipe_ops = {
+    .read = pipe_read, .write = pipe_write, .ioctl = pipe_ioctl, .poll = pipe_poll,
+    .release = pipe_release,
+};
+static const struct inode_ops pipe_inode_ops = { .open = pipe_open, .destroy = pipe_destroy };
+
+static struct pipe *pipe_new(void) {
+    struct pipe *p = kmalloc(sizeof *p);
+    char **pages = kmalloc(PIPE_START_PAGES * sizeof *pages);
+    if (!p || !pages) {
+        kfree(p);
+        kfree(pages);
+        return NULL;
+    }
+    inode_init(&p->inode, &pipe_inode_ops, VFS_DEV_ANONYMOUS, S_IFIFO | 0600);
+    p->inode.file_ops = &pipe_ops;
+    mutex_init(&p->lock);
+    wait_init(&p->readable);
+    wait_init(&p->writable);
+    p->pages = pages;
+    p->page_count = PIPE_START_PAGES;
+    p->capacity = PIPE_START_PAGES * PAGE_SIZE;
+    return p;
+}
+
+int pipe_create(uint32_t flags, struct file **read_end, struct file **write_end) {
+    struct pipe *p = pipe_new();
+    if (!p)
+        return -ENOMEM;
+    char name[32];
+    format(name, sizeof name, "pipe:[%lu]", p->inode.number);
+    struct entry *e = entry_create_anonymous(name, &p->inode);
+    if (!e)
+        return -ENOMEM;
+    *read_end = file_create(&pipe_ops, e, flags);
+    *write_end = file_create(&pipe_ops, e, flags | 1);
+    /* Before any release, which counts down again. */
+    p->readers = *read_end != NULL;
+    p->writers = *write_end != NULL;
+    if (*read_end && *write_end) {
+        entry_put(e);
+        return 0;
+    }
+    if (*read_end)
+        file_put(*read_end);
+    if (*write_end)
+        file_put(*write_end);
+    entry_put(e);
+    return -ENOMEM;
+}
+
+long pipe_capacity(struct file *f) {
+    return f->ops == &pipe_ops ? (long)pipe_of(f->inode)->capacity : -EBADF;
+}
+
+long pipe_set_capacity(struct file *f, size_t bytes) {
+    if (f->ops != &pipe_ops)
+        return -EBADF;
+    struct pipe *p = pipe_of(f->inode);
+    uint32_t count = 1;
+    while ((size_t)count * PAGE_SIZE < bytes && count <= PIPE_MOST_PAGES)
+        count *= 2;
+    if (count > PIPE_MOST_PAGES)
+        return bytes > INT32_MAX ? -EINVAL : -EPERM;
+    char **pages = kmalloc(count * sizeof *pages);
+    if (!pages)
+        return -ENOMEM;
+    mutex_lock(&p->lock);
+    uint64_t first = p->tail / PAGE_SIZE, last = p->used ? (p->head - 1) / PAGE_SIZE + 1 : first;
+    if (last - first > count || p->used > (size_t)count * PAGE_SIZE) {
+        mutex_unlock(&p->lock);
+        kfree(pages);
+        return -EBUSY;
+    }
+    for (uint64_t n = first; n < last; n++) {
+        char **old = &p->pages[n % p->page_count];
+        pages[n % count] = *old;
+        *old = NULL;
+    }
+    for (unsigned n = 0; n < p->page_count; n++)
+        kfree(p->pages[n]);
+    char **gone = p->pages;
+    p->pages = pages;
+    p->page_count = count;
+    p->capacity = (size_t)count * PAGE_SIZE;
+    mutex_unlock(&p->lock);
+    kfree(gone);
+    wait_wake_all(&p->writable);
+    return (long)count * (long)PAGE_SIZE;
+}
