@@ -115,7 +115,7 @@ static cold_fn int fault_copy(struct aspace *as, struct aspace_cpu *c, const str
     struct page *from = phys_to_page(PADDR(old & PTE_ADDR));
     bool done = false;
     /* The only user may keep it; a frame that was never allocated is the initrd's. */
-    if ((from->flags & PAGE_USED) &&
+    if ((page_flags(from) & PAGE_USED) &&
         atomic_load_explicit(&from->refs, memory_order_acquire) == 1) {
         (void)replace(e, old, table_reprotect(old & ~PTE_COW, r->prot, false) | PTE_DIRTY);
         aspace_read_end(c);

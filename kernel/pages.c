@@ -98,7 +98,7 @@ static void estimate_add(int64_t frames) {
 
 static void list_block(struct page *p, unsigned order) {
     p->order = (uint8_t)order;
-    p->flags = PAGE_FREE;
+    page_set_flags(p, PAGE_FREE);
     list_add_head(&buddy.free[order], &p->link);
     buddy.orders |= 1u << order;
     buddy.blocks[order]++;
@@ -119,14 +119,14 @@ static void buddy_free_locked(struct page *p, unsigned order) {
     uint64_t index = (uint64_t)(p - first);
 
     estimate_add(1l << order);
-    p->flags = 0;
+    page_set_flags(p, 0);
     while (order < PAGES_MAX_ORDER) {
         uint64_t other = index ^ 1ul << order;
         struct page *b = first + other;
-        if (other + (1ul << order) > s->frames || !(b->flags & PAGE_FREE) || b->order != order)
+        if (other + (1ul << order) > s->frames || !(page_flags(b) & PAGE_FREE) || b->order != order)
             break;
         unlist_block(b);
-        b->flags = 0;
+        page_set_flags(b, 0);
         index &= ~(1ul << order);
         order++;
     }
@@ -153,50 +153,57 @@ static struct frame_range range_in_section(unsigned r, unsigned number) {
 
 static struct page *buddy_alloc_locked(unsigned order);
 
-/*
- * Writes the descriptors of section `number` and frees its memory.  They go
- * into its largest range, or where that is too small, into memory of another
- * section.  False where there is no memory for them.
- */
-static bool section_activate_locked(unsigned number) {
-    struct section *s = &sections[number];
+/* The largest range of section `number`. */
+static struct frame_range largest_range(unsigned number) {
     struct frame_range best = { 0, 0 };
-    uint64_t need = ALIGN_UP(s->frames * sizeof(struct page), PAGE_SIZE) >> PAGE_SHIFT;
-    struct page *pages;
-
     for (unsigned r = 0; r < range_count; r++) {
         struct frame_range here = range_in_section(r, number);
         if (here.start < here.end && here.end - here.start > best.end - best.start)
             best = here;
     }
-    if (best.end - best.start >= need) {
+    return best;
+}
+
+/* Frames that the descriptors of `s` take. */
+static uint64_t descriptor_frames(const struct section *s) {
+    return ALIGN_UP(s->frames * sizeof(struct page), PAGE_SIZE) >> PAGE_SHIFT;
+}
+
+/*
+ * Writes the descriptors of section `number` and frees its memory.  They go
+ * into its largest range.  A section with nothing usable (the initrd fills it)
+ * gets them from another section; false where there is no memory for that.
+ */
+static bool section_activate_locked(unsigned number) {
+    struct section *s = &sections[number];
+    struct frame_range best = largest_range(number);
+    uint64_t need = descriptor_frames(s);
+    struct page *pages;
+
+    if (s->usable) {
         pages = phys_to_virt(PADDR(best.start << PAGE_SHIFT));
     } else {
         unsigned order = need > 1 ? 64 - (unsigned)__builtin_clzl(need - 1) : 0;
         struct page *block = buddy_alloc_locked(order);
         if (!block)
             return false;
-        if (atomic_load_explicit(&s->pages, memory_order_relaxed)) {
-            buddy_free_locked(block, order); /* that allocation has activated it meanwhile */
-            return true;
-        }
         pages = page_address(block);
-        best.end = best.start;
     }
     for (uint64_t i = 0; i < s->frames; i++) {
         atomic_init(&pages[i].refs, 0);
         pages[i].order = 0;
-        pages[i].flags = 0;
+        page_set_flags(&pages[i], 0);
         pages[i].section = (uint16_t)number;
     }
     atomic_store_explicit(&s->pages, pages, memory_order_release);
+    if (!s->usable)
+        return true;
     estimate_add(-(int64_t)s->usable);
+    buddy.total -= need;
     for (unsigned r = 0; r < range_count; r++) {
         struct frame_range here = range_in_section(r, number);
-        if (here.start < here.end && here.start == best.start && best.end > best.start) {
+        if (here.start == best.start)
             here.start += need;
-            buddy.total -= need;
-        }
         if (here.start < here.end)
             free_frames_locked(pages, here.start, here.end);
     }
@@ -213,9 +220,8 @@ static bool activate_next_locked(void) {
     while (buddy.next_section < MAX_SECTIONS) {
         unsigned number = buddy.next_section++;
         struct section *s = &sections[number];
-        if (s->usable && !atomic_load_explicit(&s->pages, memory_order_relaxed) &&
-            section_activate_locked(number))
-            return true;
+        if (s->usable && !atomic_load_explicit(&s->pages, memory_order_relaxed))
+            return section_activate_locked(number);
     }
     return false;
 }
@@ -235,7 +241,7 @@ static struct page *buddy_alloc_locked(unsigned order) {
         list_block(p + (1ul << have), have);
     }
     p->order = (uint8_t)order;
-    p->flags = PAGE_USED;
+    page_set_flags(p, PAGE_USED);
     estimate_add(-(1l << order));
     return p;
 }
@@ -283,7 +289,7 @@ static cold_fn bool cache_refill(struct page_cache *c, unsigned order) {
         struct page *p = buddy_alloc_locked(order);
         if (!p)
             break;
-        p->flags = PAGE_CACHED;
+        page_set_flags(p, PAGE_CACHED);
         stack[got++] = p;
     }
     buddy.refills++;
@@ -373,7 +379,7 @@ struct page *pages_alloc(unsigned order) {
         if (!p)
             return NULL;
     }
-    p->flags = PAGE_USED;
+    page_set_flags(p, PAGE_USED);
     atomic_store_explicit(&p->refs, 1, memory_order_relaxed);
     return p;
 }
@@ -402,16 +408,16 @@ static void poison(struct page *p, unsigned order) {
 #endif
 
 void pages_free(struct page *p, unsigned order) {
-    if (unlikely((p->flags & (PAGE_FREE | PAGE_CACHED | PAGE_USED)) != PAGE_USED ||
+    if (unlikely((page_flags(p) & (PAGE_FREE | PAGE_CACHED | PAGE_USED)) != PAGE_USED ||
                  p->order != order))
         panic("pages: freeing frame %#lx (flags %#x, order %u) as order %u",
-              (unsigned long)frame_of(p), p->flags, p->order, order);
+              (unsigned long)frame_of(p), page_flags(p), p->order, order);
     poison(p, order);
     struct page_cache *c = NULL;
     if (order == 0 || (order == HUGE_ORDER && huge_limit))
         c = cache_lock();
     if (likely(c != NULL)) {
-        p->flags = PAGE_CACHED;
+        page_set_flags(p, PAGE_CACHED);
         if (!order) {
             if (unlikely(c->frames == cache_limit))
                 cache_drain(c->frame, &c->frames, 0, cache_limit / 2);
@@ -430,9 +436,9 @@ void pages_free(struct page *p, unsigned order) {
 }
 
 void pages_split(struct page *p, unsigned order) {
-    assert(p->flags == PAGE_USED && p->order == order);
+    assert(page_flags(p) == PAGE_USED && p->order == order);
     for (uint64_t i = 0; i < 1ul << order; i++) {
-        p[i].flags = PAGE_USED;
+        page_set_flags(&p[i], PAGE_USED);
         p[i].order = 0;
         atomic_store_explicit(&p[i].refs, 1, memory_order_relaxed);
     }
@@ -447,7 +453,7 @@ void page_put(struct page *p) {
     if (atomic_load_explicit(&p->refs, memory_order_acquire) != 1 &&
         atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
         return;
-    if (p->flags & PAGE_USED)
+    if (page_flags(p) & PAGE_USED)
         pages_free(p, p->order);
     else
         atomic_store_explicit(&p->refs, 0, memory_order_relaxed);
@@ -498,18 +504,26 @@ void pages_add_range(struct paddr start, uint64_t size) {
 void pages_init(void) {
     for (unsigned order = 0; order <= PAGES_MAX_ORDER; order++)
         list_init(&buddy.free[order]);
+    if (machine.initrd) {
+        uint64_t start = virt_to_phys(machine.initrd).value;
+        describe_frames(start >> PAGE_SHIFT,
+                        ALIGN_UP(start + machine.initrd_size, PAGE_SIZE) >> PAGE_SHIFT);
+    }
     for (unsigned r = 0; r < range_count; r++) {
         for (uint64_t n = ranges[r].start / SECTION_FRAMES; n * SECTION_FRAMES < ranges[r].end;
              n++) {
             struct frame_range here = range_in_section(r, (unsigned)n);
             sections[n].usable += (uint32_t)(here.end - here.start);
-            buddy.total += here.end - here.start;
         }
     }
-    if (machine.initrd) {
-        uint64_t start = virt_to_phys(machine.initrd).value;
-        describe_frames(start >> PAGE_SHIFT,
-                        ALIGN_UP(start + machine.initrd_size, PAGE_SIZE) >> PAGE_SHIFT);
+    for (unsigned n = 0; n < MAX_SECTIONS; n++) {
+        if (!sections[n].frames)
+            continue;
+        struct frame_range best = largest_range(n);
+        /* A scrap that cannot hold the descriptors is left alone. */
+        if (best.end - best.start < descriptor_frames(&sections[n]))
+            sections[n].usable = 0;
+        buddy.total += sections[n].usable;
     }
     atomic_store_explicit(&buddy.estimate, buddy.total, memory_order_relaxed);
     /* On a small machine caches must not hold what others lack. */

@@ -27,10 +27,19 @@ struct page {
     struct list link;     /* free list, or its owner's use while allocated */
     _Atomic(uint32_t) refs; /* 1 after pages_alloc; see page_get and page_put */
     uint8_t order;        /* of a free block's or an allocated block's first frame */
-    uint8_t flags;        /* PAGE_* */
+    uint8_t flags;        /* PAGE_*; through page_flags and page_set_flags */
     uint16_t section;     /* which section the frame is in; constant */
     void *owner;          /* its owner's use while allocated; undefined after pages_alloc */
 };
+
+/* The flags have one writer, the block's owner; the buddy looks at those of neighbours. */
+static inline unsigned page_flags(const struct page *p) {
+    return __atomic_load_n(&p->flags, __ATOMIC_RELAXED);
+}
+
+static inline void page_set_flags(struct page *p, unsigned flags) {
+    __atomic_store_n(&p->flags, (uint8_t)flags, __ATOMIC_RELAXED);
+}
 
 /*
  * Boot, on one CPU, before any allocation: hand over free physical memory,

@@ -95,7 +95,7 @@ static cold_fn struct page *slab_create_locked(struct slab_cache *c) {
     }
     for (unsigned i = 0; i < 1u << c->order; i++) {
         slab[i].owner = c;
-        slab[i].flags |= PAGE_SLAB;
+        page_set_flags(&slab[i], page_flags(&slab[i]) | PAGE_SLAB);
     }
     slab_set(slab, chain, 0);
     list_add_head(&c->partial, &slab->link);
@@ -129,7 +129,7 @@ static void slab_give_locked(struct slab_cache *c, void *object) {
     if (used == 1 && c->partial.next != c->partial.prev) {
         list_remove(&slab->link);
         for (unsigned i = 0; i < 1u << c->order; i++)
-            slab[i].flags &= (uint8_t)~PAGE_SLAB;
+            page_set_flags(&slab[i], page_flags(&slab[i]) & ~PAGE_SLAB);
         pages_free(slab, c->order);
     }
 }
@@ -260,7 +260,7 @@ void kfree(void *p) {
     if (!p)
         return;
     struct page *page = phys_to_page(virt_to_phys(p));
-    if (page->flags & PAGE_SLAB)
+    if (page_flags(page) & PAGE_SLAB)
         slab_free(page->owner, p);
     else
         pages_free(page, page->order);

@@ -18,6 +18,8 @@ GUEST_PIE := hello-pie args_env_auxv-pie
 GUEST_ALL := $(GUEST_NAMES) $(GUEST_TLS) $(GUEST_PIE)
 ERROR_NAMES := $(patsubst test/errors/%.c,%,$(wildcard test/errors/*.c))
 HOST_TESTS := $(patsubst test/host/%.c,%,$(wildcard test/host/*_test.c))
+# Kernel code that threads hammer is built with the thread sanitizer as well.
+HOST_TESTS += pages_test-tsan slab_test-tsan
 GUEST_BUILT := $(GUEST_ALL:%=$(O)/test/guest/%) $(GUEST_ALL:%=$(O)/test/guest-glibc/%) \
         $(ERROR_NAMES:%=$(O)/test/errors/%)
 
@@ -56,14 +58,20 @@ $(O)/test/errors/%: test/errors/%.c test/test.mk | test-need
 	    -fno-omit-frame-pointer -fno-optimize-sibling-calls -w -MMD -MP \
 	    -MF $(O)/test/obj/errors-$*.d -MT $@ -o $@ $<
 
-$(O)/test/host/%: test/host/%.c test/test.mk | test-need
-	$(call say,CC,$@)
-	@mkdir -p $(@D) $(O)/test/obj
-	$(Q)gcc $(filter-out -O2,$(HOST_CFLAGS)) -O1 -DHOST_TEST -fsanitize=address,undefined \
-	    -fno-sanitize-recover=all -fno-omit-frame-pointer -pthread -o $@ $< \
-	    $$(sed -n 's|^/\* tests: \(.*\) \*/$$|\1|p' $<) -lcmocka
-	@gcc -MM -MP -I. -DHOST_TEST -D_GNU_SOURCE -MT $@ $< \
-	    $$(sed -n 's|^/\* tests: \(.*\) \*/$$|\1|p' $<) >$(O)/test/obj/host-$*.d
+# $(1) what to append to the program's name, $(2) sanitizers.  The shims stand in for arch/.
+define host_rule
+$(O)/test/host/%$(1): test/host/%.c test/test.mk | test-need
+	$$(call say,CC,$$@)
+	@mkdir -p $$(@D) $(O)/test/obj
+	$$(Q)gcc $$(filter-out -O2,$$(HOST_CFLAGS)) -O1 -DHOST_TEST -iquote test/host/shim \
+	    -fsanitize=$(2) -fno-sanitize-recover=all -fno-omit-frame-pointer -pthread -o $$@ $$< \
+	    $$$$(sed -n 's|^/\* tests: \(.*\) \*/$$$$|\1|p' $$<) -lcmocka
+	@gcc -MM -MP -iquote test/host/shim -I. -DHOST_TEST -D_GNU_SOURCE -MT $$@ $$< \
+	    $$$$(sed -n 's|^/\* tests: \(.*\) \*/$$$$|\1|p' $$<) >$(O)/test/obj/host-$$*$(1).d
+endef
+COMMA := ,
+$(eval $(call host_rule,-tsan,thread))
+$(eval $(call host_rule,,address$(COMMA)undefined))
 
 -include $(wildcard $(O)/test/obj/*.d)
 
