@@ -54,38 +54,60 @@ static const char help_text[] =
     "the program by its own clock.  Threads share a fixed number of operations.\n";
 
 enum {
-    OPT_HEAPS = 256, OPT_LOADS, OPT_CPUS, OPT_THREADS, OPT_ON, OPT_RUNS, OPT_BASELINE, OPT_BUDGET,
-    OPT_CELL, OPT_QUICK, OPT_MEM, OPT_MACHINE, OPT_POPULATE, OPT_ICOUNT, OPT_PARAM, OPT_KERNEL,
-    OPT_SEED, OPT_TIMEOUT, OPT_JSON, OPT_HTML, OPT_MICRO, OPT_CHECK, OPT_KEEP, OPT_BOOT, OPT_HELP,
+    OPT_HEAPS = 256,
+    OPT_LOADS,
+    OPT_CPUS,
+    OPT_THREADS,
+    OPT_ON,
+    OPT_RUNS,
+    OPT_BASELINE,
+    OPT_BUDGET,
+    OPT_CELL,
+    OPT_QUICK,
+    OPT_MEM,
+    OPT_MACHINE,
+    OPT_POPULATE,
+    OPT_ICOUNT,
+    OPT_PARAM,
+    OPT_KERNEL,
+    OPT_SEED,
+    OPT_TIMEOUT,
+    OPT_JSON,
+    OPT_HTML,
+    OPT_MICRO,
+    OPT_CHECK,
+    OPT_KEEP,
+    OPT_BOOT,
+    OPT_HELP,
 };
 
 static const struct option options[] = {
-    {"heaps", required_argument, NULL, OPT_HEAPS},
-    {"loads", required_argument, NULL, OPT_LOADS},
-    {"cpus", required_argument, NULL, OPT_CPUS},
-    {"threads", required_argument, NULL, OPT_THREADS},
-    {"on", required_argument, NULL, OPT_ON},
-    {"runs", required_argument, NULL, OPT_RUNS},
-    {"baseline", required_argument, NULL, OPT_BASELINE},
-    {"budget", required_argument, NULL, OPT_BUDGET},
-    {"cell", required_argument, NULL, OPT_CELL},
-    {"quick", no_argument, NULL, OPT_QUICK},
-    {"mem", required_argument, NULL, OPT_MEM},
-    {"machine", required_argument, NULL, OPT_MACHINE},
-    {"populate", no_argument, NULL, OPT_POPULATE},
-    {"icount", no_argument, NULL, OPT_ICOUNT},
-    {"param", required_argument, NULL, OPT_PARAM},
-    {"linux-kernel", required_argument, NULL, OPT_KERNEL},
-    {"seed", required_argument, NULL, OPT_SEED},
-    {"timeout", required_argument, NULL, OPT_TIMEOUT},
-    {"json", required_argument, NULL, OPT_JSON},
-    {"html", required_argument, NULL, OPT_HTML},
-    {"micro", no_argument, NULL, OPT_MICRO},
-    {"boot", no_argument, NULL, OPT_BOOT},
-    {"check", required_argument, NULL, OPT_CHECK},
-    {"keep", required_argument, NULL, OPT_KEEP},
-    {"help", no_argument, NULL, OPT_HELP},
-    {NULL, 0, NULL, 0},
+    { "heaps", required_argument, NULL, OPT_HEAPS },
+    { "loads", required_argument, NULL, OPT_LOADS },
+    { "cpus", required_argument, NULL, OPT_CPUS },
+    { "threads", required_argument, NULL, OPT_THREADS },
+    { "on", required_argument, NULL, OPT_ON },
+    { "runs", required_argument, NULL, OPT_RUNS },
+    { "baseline", required_argument, NULL, OPT_BASELINE },
+    { "budget", required_argument, NULL, OPT_BUDGET },
+    { "cell", required_argument, NULL, OPT_CELL },
+    { "quick", no_argument, NULL, OPT_QUICK },
+    { "mem", required_argument, NULL, OPT_MEM },
+    { "machine", required_argument, NULL, OPT_MACHINE },
+    { "populate", no_argument, NULL, OPT_POPULATE },
+    { "icount", no_argument, NULL, OPT_ICOUNT },
+    { "param", required_argument, NULL, OPT_PARAM },
+    { "linux-kernel", required_argument, NULL, OPT_KERNEL },
+    { "seed", required_argument, NULL, OPT_SEED },
+    { "timeout", required_argument, NULL, OPT_TIMEOUT },
+    { "json", required_argument, NULL, OPT_JSON },
+    { "html", required_argument, NULL, OPT_HTML },
+    { "micro", no_argument, NULL, OPT_MICRO },
+    { "boot", no_argument, NULL, OPT_BOOT },
+    { "check", required_argument, NULL, OPT_CHECK },
+    { "keep", required_argument, NULL, OPT_KEEP },
+    { "help", no_argument, NULL, OPT_HELP },
+    { NULL, 0, NULL, 0 },
 };
 
 /* What the command line said, before it becomes a matrix. */
@@ -96,8 +118,7 @@ struct wishes {
     bool micro, boot;
 };
 
-void bench_note(struct bench *bench, const char *format, ...)
-{
+void bench_note(struct bench *bench, const char *format, ...) {
     char text[1024];
     va_list arguments;
 
@@ -108,8 +129,7 @@ void bench_note(struct bench *bench, const char *format, ...)
 }
 
 /* Splits at commas into copies.  Returns the count, or -1 (none, or too many). */
-static int split(const char *list, char **names)
-{
+static int split(const char *list, char **names) {
     int count = 0;
 
     while (*list) {
@@ -126,8 +146,7 @@ static int split(const char *list, char **names)
 }
 
 static int split_names(const char *option, const char *list, const char *known, char **names,
-                       unsigned *count)
-{
+                       unsigned *count) {
     int parts = split(list, names);
 
     if (parts < 0) {
@@ -152,8 +171,7 @@ static int split_names(const char *option, const char *list, const char *known, 
     return 0;
 }
 
-static int split_numbers(const char *option, const char *list, unsigned *numbers, unsigned *count)
-{
+static int split_numbers(const char *option, const char *list, unsigned *numbers, unsigned *count) {
     char *names[RESULTS_MAX];
     int parts = split(list, names), status = 0;
 
@@ -174,13 +192,11 @@ static int split_numbers(const char *option, const char *list, unsigned *numbers
     return status;
 }
 
-static int make_shapes(struct results *r, const struct wishes *wishes)
-{
+static int make_shapes(struct results *r, const struct wishes *wishes) {
     unsigned cpus[RESULTS_MAX], threads[RESULTS_MAX], cpu_count, thread_count;
     int status = split_numbers("--cpus", wishes->cpus, cpus, &cpu_count);
 
-    status = status ? status
-                    : split_numbers("--threads", wishes->threads, threads, &thread_count);
+    status = status ? status : split_numbers("--threads", wishes->threads, threads, &thread_count);
     for (unsigned c = 0; !status && c < cpu_count; c++) {
         for (unsigned t = 0; t < thread_count; t++) {
             if (threads[t] < cpus[c] || results_find_shape(r, cpus[c], threads[t]) >= 0) {
@@ -189,7 +205,7 @@ static int make_shapes(struct results *r, const struct wishes *wishes)
             if (r->shape_count == RESULTS_MAX) {
                 return cli_usage("bench", "too many pairs of --cpus and --threads");
             }
-            r->shapes[r->shape_count++] = (struct shape){cpus[c], threads[t]};
+            r->shapes[r->shape_count++] = (struct shape){ cpus[c], threads[t] };
         }
     }
     if (!status && !r->shape_count) {
@@ -199,8 +215,7 @@ static int make_shapes(struct results *r, const struct wishes *wishes)
 }
 
 /* Turns the wishes into the matrix.  0, or the status to exit with. */
-static int make_matrix(struct bench *bench, const struct wishes *wishes)
-{
+static int make_matrix(struct bench *bench, const struct wishes *wishes) {
     struct results *r = &bench->results;
     int status = split_names("--heaps", wishes->heaps, ",buddy,buddy-page,mimalloc,musl,bump,",
                              r->heaps, &r->heap_count);
@@ -237,8 +252,7 @@ static int make_matrix(struct bench *bench, const struct wishes *wishes)
 }
 
 static int parse_number(const char *option, const char *text, double low, double high,
-                        double *value)
-{
+                        double *value) {
     char *end;
 
     *value = strtod(text, &end);
@@ -249,8 +263,7 @@ static int parse_number(const char *option, const char *text, double low, double
     return 0;
 }
 
-static int take_number(struct bench *bench, struct wishes *wishes, int option)
-{
+static int take_number(struct bench *bench, struct wishes *wishes, int option) {
     double value;
     int status = 0;
 
@@ -279,8 +292,7 @@ static int take_number(struct bench *bench, struct wishes *wishes, int option)
     return status;
 }
 
-static int take_parameter(struct bench *bench)
-{
+static int take_parameter(struct bench *bench) {
     if (!strchr(optarg, '=') || bench->parameter_count == 16) {
         return cli_usage("bench", "--param '%s': wanted is key=value, at most 16 of them", optarg);
     }
@@ -288,41 +300,80 @@ static int take_parameter(struct bench *bench)
     return 0;
 }
 
+/* Where an option that is a plain text goes; NULL for the other options. */
+static const char **option_text(struct bench *bench, struct wishes *wishes, int option) {
+    switch (option) {
+    case OPT_HEAPS:
+        return &wishes->heaps;
+    case OPT_LOADS:
+        return &wishes->loads;
+    case OPT_CPUS:
+        return &wishes->cpus;
+    case OPT_THREADS:
+        return &wishes->threads;
+    case OPT_ON:
+        return &wishes->on;
+    case OPT_BASELINE:
+        return &wishes->baseline;
+    case OPT_JSON:
+        return &wishes->json;
+    case OPT_HTML:
+        return &wishes->html;
+    case OPT_CHECK:
+        return &wishes->check;
+    case OPT_KEEP:
+        return &wishes->keep;
+    case OPT_MEM:
+        return &bench->memory;
+    case OPT_MACHINE:
+        return &bench->machine;
+    case OPT_KERNEL:
+        return &bench->linux_kernel;
+    default:
+        return NULL;
+    }
+}
+
 /* One option.  -1 to go on, else the status to exit with. */
-static int take_option(struct bench *bench, struct wishes *wishes, int option)
-{
+static int take_option(struct bench *bench, struct wishes *wishes, int option) {
+    const char **text = option_text(bench, wishes, option);
     int status = 0;
 
+    if (text) {
+        *text = optarg;
+        return -1;
+    }
     switch (option) {
-    case OPT_HEAPS: wishes->heaps = optarg; break;
-    case OPT_LOADS: wishes->loads = optarg; break;
-    case OPT_CPUS: wishes->cpus = optarg; break;
-    case OPT_THREADS: wishes->threads = optarg; break;
-    case OPT_ON: wishes->on = optarg; break;
-    case OPT_BASELINE: wishes->baseline = optarg; break;
-    case OPT_JSON: wishes->json = optarg; break;
-    case OPT_HTML: wishes->html = optarg; break;
-    case OPT_CHECK: wishes->check = optarg; break;
-    case OPT_KEEP: wishes->keep = optarg; break;
-    case OPT_MICRO: wishes->micro = true; break;
-    case OPT_BOOT: wishes->boot = true; break;
-    case OPT_QUICK: break; /* the defaults are the quick matrix */
-    case OPT_MEM: bench->memory = optarg; break;
-    case OPT_MACHINE: bench->machine = optarg; break;
-    case OPT_KERNEL: bench->linux_kernel = optarg; break;
-    case OPT_POPULATE: bench->populate = true; break;
-    case OPT_ICOUNT: bench->icount = true; break;
-    case OPT_PARAM: status = take_parameter(bench); break;
-    case OPT_HELP: fputs(help_text, stdout); return 0;
-    case '?': return cli_usage("bench", "that option is not known or lacks its value");
-    default: status = take_number(bench, wishes, option);
+    case OPT_MICRO:
+        wishes->micro = true;
+        break;
+    case OPT_BOOT:
+        wishes->boot = true;
+        break;
+    case OPT_QUICK:
+        break; /* the defaults are the quick matrix */
+    case OPT_POPULATE:
+        bench->populate = true;
+        break;
+    case OPT_ICOUNT:
+        bench->icount = true;
+        break;
+    case OPT_PARAM:
+        status = take_parameter(bench);
+        break;
+    case OPT_HELP:
+        fputs(help_text, stdout);
+        return 0;
+    case '?':
+        return cli_usage("bench", "that option is not known or lacks its value");
+    default:
+        status = take_number(bench, wishes, option);
     }
     return status ? status : -1;
 }
 
 /* -1 to go on, else the status to exit with. */
-static int take_command_line(struct bench *bench, struct wishes *wishes, int argc, char **argv)
-{
+static int take_command_line(struct bench *bench, struct wishes *wishes, int argc, char **argv) {
     int option, status;
 
     optind = 1;
@@ -344,8 +395,7 @@ static int take_command_line(struct bench *bench, struct wishes *wishes, int arg
 }
 
 static int write_report(const char *path, void (*report)(const struct results *, FILE *),
-                        const struct results *results)
-{
+                        const struct results *results) {
     FILE *to = fopen(path, "w");
 
     if (!to) {
@@ -358,8 +408,7 @@ static int write_report(const char *path, void (*report)(const struct results *,
     return 0;
 }
 
-static int compare(struct bench *bench, const struct wishes *wishes)
-{
+static int compare(struct bench *bench, const struct wishes *wishes) {
     struct results *r = &bench->results;
     int status = make_matrix(bench, wishes);
 
@@ -387,16 +436,21 @@ static int compare(struct bench *bench, const struct wishes *wishes)
     return status ? status : r->failures ? 1 : 0;
 }
 
-int cmd_bench(int argc, char **argv)
-{
+int cmd_bench(int argc, char **argv) {
     struct bench bench = {
-        .memory = "512M", .timeout_s = 120, .budget_s = 170, .cell_s = 0.1,
+        .memory = "512M",
+        .timeout_s = 120,
+        .budget_s = 170,
+        .cell_s = 0.1,
         .started_ns = bench_now_ns(),
     };
     struct wishes wishes = {
         .heaps = "buddy,buddy-page,mimalloc,musl,bump",
         .loads = "compute,cache-thrash,cache-scratch,larson",
-        .cpus = "1,2", .threads = "1,2", .on = "qemu,linux-vm,linux", .runs = 5,
+        .cpus = "1,2",
+        .threads = "1,2",
+        .on = "qemu,linux-vm,linux",
+        .runs = 5,
     };
 
     if (getrandom(&bench.seed, sizeof(bench.seed), 0) != sizeof(bench.seed)) {

@@ -19,21 +19,21 @@
 
 struct bench {
     struct results results;
-    char *mimosa;         /* this very program */
-    char *program;        /* the workloads, or the user's own */
+    char *mimosa;             /* this very program */
+    char *program;            /* the workloads, or the user's own */
     char **program_arguments; /* of the user's program; "{threads}" is replaced */
-    const char *memory;   /* as given to --mem */
-    const char *machine;  /* NULL: run's default */
+    const char *memory;       /* as given to --mem */
+    const char *machine;      /* NULL: run's default */
     const char *linux_kernel;
     bool icount, populate;
     const char *parameters[16]; /* key=value, for every workload that knows the key */
     unsigned parameter_count;
-    unsigned timeout_s;   /* of one boot */
-    double budget_s;      /* for all; 0: cells of `cell_s` seconds each */
+    unsigned timeout_s; /* of one boot */
+    double budget_s;    /* for all; 0: cells of `cell_s` seconds each */
     double cell_s;
-    uint64_t seed;        /* of the order, and of the workloads' random numbers */
-    uint64_t random;      /* state */
-    uint64_t started_ns;  /* host's monotonic clock */
+    uint64_t seed;              /* of the order, and of the workloads' random numbers */
+    uint64_t random;            /* state */
+    uint64_t started_ns;        /* host's monotonic clock */
     double boot_s[RESULTS_MAX]; /* what a boot costs beside its cells, by system */
 };
 
@@ -110,8 +110,7 @@ void bench_shuffle(struct bench *bench, void *items, size_t count, size_t size);
 int start_run(struct bench *bench, const unsigned *cpus, unsigned cpu_count, unsigned rounds);
 
 /* A note that is a sentence made by printf's rules. */
-void bench_note(struct bench *bench, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void bench_note(struct bench *bench, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 uint64_t bench_now_ns(void);
 

@@ -22,25 +22,22 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 8192u
-#define ERRORS_KEPT 2048u /* the last bytes of standard error */
+#define ERRORS_KEPT    2048u /* the last bytes of standard error */
 
-uint64_t bench_now_ns(void)
-{
+uint64_t bench_now_ns(void) {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-void words_push(struct word_list *list, char *item)
-{
+void words_push(struct word_list *list, char *item) {
     list->items = xrealloc(list->items, (list->count + 2) * sizeof(*list->items));
     list->items[list->count++] = item;
     list->items[list->count] = NULL;
 }
 
-void words_release(struct word_list *list)
-{
+void words_release(struct word_list *list) {
     for (unsigned i = 0; i < list->count; i++) {
         free(list->items[i]);
     }
@@ -49,15 +46,13 @@ void words_release(struct word_list *list)
     list->count = 0;
 }
 
-static void push_option(struct word_list *list, const char *option, const char *value)
-{
+static void push_option(struct word_list *list, const char *option, const char *value) {
     words_push(list, xstrdup(option));
     words_push(list, xstrdup(value));
 }
 
 void boot_command(const struct bench *bench, unsigned system, unsigned cpus, const char *heap,
-                  struct word_list *list)
-{
+                  struct word_list *list) {
     const char *on = bench->results.systems[system];
     bool machine = strcmp(on, "linux") != 0;
 
@@ -88,8 +83,7 @@ void boot_command(const struct bench *bench, unsigned system, unsigned cpus, con
 }
 
 /* Binds the calling process to the first `cpus` CPUs that it may use. */
-static void pin(int cpus)
-{
+static void pin(int cpus) {
     cpu_set_t may, set;
 
     if (sched_getaffinity(0, sizeof(may), &may)) {
@@ -106,8 +100,7 @@ static void pin(int cpus)
     sched_setaffinity(0, sizeof(set), &set);
 }
 
-static pid_t child_start(char *const *argv, int pin_cpus, int output[2], int errors[2])
-{
+static pid_t child_start(char *const *argv, int pin_cpus, int output[2], int errors[2]) {
     if (pipe2(output, O_CLOEXEC) || pipe2(errors, O_CLOEXEC)) {
         exit(cli_fail("pipe: %s", strerror(errno)));
     }
@@ -143,8 +136,7 @@ struct line_reader {
 
 /* False at the end of the stream. */
 static bool read_lines(struct line_reader *reader, int fd, void (*line)(void *, char *),
-                       void *context)
-{
+                       void *context) {
     ssize_t got = read(fd, reader->text + reader->used, LINE_MAX_BYTES - 1 - reader->used);
 
     if (got <= 0) {
@@ -169,8 +161,7 @@ static bool read_lines(struct line_reader *reader, int fd, void (*line)(void *, 
     return true;
 }
 
-static bool read_errors(char *kept, size_t *used, int fd)
-{
+static bool read_errors(char *kept, size_t *used, int fd) {
     char piece[1024];
     ssize_t got = read(fd, piece, sizeof(piece));
 
@@ -187,8 +178,7 @@ static bool read_errors(char *kept, size_t *used, int fd)
     return true;
 }
 
-static int child_wait(pid_t pid, bool timed_out)
-{
+static int child_wait(pid_t pid, bool timed_out) {
     int status;
 
     if (timed_out) {
@@ -206,8 +196,7 @@ static int child_wait(pid_t pid, bool timed_out)
 }
 
 int child_run(char *const *argv, int pin_cpus, unsigned timeout_s,
-              void (*line)(void *context, char *text), void *context, char **errors)
-{
+              void (*line)(void *context, char *text), void *context, char **errors) {
     struct line_reader *reader = xmalloc(sizeof(*reader));
     char *kept = xmalloc(ERRORS_KEPT + 1);
     size_t kept_bytes = 0;
@@ -215,7 +204,7 @@ int child_run(char *const *argv, int pin_cpus, unsigned timeout_s,
     int output[2], error_pipe[2];
     bool timed_out = false;
     pid_t pid = child_start(argv, pin_cpus, output, error_pipe);
-    struct pollfd poll_on[2] = {{output[0], POLLIN, 0}, {error_pipe[0], POLLIN, 0}};
+    struct pollfd poll_on[2] = { { output[0], POLLIN, 0 }, { error_pipe[0], POLLIN, 0 } };
 
     reader->used = 0;
     while (poll_on[0].fd >= 0 || poll_on[1].fd >= 0) {
@@ -248,8 +237,7 @@ int child_run(char *const *argv, int pin_cpus, unsigned timeout_s,
     return status;
 }
 
-static const char *json_value(const char *line, const char *key)
-{
+static const char *json_value(const char *line, const char *key) {
     size_t length = strlen(key);
 
     for (const char *at = strchr(line, '"'); at; at = strchr(at + 1, '"')) {
@@ -260,8 +248,7 @@ static const char *json_value(const char *line, const char *key)
     return NULL;
 }
 
-bool json_number(const char *line, const char *key, double *value)
-{
+bool json_number(const char *line, const char *key, double *value) {
     const char *text = json_value(line, key);
     char *end;
 
@@ -272,8 +259,7 @@ bool json_number(const char *line, const char *key, double *value)
     return end != text;
 }
 
-bool json_text(const char *line, const char *key, char *text, size_t bytes)
-{
+bool json_text(const char *line, const char *key, char *text, size_t bytes) {
     const char *value = json_value(line, key);
 
     if (!value || *value != '"') {
@@ -297,8 +283,7 @@ struct collector {
     char *error;
 };
 
-static void collect_line(void *context, char *text)
-{
+static void collect_line(void *context, char *text) {
     struct collector *c = context;
     struct bench *bench = c->bench;
     struct sample *sample;
@@ -338,16 +323,15 @@ static void collect_line(void *context, char *text)
     sample->line = xstrdup(text);
 }
 
-static bool load_knows(const char *load, const char *parameter)
-{
+static bool load_knows(const char *load, const char *parameter) {
     static const struct {
         const char *load, *keys;
     } known[] = {
-        {"cache-thrash", " size repetitions "},
-        {"cache-scratch", " size repetitions "},
-        {"larson", " min max slots generations "},
-        {"compute", " steps "},
-        {"faults", " stride huge "},
+        { "cache-thrash", " size repetitions " },
+        { "cache-scratch", " size repetitions " },
+        { "larson", " min max slots generations " },
+        { "compute", " steps " },
+        { "faults", " stride huge " },
     };
     char key[64];
 
@@ -361,8 +345,7 @@ static bool load_knows(const char *load, const char *parameter)
 }
 
 static void push_cells(const struct bench *bench, const struct boot *boot, unsigned round,
-                       struct word_list *list)
-{
+                       struct word_list *list) {
     const struct results *r = &bench->results;
     int heap = boot->heap;
 
@@ -375,8 +358,8 @@ static void push_cells(const struct bench *bench, const struct boot *boot, unsig
         }
         words_push(list, xstrdup(r->loads[cell->load]));
         words_push(list, xasprintf("threads=%u", r->shapes[cell->shape].threads));
-        words_push(list, xasprintf("ops=%" PRIu64,
-                                   bench_operations(bench, boot->system, cell->load)));
+        words_push(list,
+                   xasprintf("ops=%" PRIu64, bench_operations(bench, boot->system, cell->load)));
         words_push(list, xasprintf("seed=%" PRIu64, bench->seed % 1000 + round + 1));
         for (unsigned p = 0; p < bench->parameter_count; p++) {
             if (load_knows(r->loads[cell->load], bench->parameters[p])) {
@@ -386,8 +369,8 @@ static void push_cells(const struct bench *bench, const struct boot *boot, unsig
     }
 }
 
-static void push_own_arguments(const struct bench *bench, unsigned threads, struct word_list *list)
-{
+static void push_own_arguments(const struct bench *bench, unsigned threads,
+                               struct word_list *list) {
     for (char **argument = bench->program_arguments; argument && *argument; argument++) {
         char *mark = strstr(*argument, "{threads}");
 
@@ -398,8 +381,7 @@ static void push_own_arguments(const struct bench *bench, unsigned threads, stru
 }
 
 /* The last line that is not empty, for a message. */
-static const char *last_line(char *text)
-{
+static const char *last_line(char *text) {
     size_t length = strlen(text);
 
     while (length && (text[length - 1] == '\n' || text[length - 1] == '\r')) {
@@ -410,16 +392,15 @@ static const char *last_line(char *text)
 }
 
 int boot_run(struct bench *bench, const struct boot *boot, unsigned round, double *wall_s,
-             double *cells_s, char **error)
-{
+             double *cells_s, char **error) {
     struct results *r = &bench->results;
-    struct collector collector = {.bench = bench, .boot = boot, .round = round};
-    struct word_list command = {0};
+    struct collector collector = { .bench = bench, .boot = boot, .round = round };
+    struct word_list command = { 0 };
     bool plain = !strcmp(r->systems[boot->system], "linux");
     char *errors;
 
-    boot_command(bench, boot->system, boot->cpus,
-                 boot->heap >= 0 ? r->heaps[boot->heap] : NULL, &command);
+    boot_command(bench, boot->system, boot->cpus, boot->heap >= 0 ? r->heaps[boot->heap] : NULL,
+                 &command);
     if (r->whole_program) {
         push_own_arguments(bench, r->shapes[boot->cells[0].shape].threads, &command);
     } else {

@@ -18,23 +18,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TOLERANCE 0.05
+#define TOLERANCE    0.05
 #define MEASURES_MAX 16u
 
-static const char *const systems[] = {"mimosa", "linux-vm"};
+static const char *const systems[] = { "mimosa", "linux-vm" };
 #define SYSTEMS (sizeof(systems) / sizeof(systems[0]))
 
 static const struct {
     const char *measure, *title;
 } titles[] = {
-    {"first-touch", "first touch of a 4 KiB page"},
-    {"sparse-touch", "first touch, every 16th page"},
-    {"munmap", "munmap, per touched page"},
-    {"thread", "pthread create and join"},
-    {"getppid", "getppid"},
-    {"clock", "clock_gettime through libc"},
-    {"futex-wake", "futex wake to the woken thread running"},
-    {"yield", "sched_yield to the other thread"},
+    { "first-touch", "first touch of a 4 KiB page" },
+    { "sparse-touch", "first touch, every 16th page" },
+    { "munmap", "munmap, per touched page" },
+    { "thread", "pthread create and join" },
+    { "getppid", "getppid" },
+    { "clock", "clock_gettime through libc" },
+    { "futex-wake", "futex wake to the woken thread running" },
+    { "yield", "sched_yield to the other thread" },
 };
 #define TITLES (sizeof(titles) / sizeof(titles[0]))
 
@@ -43,8 +43,7 @@ struct micro {
     unsigned system;
 };
 
-static int measure_find(const char *measure)
-{
+static int measure_find(const char *measure) {
     for (size_t i = 0; i < TITLES; i++) {
         if (!strcmp(titles[i].measure, measure)) {
             return (int)i;
@@ -53,8 +52,7 @@ static int measure_find(const char *measure)
     return -1;
 }
 
-static void take_line(void *context, char *text)
-{
+static void take_line(void *context, char *text) {
     struct micro *micro = context;
     char measure[64];
     double each;
@@ -66,9 +64,8 @@ static void take_line(void *context, char *text)
 }
 
 /* 0, or -1 after a note on why the system has no figures. */
-static int measure_system(struct bench *bench, struct micro *micro, unsigned system)
-{
-    struct word_list command = {0};
+static int measure_system(struct bench *bench, struct micro *micro, unsigned system) {
+    struct word_list command = { 0 };
     char *errors;
 
     fprintf(stderr, "mimosa: counting instructions on %s\n", systems[system]);
@@ -84,8 +81,7 @@ static int measure_system(struct bench *bench, struct micro *micro, unsigned sys
     return status ? -1 : 0;
 }
 
-static void print_table(const struct micro *micro)
-{
+static void print_table(const struct micro *micro) {
     printf("\nInstructions, 1 CPU, counted by the emulator\n%-42s", "");
     for (size_t s = 0; s < SYSTEMS; s++) {
         printf(" %12s", systems[s]);
@@ -104,8 +100,7 @@ static void print_table(const struct micro *micro)
     }
 }
 
-static int keep_figures(const struct micro *micro, const char *path)
-{
+static int keep_figures(const struct micro *micro, const char *path) {
     FILE *to = fopen(path, "w");
 
     if (!to) {
@@ -126,8 +121,7 @@ static int keep_figures(const struct micro *micro, const char *path)
 }
 
 /* Our own figures only: another system's are there for comparison. */
-static int check_figures(const struct micro *micro, const char *path)
-{
+static int check_figures(const struct micro *micro, const char *path) {
     FILE *from = fopen(path, "r");
     char line[256], system[64], measure[64];
     double kept;
@@ -159,9 +153,8 @@ static int check_figures(const struct micro *micro, const char *path)
     return worse ? 1 : 0;
 }
 
-int micro_run(struct bench *bench, const char *compare, const char *keep)
-{
-    struct micro micro = {0};
+int micro_run(struct bench *bench, const char *compare, const char *keep) {
+    struct micro micro = { 0 };
     int measured = 0, status = 0;
 
     bench->icount = true;

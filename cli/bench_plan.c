@@ -28,9 +28,9 @@
 #include <unistd.h>
 
 #define CALIBRATION_OPERATIONS 5000
-#define CELL_MIN_S 0.005
-#define CELL_MAX_S 0.5
-#define PLAIN_LINE_EVERY_S 10.0 /* progress where the terminal is none */
+#define CELL_MIN_S             0.005
+#define CELL_MAX_S             0.5
+#define PLAIN_LINE_EVERY_S     10.0 /* progress where the terminal is none */
 
 struct plan {
     struct boot *boots; /* of one round */
@@ -42,15 +42,13 @@ struct progress {
     uint64_t last_ns;
 };
 
-uint64_t bench_operations(const struct bench *bench, unsigned system, unsigned load)
-{
+uint64_t bench_operations(const struct bench *bench, unsigned system, unsigned load) {
     double operations = bench->results.operations[system][load];
 
     return operations > 0 ? (uint64_t)operations : CALIBRATION_OPERATIONS;
 }
 
-static uint64_t random_u64(struct bench *bench)
-{
+static uint64_t random_u64(struct bench *bench) {
     uint64_t x = bench->random;
 
     x ^= x >> 12;
@@ -60,8 +58,7 @@ static uint64_t random_u64(struct bench *bench)
     return x * 0x2545f4914f6cdd1dull;
 }
 
-void bench_shuffle(struct bench *bench, void *items, size_t count, size_t size)
-{
+void bench_shuffle(struct bench *bench, void *items, size_t count, size_t size) {
     char *bytes = items, spare[64];
 
     for (size_t i = count; i > 1; i--) {
@@ -74,13 +71,11 @@ void bench_shuffle(struct bench *bench, void *items, size_t count, size_t size)
 }
 
 /* Mimosa has no execve yet; a program of the user's does not know of heaps. */
-static bool heaps_share_boot(const struct results *r, unsigned system)
-{
+static bool heaps_share_boot(const struct results *r, unsigned system) {
     return !r->whole_program && !strcmp(r->systems[system], "linux-vm");
 }
 
-static void boot_add_cells(struct bench *bench, struct boot *boot, unsigned heap)
-{
+static void boot_add_cells(struct bench *bench, struct boot *boot, unsigned heap) {
     const struct results *r = &bench->results;
     unsigned first = boot->cell_count;
 
@@ -89,23 +84,20 @@ static void boot_add_cells(struct bench *bench, struct boot *boot, unsigned heap
             if (r->shapes[shape].cpus != boot->cpus) {
                 continue;
             }
-            boot->cells =
-                xrealloc(boot->cells, (boot->cell_count + 1) * sizeof(*boot->cells));
-            boot->cells[boot->cell_count++] = (struct boot_cell){heap, load, shape};
+            boot->cells = xrealloc(boot->cells, (boot->cell_count + 1) * sizeof(*boot->cells));
+            boot->cells[boot->cell_count++] = (struct boot_cell){ heap, load, shape };
         }
     }
     bench_shuffle(bench, boot->cells + first, boot->cell_count - first, sizeof(*boot->cells));
 }
 
-static struct boot *plan_add(struct plan *plan, unsigned system, unsigned cpus, int heap)
-{
+static struct boot *plan_add(struct plan *plan, unsigned system, unsigned cpus, int heap) {
     plan->boots = xrealloc(plan->boots, (plan->count + 1) * sizeof(*plan->boots));
-    plan->boots[plan->count] = (struct boot){.system = system, .cpus = cpus, .heap = heap};
+    plan->boots[plan->count] = (struct boot){ .system = system, .cpus = cpus, .heap = heap };
     return &plan->boots[plan->count++];
 }
 
-static void plan_free(struct plan *plan)
-{
+static void plan_free(struct plan *plan) {
     for (unsigned i = 0; i < plan->count; i++) {
         free(plan->boots[i].cells);
     }
@@ -113,8 +105,7 @@ static void plan_free(struct plan *plan)
 }
 
 /* The boots of a system with so many CPUs. */
-static void plan_system(struct bench *bench, struct plan *plan, unsigned system, unsigned cpus)
-{
+static void plan_system(struct bench *bench, struct plan *plan, unsigned system, unsigned cpus) {
     const struct results *r = &bench->results;
     unsigned order[RESULTS_MAX];
 
@@ -140,15 +131,14 @@ static void plan_system(struct bench *bench, struct plan *plan, unsigned system,
                 struct boot *boot = plan_add(plan, system, cpus, (int)order[i]);
 
                 boot->cells = xmalloc(sizeof(*boot->cells));
-                boot->cells[boot->cell_count++] = (struct boot_cell){order[i], 0, shape};
+                boot->cells[boot->cell_count++] = (struct boot_cell){ order[i], 0, shape };
             }
         }
     }
 }
 
 /* Every number of CPUs that a shape wants, once. */
-static unsigned cpu_counts(const struct results *r, unsigned *counts)
-{
+static unsigned cpu_counts(const struct results *r, unsigned *counts) {
     unsigned count = 0;
 
     for (unsigned shape = 0; shape < r->shape_count; shape++) {
@@ -164,8 +154,7 @@ static unsigned cpu_counts(const struct results *r, unsigned *counts)
     return count;
 }
 
-static void plan_round(struct bench *bench, struct plan *plan)
-{
+static void plan_round(struct bench *bench, struct plan *plan) {
     const struct results *r = &bench->results;
     unsigned counts[RESULTS_MAX], count = cpu_counts(r, counts);
 
@@ -179,8 +168,7 @@ static void plan_round(struct bench *bench, struct plan *plan)
 }
 
 static void progress_show(struct progress *progress, const struct bench *bench, bool always,
-                          const char *text)
-{
+                          const char *text) {
     uint64_t now = bench_now_ns();
     double elapsed = (double)(now - bench->started_ns) / 1e9;
 
@@ -193,8 +181,7 @@ static void progress_show(struct progress *progress, const struct bench *bench, 
     }
 }
 
-static void progress_clear(const struct progress *progress)
-{
+static void progress_clear(const struct progress *progress) {
     if (progress->live) {
         fprintf(stderr, "\r\033[K");
     }
@@ -204,12 +191,11 @@ static void progress_clear(const struct progress *progress)
  * Calibrates one system.  Returns 0, or -1 when one of its boots failed; the
  * system is dropped then, and a note says why.
  */
-static int calibrate_system(struct bench *bench, unsigned system, struct progress *progress)
-{
+static int calibrate_system(struct bench *bench, unsigned system, struct progress *progress) {
     struct results *r = &bench->results;
     unsigned counts[RESULTS_MAX];
     double over_s = 0, wall_s, cells_s;
-    struct plan plan = {0};
+    struct plan plan = { 0 };
 
     /* Just the first number of CPUs: the others cost about the same. */
     cpu_counts(r, counts);
@@ -239,8 +225,7 @@ static int calibrate_system(struct bench *bench, unsigned system, struct progres
 }
 
 /* Mean seconds of an operation over all calibration samples of a load. */
-static double operation_seconds(const struct results *r, unsigned system, unsigned load)
-{
+static double operation_seconds(const struct results *r, unsigned system, unsigned load) {
     double sum = 0;
     unsigned count = 0;
 
@@ -258,8 +243,7 @@ static double operation_seconds(const struct results *r, unsigned system, unsign
 }
 
 /* Bounds that keep a heap that never frees, or a region, within --mem. */
-static double operations_max(const char *load)
-{
+static double operations_max(const char *load) {
     if (!strcmp(load, "larson")) {
         return 400000;
     }
@@ -267,8 +251,7 @@ static double operations_max(const char *load)
 }
 
 /* The value with its first two digits kept, so that it reads well; value >= 1. */
-static double two_digits(double value)
-{
+static double two_digits(double value) {
     uint64_t scale = 1;
 
     while (value / (double)scale >= 100) {
@@ -277,10 +260,8 @@ static double two_digits(double value)
     return (double)((uint64_t)(value / (double)scale) * scale);
 }
 
-static void forget_samples(struct results *r)
-{
-    size_t cells =
-        (size_t)r->system_count * r->heap_count * r->load_count * r->shape_count;
+static void forget_samples(struct results *r) {
+    size_t cells = (size_t)r->system_count * r->heap_count * r->load_count * r->shape_count;
 
     for (size_t i = 0; i < cells; i++) {
         free(r->cells[i].samples[0].line);
@@ -289,8 +270,7 @@ static void forget_samples(struct results *r)
 }
 
 /* How long a cell may take so that all rounds end within the budget. */
-static double cell_seconds(struct bench *bench)
-{
+static double cell_seconds(struct bench *bench) {
     struct results *r = &bench->results;
     unsigned counts[RESULTS_MAX], cpus = cpu_counts(r, counts), cells = 0;
     double boots_s = 0;
@@ -319,8 +299,7 @@ static double cell_seconds(struct bench *bench)
     return seconds < CELL_MAX_S ? seconds : CELL_MAX_S;
 }
 
-static void set_operations(struct bench *bench)
-{
+static void set_operations(struct bench *bench) {
     struct results *r = &bench->results;
     double seconds = cell_seconds(bench);
     char text[256];
@@ -341,8 +320,7 @@ static void set_operations(struct bench *bench)
     results_fact(r, "time planned", text);
 }
 
-static void run_boot(struct bench *bench, const struct boot *boot, unsigned round)
-{
+static void run_boot(struct bench *bench, const struct boot *boot, unsigned round) {
     struct results *r = &bench->results;
     double wall_s, cells_s;
     char *error;
@@ -356,8 +334,7 @@ static void run_boot(struct bench *bench, const struct boot *boot, unsigned roun
     free(error);
 }
 
-static void run_rounds(struct bench *bench, struct progress *progress)
-{
+static void run_rounds(struct bench *bench, struct progress *progress) {
     struct results *r = &bench->results;
     uint64_t begin = bench_now_ns();
 
@@ -386,10 +363,9 @@ static void run_rounds(struct bench *bench, struct progress *progress)
     }
 }
 
-int plan_run(struct bench *bench)
-{
+int plan_run(struct bench *bench) {
     struct results *r = &bench->results;
-    struct progress progress = {.live = isatty(STDERR_FILENO)};
+    struct progress progress = { .live = isatty(STDERR_FILENO) };
     unsigned running = 0;
 
     results_make_cells(r);

@@ -17,8 +17,7 @@ struct first_line {
     char text[256];
 };
 
-static void keep_first(void *context, char *text)
-{
+static void keep_first(void *context, char *text) {
     struct first_line *first = context;
 
     if (!first->text[0]) {
@@ -27,19 +26,17 @@ static void keep_first(void *context, char *text)
 }
 
 /* The first line a command prints, as a fact; no fact when it fails. */
-static void fact_from(struct bench *bench, const char *key, char *const *argv)
-{
-    struct first_line first = {""};
+static void fact_from(struct bench *bench, const char *key, char *const *argv) {
+    struct first_line first = { "" };
 
     if (!child_run(argv, 0, TOOL_TIMEOUT_S, keep_first, &first, NULL) && first.text[0]) {
         results_fact(&bench->results, key, first.text);
     }
 }
 
-static void fact_from_shell(struct bench *bench, const char *key, const char *command)
-{
+static void fact_from_shell(struct bench *bench, const char *key, const char *command) {
     char *copy = xstrdup(command), *shell = xstrdup("sh"), *flag = xstrdup("-c");
-    char *argv[] = {shell, flag, copy, NULL};
+    char *argv[] = { shell, flag, copy, NULL };
 
     fact_from(bench, key, argv);
     free(copy);
@@ -47,12 +44,11 @@ static void fact_from_shell(struct bench *bench, const char *key, const char *co
     free(flag);
 }
 
-static void fact_hash(struct bench *bench, const char *key, const char *path)
-{
+static void fact_hash(struct bench *bench, const char *key, const char *path) {
     char *tool = xstrdup("sha256sum"), *end = xstrdup("--"), *file = xstrdup(path);
-    char *argv[] = {tool, end, file, NULL};
+    char *argv[] = { tool, end, file, NULL };
 
-    struct first_line first = {""};
+    struct first_line first = { "" };
 
     if (!access(path, R_OK) && !child_run(argv, 0, TOOL_TIMEOUT_S, keep_first, &first, NULL)) {
         first.text[strcspn(first.text, " ")] = '\0'; /* the path is of no use elsewhere */
@@ -64,8 +60,7 @@ static void fact_hash(struct bench *bench, const char *key, const char *path)
 }
 
 /* The first line of a file. */
-static void fact_file(struct bench *bench, const char *key, const char *path)
-{
+static void fact_file(struct bench *bench, const char *key, const char *path) {
     FILE *from = fopen(path, "r");
     char line[256];
 
@@ -78,8 +73,7 @@ static void fact_file(struct bench *bench, const char *key, const char *path)
     }
 }
 
-static void fact_options(struct bench *bench)
-{
+static void fact_options(struct bench *bench) {
     struct results *r = &bench->results;
     char text[512];
     int used = snprintf(text, sizeof(text), "--mem %s%s%s%s%s", bench->memory,
@@ -87,15 +81,14 @@ static void fact_options(struct bench *bench)
                         bench->populate ? " --populate" : "", bench->icount ? " --icount" : "");
 
     for (unsigned i = 0; i < bench->parameter_count && used < (int)sizeof(text); i++) {
-        used += snprintf(text + used, sizeof(text) - (size_t)used, " --param %s",
-                         bench->parameters[i]);
+        used +=
+            snprintf(text + used, sizeof(text) - (size_t)used, " --param %s", bench->parameters[i]);
     }
     results_fact(r, "options", text);
 }
 
 /* The comparison kernel: where `run` finds it too. */
-static void fact_linux(struct bench *bench)
-{
+static void fact_linux(struct bench *bench) {
     const char *cache = getenv("MIMOSA_CACHE");
     char *folders[] = {
         cache && *cache ? xasprintf("%s/linux-vm", cache) : NULL,
@@ -119,14 +112,13 @@ static void fact_linux(struct bench *bench)
     }
 }
 
-void provenance_collect(struct bench *bench)
-{
+void provenance_collect(struct bench *bench) {
     struct results *r = &bench->results;
     char *kernel = xasprintf("%s/mimosa-kernel", cli_home());
     char text[128];
     struct utsname host;
     time_t now = time(NULL);
-    char *version[] = {bench->program, xstrdup("--version"), NULL};
+    char *version[] = { bench->program, xstrdup("--version"), NULL };
 
     strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
     results_fact(r, "date", text);

@@ -18,7 +18,7 @@
 
 enum { NULL_KERNEL, MIMOSA, LINUX_VM, SYSTEMS };
 
-static const char *const names[SYSTEMS] = {"null kernel", "mimosa", "linux-vm"};
+static const char *const names[SYSTEMS] = { "null kernel", "mimosa", "linux-vm" };
 
 struct start_cell {
     unsigned system, cpus;
@@ -30,8 +30,7 @@ struct stopwatch {
     double first_line_ms;
 };
 
-static void take_line(void *context, char *text)
-{
+static void take_line(void *context, char *text) {
     struct stopwatch *watch = context;
 
     (void)text;
@@ -42,8 +41,7 @@ static void take_line(void *context, char *text)
 
 /* The words of `mimosa run` for one cell. */
 static void start_command(const struct bench *bench, const struct start_cell *cell,
-                          struct word_list *list)
-{
+                          struct word_list *list) {
     words_push(list, xstrdup(bench->mimosa));
     words_push(list, xstrdup("run"));
     words_push(list, xstrdup("--on"));
@@ -64,10 +62,10 @@ static void start_command(const struct bench *bench, const struct start_cell *ce
 }
 
 /* Milliseconds, or 0 after a failure with *error set (to be freed). */
-static double start_measure(const struct bench *bench, const struct start_cell *cell, char **error)
-{
-    struct word_list command = {0};
-    struct stopwatch watch = {0};
+static double start_measure(const struct bench *bench, const struct start_cell *cell,
+                            char **error) {
+    struct word_list command = { 0 };
+    struct stopwatch watch = { 0 };
     char *errors;
 
     start_command(bench, cell, &command);
@@ -88,8 +86,7 @@ static double start_measure(const struct bench *bench, const struct start_cell *
 }
 
 static void print_cell(const struct start_cell *cell, const struct start_cell *null,
-                       unsigned rounds)
-{
+                       unsigned rounds) {
     double own[STATS_MAX], over[STATS_MAX];
     size_t count = 0;
 
@@ -114,9 +111,8 @@ static void print_cell(const struct start_cell *cell, const struct start_cell *n
     putchar('\n');
 }
 
-static void run_round(struct bench *bench, struct start_cell *cells, unsigned count,
-                      unsigned round, bool *failed)
-{
+static void run_round(struct bench *bench, struct start_cell *cells, unsigned count, unsigned round,
+                      bool *failed) {
     unsigned order[SYSTEMS * RESULTS_MAX];
 
     for (unsigned i = 0; i < count; i++) {
@@ -141,11 +137,10 @@ static void run_round(struct bench *bench, struct start_cell *cells, unsigned co
     }
 }
 
-int start_run(struct bench *bench, const unsigned *cpus, unsigned cpu_count, unsigned rounds)
-{
+int start_run(struct bench *bench, const unsigned *cpus, unsigned cpu_count, unsigned rounds) {
     unsigned count = SYSTEMS * cpu_count;
     struct start_cell *cells = xmalloc(count * sizeof(*cells));
-    bool failed[SYSTEMS * RESULTS_MAX] = {false};
+    bool failed[SYSTEMS * RESULTS_MAX] = { false };
     int status = 0;
 
     memset(cells, 0, count * sizeof(*cells));

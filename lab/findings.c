@@ -18,8 +18,7 @@ struct speaker {
 static void speak(const struct speaker *speaker, bool heading, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-static void speak(const struct speaker *speaker, bool heading, const char *format, ...)
-{
+static void speak(const struct speaker *speaker, bool heading, const char *format, ...) {
     char text[4 * LIST_BYTES];
     va_list arguments;
 
@@ -30,8 +29,7 @@ static void speak(const struct speaker *speaker, bool heading, const char *forma
 }
 
 /* Adds "larson 0.93", behind a comma unless it is the first. */
-static void list_add(char *list, const char *load, double ratio, const char *mark)
-{
+static void list_add(char *list, const char *load, double ratio, const char *mark) {
     size_t used = strlen(list);
 
     snprintf(list + used, LIST_BYTES - used, "%s%s %.2f%s", used ? ", " : "", load, ratio, mark);
@@ -39,8 +37,7 @@ static void list_add(char *list, const char *load, double ratio, const char *mar
 
 /* One heap against the baseline in one shape on one system, over all loads. */
 static void compare_heap(const struct results *r, const struct speaker *speaker, unsigned system,
-                         unsigned heap, unsigned shape)
-{
+                         unsigned heap, unsigned shape) {
     char wins[LIST_BYTES] = "", losses[LIST_BYTES] = "", noise[LIST_BYTES] = "", where[40];
 
     for (unsigned load = 0; load < r->load_count; load++) {
@@ -63,8 +60,7 @@ static void compare_heap(const struct results *r, const struct speaker *speaker,
 }
 
 /* The heap that the question is about: mimalloc, or else the first other one. */
-static unsigned heap_of_interest(const struct results *r)
-{
+static unsigned heap_of_interest(const struct results *r) {
     int mimalloc = results_find_heap(r, "mimalloc");
 
     if (mimalloc >= 0 && (unsigned)mimalloc != r->baseline) {
@@ -73,8 +69,7 @@ static unsigned heap_of_interest(const struct results *r)
     return r->baseline ? 0 : 1;
 }
 
-static void heap_findings(const struct results *r, const struct speaker *speaker)
-{
+static void heap_findings(const struct results *r, const struct speaker *speaker) {
     if (r->heap_count < 2) {
         return;
     }
@@ -95,8 +90,7 @@ static void heap_findings(const struct results *r, const struct speaker *speaker
  * The figure of a heap without a shared lock stands beside it.
  */
 static void lock_finding(const struct results *r, const struct speaker *speaker, unsigned system,
-                         unsigned heap, unsigned shape)
-{
+                         unsigned heap, unsigned shape) {
     unsigned one = (unsigned)results_find_shape(r, 1, 1);
     unsigned compute = (unsigned)results_find_load(r, "compute");
     char list[LIST_BYTES] = "", where[40];
@@ -118,8 +112,7 @@ static void lock_finding(const struct results *r, const struct speaker *speaker,
     }
 }
 
-static void lock_findings(const struct results *r, const struct speaker *speaker)
-{
+static void lock_findings(const struct results *r, const struct speaker *speaker) {
     int buddy = results_find_heap(r, "buddy"), mimalloc = results_find_heap(r, "mimalloc");
 
     if (buddy < 0 || results_find_load(r, "compute") < 0 || results_find_shape(r, 1, 1) < 0 ||
@@ -143,9 +136,8 @@ static void lock_findings(const struct results *r, const struct speaker *speaker
 }
 
 void report_findings(const struct results *results,
-                     void (*say)(void *context, bool heading, const char *text), void *context)
-{
-    struct speaker speaker = {say, context};
+                     void (*say)(void *context, bool heading, const char *text), void *context) {
+    struct speaker speaker = { say, context };
 
     if (results->whole_program) {
         return;

@@ -8,16 +8,16 @@
 #include <stddef.h>
 #include <string.h>
 
-#define PANEL_WIDTH 330
+#define PANEL_WIDTH  330
 #define PANEL_HEIGHT 220
-#define PLOT_LEFT 52
-#define PLOT_TOP 24
-#define PLOT_WIDTH (PANEL_WIDTH - PLOT_LEFT - 8)
-#define PLOT_HEIGHT (PANEL_HEIGHT - PLOT_TOP - 36)
+#define PLOT_LEFT    52
+#define PLOT_TOP     24
+#define PLOT_WIDTH   (PANEL_WIDTH - PLOT_LEFT - 8)
+#define PLOT_HEIGHT  (PANEL_HEIGHT - PLOT_TOP - 36)
 
 /* Okabe and Ito's palette: distinct for colour-blind readers too. */
-static const char *const colours[] = {"#0072b2", "#56b4e9", "#d55e00", "#009e73",
-                                      "#e69f00", "#cc79a7", "#999999", "#f0e442"};
+static const char *const colours[] = { "#0072b2", "#56b4e9", "#d55e00", "#009e73",
+                                       "#e69f00", "#cc79a7", "#999999", "#f0e442" };
 #define COLOURS (sizeof(colours) / sizeof(colours[0]))
 
 static const char style[] =
@@ -34,8 +34,7 @@ static const char style[] =
     ".whisker{stroke:currentColor;stroke-width:1.2}"
     "@media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}}";
 
-static void print_escaped(const char *text, FILE *to)
-{
+static void print_escaped(const char *text, FILE *to) {
     for (; *text; text++) {
         switch (*text) {
         case '<':
@@ -57,9 +56,8 @@ static void print_escaped(const char *text, FILE *to)
 }
 
 /* The next of 1, 2, 5 times a power of ten that is not below `value`. */
-static double round_up(double value)
-{
-    static const double steps[] = {1, 2, 5, 10};
+static double round_up(double value) {
+    static const double steps[] = { 1, 2, 5, 10 };
     double scale = 1;
 
     while (value >= scale * 10) {
@@ -76,8 +74,7 @@ static double round_up(double value)
     return value;
 }
 
-static double highest_rate(const struct results *r, unsigned system, unsigned load)
-{
+static double highest_rate(const struct results *r, unsigned system, unsigned load) {
     double highest = 0;
 
     for (unsigned heap = 0; heap < r->heap_count; heap++) {
@@ -93,8 +90,7 @@ static double highest_rate(const struct results *r, unsigned system, unsigned lo
     return highest;
 }
 
-static void print_axis(double top, FILE *to)
-{
+static void print_axis(double top, FILE *to) {
     char quantity[16];
 
     for (int line = 0; line <= 4; line++) {
@@ -109,8 +105,7 @@ static void print_axis(double top, FILE *to)
 
 /* A bar with the whisker of its interval, and a tooltip. */
 static void print_bar(const struct results *r, unsigned heap, double x, double width, double top,
-                      const struct stats_interval *value, const char *tip, FILE *to)
-{
+                      const struct stats_interval *value, const char *tip, FILE *to) {
     double base = PLOT_TOP + PLOT_HEIGHT, scale = PLOT_HEIGHT / top;
     double middle = x + width / 2;
 
@@ -124,8 +119,7 @@ static void print_bar(const struct results *r, unsigned heap, double x, double w
 }
 
 /* One system's rates for a load: a group of bars for each shape. */
-static void print_panel(const struct results *r, unsigned system, unsigned load, FILE *to)
-{
+static void print_panel(const struct results *r, unsigned system, unsigned load, FILE *to) {
     double highest = highest_rate(r, system, load), top = round_up(highest);
     double group = (double)PLOT_WIDTH / r->shape_count;
     double width = group * 0.8 / r->heap_count;
@@ -158,8 +152,7 @@ static void print_panel(const struct results *r, unsigned system, unsigned load,
 }
 
 static void print_table_cell(const struct results *r, const struct cell *cell,
-                             const struct cell *base, FILE *to)
-{
+                             const struct cell *base, FILE *to) {
     struct stats_interval rate, ratio;
     char quantity[16];
 
@@ -178,8 +171,7 @@ static void print_table_cell(const struct results *r, const struct cell *cell,
     }
 }
 
-static void print_table(const struct results *r, unsigned load, FILE *to)
-{
+static void print_table(const struct results *r, unsigned load, FILE *to) {
     char shape_name[40];
 
     fputs("<details><summary>figures</summary><table><tr><th>system<th>heap", to);
@@ -199,8 +191,7 @@ static void print_table(const struct results *r, unsigned load, FILE *to)
     fputs("\n</table></details>\n", to);
 }
 
-static void print_key(const struct results *r, FILE *to)
-{
+static void print_key(const struct results *r, FILE *to) {
     fputs("<p class=\"key\">", to);
     for (unsigned heap = 0; heap < r->heap_count; heap++) {
         fprintf(to, "<span><i style=\"background:%s\"></i>%s</span>", colours[heap % COLOURS],
@@ -211,8 +202,7 @@ static void print_key(const struct results *r, FILE *to)
 
 /* Ratios of (2, 2) over (1, 1): groups are loads, bars are heaps. */
 static void print_parallelism_panel(const struct results *r, unsigned system, unsigned one,
-                                    unsigned two, FILE *to)
-{
+                                    unsigned two, FILE *to) {
     double group = (double)PLOT_WIDTH / r->load_count;
     double width = group * 0.8 / r->heap_count, top = 2.0;
 
@@ -244,8 +234,7 @@ static void print_parallelism_panel(const struct results *r, unsigned system, un
     fputs("</svg>\n", to);
 }
 
-static void print_parallelism(const struct results *r, FILE *to)
-{
+static void print_parallelism(const struct results *r, FILE *to) {
     int one = results_find_shape(r, 1, 1), two = results_find_shape(r, 2, 2);
 
     if (one < 0 || two < 0) {
@@ -262,8 +251,7 @@ static void print_parallelism(const struct results *r, FILE *to)
     }
 }
 
-static void say_finding(void *context, bool heading, const char *text)
-{
+static void say_finding(void *context, bool heading, const char *text) {
     FILE *to = context;
 
     fputs(heading ? "<h2>" : "<p>", to);
@@ -271,8 +259,7 @@ static void say_finding(void *context, bool heading, const char *text)
     fputs(heading ? "</h2>\n" : "</p>\n", to);
 }
 
-static void print_provenance(const struct results *r, FILE *to)
-{
+static void print_provenance(const struct results *r, FILE *to) {
     if (r->note_count) {
         fputs("<h2>Notes</h2><ul>\n", to);
         for (size_t i = 0; i < r->note_count; i++) {
@@ -292,8 +279,7 @@ static void print_provenance(const struct results *r, FILE *to)
     fputs("</table>\n", to);
 }
 
-void report_html(const struct results *r, FILE *to)
-{
+void report_html(const struct results *r, FILE *to) {
     fprintf(to,
             "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>mimosa bench</title>"
             "<meta name=\"viewport\" content=\"width=device-width\"><style>%s</style>\n"

@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-static void print_string(const char *text, FILE *to)
-{
+static void print_string(const char *text, FILE *to) {
     fputc('"', to);
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
@@ -21,8 +20,7 @@ static void print_string(const char *text, FILE *to)
     fputc('"', to);
 }
 
-static void print_names(const char *key, char *const *names, unsigned count, FILE *to)
-{
+static void print_names(const char *key, char *const *names, unsigned count, FILE *to) {
     fprintf(to, "  \"%s\": [", key);
     for (unsigned i = 0; i < count; i++) {
         fputs(i ? ", " : "", to);
@@ -31,14 +29,12 @@ static void print_names(const char *key, char *const *names, unsigned count, FIL
     fputs("],\n", to);
 }
 
-static void print_interval(const char *key, const struct stats_interval *interval, FILE *to)
-{
+static void print_interval(const char *key, const struct stats_interval *interval, FILE *to) {
     fprintf(to, ", \"%s\": {\"median\": %.6g, \"low\": %.6g, \"high\": %.6g, \"confidence\": %.4f}",
             key, interval->median, interval->low, interval->high, interval->confidence);
 }
 
-static void print_samples(const struct results *r, const struct cell *cell, FILE *to)
-{
+static void print_samples(const struct results *r, const struct cell *cell, FILE *to) {
     bool first = true;
 
     fputs(",\n     \"samples\": [", to);
@@ -59,8 +55,7 @@ static void print_samples(const struct results *r, const struct cell *cell, FILE
     fputc(']', to);
 }
 
-static void print_cell(const struct results *r, const unsigned at[4], FILE *to)
-{
+static void print_cell(const struct results *r, const unsigned at[4], FILE *to) {
     const struct cell *cell = results_cell(r, at[0], at[1], at[2], at[3]);
     const struct shape *shape = &r->shapes[at[3]];
     struct stats_interval rate, ratio;
@@ -97,13 +92,12 @@ static void print_cell(const struct results *r, const unsigned at[4], FILE *to)
     fputc('}', to);
 }
 
-void report_json(const struct results *r, FILE *to)
-{
+void report_json(const struct results *r, FILE *to) {
     unsigned at[4];
     bool first = true;
 
-    fprintf(to, "{\n  \"format\": 1,\n  \"rounds\": %u,\n  \"unit\": \"%s/s\",\n",
-            r->rounds_done, r->whole_program ? "runs" : "operations");
+    fprintf(to, "{\n  \"format\": 1,\n  \"rounds\": %u,\n  \"unit\": \"%s/s\",\n", r->rounds_done,
+            r->whole_program ? "runs" : "operations");
     print_names("systems", r->systems, r->system_count, to);
     print_names("heaps", r->heaps, r->heap_count, to);
     print_names("loads", r->loads, r->load_count, to);

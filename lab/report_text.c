@@ -7,33 +7,33 @@
 
 #define WIDTH 96
 
-const char *report_quantity(double value, char *buffer)
-{
+const char *report_quantity(double value, char *buffer) {
     static const struct {
         double from;
         const char *unit;
-    } units[] = {{1e9, "G"}, {1e6, "M"}, {1e3, "k"}, {0, ""}};
+    } units[] = { { 1e9, "G" }, { 1e6, "M" }, { 1e3, "k" }, { 0, "" } };
     unsigned u = 0;
 
     while (value < units[u].from) {
         u++;
     }
     double scaled = units[u].from > 0 ? value / units[u].from : value;
-    snprintf(buffer, 16, "%.*f%s%s", scaled < 10 ? 2 : scaled < 100 ? 1 : 0, scaled,
-             *units[u].unit ? " " : "", units[u].unit);
+    snprintf(buffer, 16, "%.*f%s%s",
+             scaled < 10    ? 2
+             : scaled < 100 ? 1
+                            : 0,
+             scaled, *units[u].unit ? " " : "", units[u].unit);
     return buffer;
 }
 
-const char *report_shape(const struct shape *shape, char *buffer)
-{
+const char *report_shape(const struct shape *shape, char *buffer) {
     snprintf(buffer, 40, "%u thread%s, %u CPU%s", shape->threads, shape->threads > 1 ? "s" : "",
              shape->cpus, shape->cpus > 1 ? "s" : "");
     return buffer;
 }
 
 static void print_cell(const struct results *r, const struct cell *cell, const struct cell *base,
-                       FILE *to)
-{
+                       FILE *to) {
     struct stats_interval rate, ratio;
     char quantity[16], text[40];
 
@@ -42,8 +42,8 @@ static void print_cell(const struct results *r, const struct cell *cell, const s
         return;
     }
     int used = snprintf(text, sizeof(text), "%s", report_quantity(rate.median, quantity));
-    used += snprintf(text + used, sizeof(text) - (size_t)used, " ±%.0f%%",
-                     stats_spread(&rate) * 100);
+    used +=
+        snprintf(text + used, sizeof(text) - (size_t)used, " ±%.0f%%", stats_spread(&rate) * 100);
     if (cell != base && results_ratio(r, cell, base, &ratio)) {
         snprintf(text + used, sizeof(text) - (size_t)used, " %5.2f%s", ratio.median,
                  stats_within_noise(&ratio) ? "~" : " ");
@@ -53,8 +53,8 @@ static void print_cell(const struct results *r, const struct cell *cell, const s
     fprintf(to, " %22s", text); /* one more: the plus-minus sign is two bytes */
 }
 
-static bool row_has_figures(const struct results *r, unsigned system, unsigned heap, unsigned load)
-{
+static bool row_has_figures(const struct results *r, unsigned system, unsigned heap,
+                            unsigned load) {
     struct stats_interval rate;
 
     for (unsigned shape = 0; shape < r->shape_count; shape++) {
@@ -65,8 +65,7 @@ static bool row_has_figures(const struct results *r, unsigned system, unsigned h
     return false;
 }
 
-static void print_load(const struct results *r, unsigned load, FILE *to)
-{
+static void print_load(const struct results *r, unsigned load, FILE *to) {
     char text[40];
 
     fprintf(to, "\n%-21s", r->loads[load]);
@@ -93,8 +92,7 @@ static void print_load(const struct results *r, unsigned load, FILE *to)
 }
 
 /* Two threads on two CPUs over one on one, and the same in parts of the control's. */
-static void print_parallelism(const struct results *r, FILE *to)
-{
+static void print_parallelism(const struct results *r, FILE *to) {
     int one = results_find_shape(r, 1, 1), two = results_find_shape(r, 2, 2);
     int control = results_find_load(r, "compute");
 
@@ -141,8 +139,7 @@ static void print_parallelism(const struct results *r, FILE *to)
     }
 }
 
-static void print_latency(const struct results *r, FILE *to)
-{
+static void print_latency(const struct results *r, FILE *to) {
     unsigned last = r->shape_count - 1;
     char shape[40];
 
@@ -173,8 +170,7 @@ static void print_latency(const struct results *r, FILE *to)
 }
 
 /* Wraps at WIDTH, with an indent for lines after the first. */
-static void print_wrapped(const char *text, unsigned indent, FILE *to)
-{
+static void print_wrapped(const char *text, unsigned indent, FILE *to) {
     unsigned column = (unsigned)fprintf(to, "%*s", (int)indent, "");
 
     while (*text) {
@@ -194,8 +190,7 @@ static void print_wrapped(const char *text, unsigned indent, FILE *to)
     fputc('\n', to);
 }
 
-static void say_finding(void *context, bool heading, const char *text)
-{
+static void say_finding(void *context, bool heading, const char *text) {
     FILE *to = context;
 
     if (heading) {
@@ -204,9 +199,8 @@ static void say_finding(void *context, bool heading, const char *text)
     print_wrapped(text, heading ? 0 : 2, to);
 }
 
-void report_text(const struct results *results, FILE *to)
-{
-    double ones[STATS_MAX] = {0};
+void report_text(const struct results *results, FILE *to) {
+    double ones[STATS_MAX] = { 0 };
     size_t rounds = results->rounds_done ? results->rounds_done : 1;
     char line[512];
 

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *grown(void *old, size_t count, size_t size)
-{
+static void *grown(void *old, size_t count, size_t size) {
     void *memory = realloc(old, count * size);
 
     if (!memory) {
@@ -16,21 +15,18 @@ static void *grown(void *old, size_t count, size_t size)
     return memory;
 }
 
-static char *copied(const char *text)
-{
+static char *copied(const char *text) {
     size_t bytes = strlen(text) + 1;
 
     return memcpy(grown(NULL, bytes, 1), text, bytes);
 }
 
-static size_t cell_count(const struct results *results)
-{
+static size_t cell_count(const struct results *results) {
     return (size_t)results->system_count * results->heap_count * results->load_count *
            results->shape_count;
 }
 
-void results_make_cells(struct results *results)
-{
+void results_make_cells(struct results *results) {
     size_t count = cell_count(results);
 
     results->cells = grown(NULL, count ? count : 1, sizeof(*results->cells));
@@ -42,8 +38,7 @@ void results_make_cells(struct results *results)
     }
 }
 
-void results_free(struct results *results)
-{
+void results_free(struct results *results) {
     for (size_t i = 0; results->cells && i < cell_count(results); i++) {
         for (unsigned round = 0; round < results->rounds; round++) {
             free(results->cells[i].samples[round].line);
@@ -69,8 +64,7 @@ void results_free(struct results *results)
 }
 
 struct cell *results_cell(const struct results *results, unsigned system, unsigned heap,
-                          unsigned load, unsigned shape)
-{
+                          unsigned load, unsigned shape) {
     size_t index = system;
 
     index = index * results->heap_count + heap;
@@ -79,22 +73,19 @@ struct cell *results_cell(const struct results *results, unsigned system, unsign
     return &results->cells[index];
 }
 
-void results_fact(struct results *results, const char *key, const char *text)
-{
+void results_fact(struct results *results, const char *key, const char *text) {
     results->facts = grown(results->facts, results->fact_count + 1, sizeof(*results->facts));
     results->facts[results->fact_count].key = copied(key);
     results->facts[results->fact_count].text = copied(text);
     results->fact_count++;
 }
 
-void results_note(struct results *results, const char *text)
-{
+void results_note(struct results *results, const char *text) {
     results->notes = grown(results->notes, results->note_count + 1, sizeof(*results->notes));
     results->notes[results->note_count++] = copied(text);
 }
 
-static int find(char *const *names, unsigned count, const char *name)
-{
+static int find(char *const *names, unsigned count, const char *name) {
     for (unsigned i = 0; i < count; i++) {
         if (!strcmp(names[i], name)) {
             return (int)i;
@@ -103,18 +94,15 @@ static int find(char *const *names, unsigned count, const char *name)
     return -1;
 }
 
-int results_find_load(const struct results *results, const char *load)
-{
+int results_find_load(const struct results *results, const char *load) {
     return find(results->loads, results->load_count, load);
 }
 
-int results_find_heap(const struct results *results, const char *heap)
-{
+int results_find_heap(const struct results *results, const char *heap) {
     return find(results->heaps, results->heap_count, heap);
 }
 
-int results_find_shape(const struct results *results, unsigned cpus, unsigned threads)
-{
+int results_find_shape(const struct results *results, unsigned cpus, unsigned threads) {
     for (unsigned i = 0; i < results->shape_count; i++) {
         if (results->shapes[i].cpus == cpus && results->shapes[i].threads == threads) {
             return (int)i;
@@ -124,8 +112,7 @@ int results_find_shape(const struct results *results, unsigned cpus, unsigned th
 }
 
 bool results_rate(const struct results *results, const struct cell *cell,
-                  struct stats_interval *rate)
-{
+                  struct stats_interval *rate) {
     double rates[STATS_MAX];
     size_t count = 0;
 
@@ -140,9 +127,8 @@ bool results_rate(const struct results *results, const struct cell *cell,
     return count > 0;
 }
 
-bool results_ratio(const struct results *results, const struct cell *cell,
-                   const struct cell *base, struct stats_interval *ratio)
-{
+bool results_ratio(const struct results *results, const struct cell *cell, const struct cell *base,
+                   struct stats_interval *ratio) {
     double rates[STATS_MAX], bases[STATS_MAX];
     size_t count = 0;
 
@@ -160,8 +146,7 @@ bool results_ratio(const struct results *results, const struct cell *cell,
 
 bool results_ratio_of_ratios(const struct results *results, const struct cell *cell,
                              const struct cell *base, const struct cell *control,
-                             const struct cell *control_base, struct stats_interval *ratio)
-{
+                             const struct cell *control_base, struct stats_interval *ratio) {
     double above[STATS_MAX], below[STATS_MAX];
     size_t count = 0;
 
@@ -180,8 +165,7 @@ bool results_ratio_of_ratios(const struct results *results, const struct cell *c
     return count > 0;
 }
 
-double results_median_of(const struct results *results, const struct cell *cell, size_t offset)
-{
+double results_median_of(const struct results *results, const struct cell *cell, size_t offset) {
     double values[STATS_MAX];
     size_t count = 0;
 

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define RESULTS_MAX 16u /* systems, heaps, loads, shapes: of each at most */
+#define RESULTS_MAX        16u  /* systems, heaps, loads, shapes: of each at most */
 #define RESULTS_CONFIDENCE 0.93 /* what five rounds can give (the sign test: 93.75 %) */
 
 struct shape {
@@ -49,8 +49,8 @@ struct results {
     bool system_dropped[RESULTS_MAX];            /* could not run at all */
     double operations[RESULTS_MAX][RESULTS_MAX]; /* of a cell, by system and load */
     unsigned rounds, rounds_done;
-    unsigned baseline; /* a heap */
-    unsigned failures; /* cells that should have run and did not */
+    unsigned baseline;  /* a heap */
+    unsigned failures;  /* cells that should have run and did not */
     bool whole_program; /* samples are runs of a program of the user's */
 
     struct cell *cells;
@@ -86,8 +86,8 @@ bool results_rate(const struct results *results, const struct cell *cell,
  * Ratio of the rates of two cells over the rounds that both have.  False when
  * there are none.
  */
-bool results_ratio(const struct results *results, const struct cell *cell,
-                   const struct cell *base, struct stats_interval *ratio);
+bool results_ratio(const struct results *results, const struct cell *cell, const struct cell *base,
+                   struct stats_interval *ratio);
 
 /*
  * The ratio above, divided round by round by the ratio of two control cells:

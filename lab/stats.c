@@ -23,8 +23,7 @@
 
 #define RESAMPLES 2000u
 
-static void sort(double *values, size_t count)
-{
+static void sort(double *values, size_t count) {
     /* Insertion sort: counts are small, and no libc sort may allocate here. */
     for (size_t i = 1; i < count; i++) {
         double value = values[i];
@@ -37,8 +36,7 @@ static void sort(double *values, size_t count)
     }
 }
 
-static double sorted_quantile(const double *sorted, size_t count, double q)
-{
+static double sorted_quantile(const double *sorted, size_t count, double q) {
     double position = q * (double)(count - 1);
     size_t below = (size_t)position;
 
@@ -49,29 +47,25 @@ static double sorted_quantile(const double *sorted, size_t count, double q)
 }
 
 /* Copies and sorts; returns the number kept. */
-static size_t sorted_copy(double *to, const double *samples, size_t count)
-{
+static size_t sorted_copy(double *to, const double *samples, size_t count) {
     count = count < STATS_MAX ? count : STATS_MAX;
     memcpy(to, samples, count * sizeof(*to));
     sort(to, count);
     return count;
 }
 
-double stats_quantile(const double *samples, size_t count, double q)
-{
+double stats_quantile(const double *samples, size_t count, double q) {
     double sorted[STATS_MAX];
 
     count = sorted_copy(sorted, samples, count);
     return sorted_quantile(sorted, count, q);
 }
 
-double stats_median(const double *samples, size_t count)
-{
+double stats_median(const double *samples, size_t count) {
     return stats_quantile(samples, count, 0.5);
 }
 
-struct stats_interval stats_sign_interval(const double *samples, size_t count, double confidence)
-{
+struct stats_interval stats_sign_interval(const double *samples, size_t count, double confidence) {
     double sorted[STATS_MAX];
     struct stats_interval result;
     double term = 1; /* C(n, i) / 2^n, from i = 0 */
@@ -100,14 +94,12 @@ struct stats_interval stats_sign_interval(const double *samples, size_t count, d
     return result;
 }
 
-static size_t random_below(uint64_t *state, size_t bound)
-{
+static size_t random_below(uint64_t *state, size_t bound) {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
     return (size_t)((*state >> 33) % bound);
 }
 
-static double resampled_median(const double *samples, size_t count, uint64_t *state)
-{
+static double resampled_median(const double *samples, size_t count, uint64_t *state) {
     double drawn[STATS_MAX];
 
     for (size_t i = 0; i < count; i++) {
@@ -117,8 +109,7 @@ static double resampled_median(const double *samples, size_t count, uint64_t *st
     return sorted_quantile(drawn, count, 0.5);
 }
 
-static void interval_of(double *estimates, double confidence, struct stats_interval *result)
-{
+static void interval_of(double *estimates, double confidence, struct stats_interval *result) {
     sort(estimates, RESAMPLES);
     result->low = sorted_quantile(estimates, RESAMPLES, (1 - confidence) / 2);
     result->high = sorted_quantile(estimates, RESAMPLES, (1 + confidence) / 2);
@@ -126,10 +117,9 @@ static void interval_of(double *estimates, double confidence, struct stats_inter
 }
 
 struct stats_interval stats_bootstrap_interval(const double *samples, size_t count,
-                                               double confidence, uint64_t seed)
-{
+                                               double confidence, uint64_t seed) {
     double estimates[RESAMPLES];
-    struct stats_interval result = {0};
+    struct stats_interval result = { 0 };
     uint64_t state = seed;
 
     for (size_t i = 0; i < RESAMPLES; i++) {
@@ -142,8 +132,7 @@ struct stats_interval stats_bootstrap_interval(const double *samples, size_t cou
 }
 
 struct stats_interval stats_ratio_paired(const double *samples, const double *baseline,
-                                         size_t count, double confidence)
-{
+                                         size_t count, double confidence) {
     double ratios[STATS_MAX];
 
     count = count < STATS_MAX ? count : STATS_MAX;
@@ -155,10 +144,9 @@ struct stats_interval stats_ratio_paired(const double *samples, const double *ba
 
 struct stats_interval stats_ratio_medians(const double *samples, size_t count,
                                           const double *baseline, size_t baseline_count,
-                                          double confidence, uint64_t seed)
-{
+                                          double confidence, uint64_t seed) {
     double estimates[RESAMPLES];
-    struct stats_interval result = {0};
+    struct stats_interval result = { 0 };
     uint64_t state = seed;
 
     for (size_t i = 0; i < RESAMPLES; i++) {
@@ -173,13 +161,11 @@ struct stats_interval stats_ratio_medians(const double *samples, size_t count,
     return result;
 }
 
-bool stats_within_noise(const struct stats_interval *ratio)
-{
+bool stats_within_noise(const struct stats_interval *ratio) {
     return ratio->confidence <= 0 || (ratio->low <= 1 && ratio->high >= 1);
 }
 
-double stats_spread(const struct stats_interval *interval)
-{
+double stats_spread(const struct stats_interval *interval) {
     if (interval->median <= 0) {
         return 0;
     }

@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define JOB_MAX_PARAMETERS 8
-#define JOB_MAX_THREADS 256
+#define JOB_MAX_THREADS    256
 
 struct parameter {
     const char *name; /* NULL ends the list */
@@ -99,8 +99,7 @@ int job_run(struct job *job);
 uint64_t clock_ns(void);
 
 /* Marsaglia's xorshift64*: any thread, own state, which must not be 0. */
-static inline uint64_t random_next(uint64_t *state)
-{
+static inline uint64_t random_next(uint64_t *state) {
     uint64_t x = *state;
 
     x ^= x >> 12;
@@ -111,8 +110,7 @@ static inline uint64_t random_next(uint64_t *state)
 }
 
 /* Around one operation: latency_begin() returns 0 when it is not sampled. */
-static inline uint64_t latency_begin(struct latency *latency)
-{
+static inline uint64_t latency_begin(struct latency *latency) {
     if (--latency->left) {
         return 0;
     }
@@ -120,8 +118,7 @@ static inline uint64_t latency_begin(struct latency *latency)
     return clock_ns();
 }
 
-static inline void latency_end(struct latency *latency, uint64_t begin_ns)
-{
+static inline void latency_end(struct latency *latency, uint64_t begin_ns) {
     if (begin_ns) {
         latency->samples_ns[latency->count++ % latency->capacity] = clock_ns() - begin_ns;
     }

@@ -10,8 +10,7 @@
 #pragma weak mimosa_heap_name
 #pragma weak mimosa_heap_stats
 
-void heap_report(struct heap_report *report)
-{
+void heap_report(struct heap_report *report) {
     struct mimosa_heap_stats stats;
 
     memset(report, 0xff, sizeof(*report));

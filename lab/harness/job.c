@@ -20,8 +20,8 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#define LATENCY_SAMPLES 4096u /* of each worker */
-#define LATENCY_INTERVAL 101u /* prime, so that it does not beat with the work */
+#define LATENCY_SAMPLES  4096u /* of each worker */
+#define LATENCY_INTERVAL 101u  /* prime, so that it does not beat with the work */
 
 struct totals {
     uint64_t ns;
@@ -31,16 +31,14 @@ struct totals {
 
 static pthread_barrier_t start_line;
 
-uint64_t clock_ns(void)
-{
+uint64_t clock_ns(void) {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-uint64_t job_value(const struct job *job, const char *name)
-{
+uint64_t job_value(const struct job *job, const char *name) {
     const struct parameter *parameters = job->workload->parameters;
 
     for (unsigned i = 0; parameters[i].name; i++) {
@@ -52,10 +50,9 @@ uint64_t job_value(const struct job *job, const char *name)
     abort();
 }
 
-void *job_memory(size_t bytes)
-{
-    void *memory = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+void *job_memory(size_t bytes) {
+    void *memory =
+        mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (memory == MAP_FAILED) {
         fprintf(stderr, "workloads: no memory for %zu bytes of bookkeeping\n", bytes);
@@ -64,15 +61,13 @@ void *job_memory(size_t bytes)
     return memory;
 }
 
-void job_memory_free(void *memory, size_t bytes)
-{
+void job_memory_free(void *memory, size_t bytes) {
     if (memory) {
         munmap(memory, bytes ? bytes : 1);
     }
 }
 
-static void *worker_main(void *argument)
-{
+static void *worker_main(void *argument) {
     struct worker *worker = argument;
 
     pthread_barrier_wait(&start_line);
@@ -82,8 +77,7 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
-static void workers_prepare(struct job *job)
-{
+static void workers_prepare(struct job *job) {
     job->workers = job_memory(sizeof(struct worker) * job->threads);
     for (unsigned i = 0; i < job->threads; i++) {
         struct worker *worker = &job->workers[i];
@@ -103,8 +97,7 @@ static void workers_prepare(struct job *job)
     }
 }
 
-static void workers_discard(struct job *job)
-{
+static void workers_discard(struct job *job) {
     for (unsigned i = 0; i < job->threads; i++) {
         job_memory_free(job->workers[i].latency.samples_ns, LATENCY_SAMPLES * sizeof(uint64_t));
     }
@@ -112,8 +105,7 @@ static void workers_discard(struct job *job)
     job->workers = NULL;
 }
 
-static int workers_run(struct job *job)
-{
+static int workers_run(struct job *job) {
     pthread_t threads[JOB_MAX_THREADS];
 
     pthread_barrier_init(&start_line, NULL, job->threads);
@@ -132,15 +124,13 @@ static int workers_run(struct job *job)
     return 0;
 }
 
-static int compare_u64(const void *left, const void *right)
-{
+static int compare_u64(const void *left, const void *right) {
     uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
 
     return (a > b) - (a < b);
 }
 
-static void latency_sum_up(const struct job *job, struct totals *totals)
-{
+static void latency_sum_up(const struct job *job, struct totals *totals) {
     size_t bytes = sizeof(uint64_t) * LATENCY_SAMPLES * job->threads;
     uint64_t *all = job_memory(bytes);
     size_t count = 0;
@@ -162,8 +152,7 @@ static void latency_sum_up(const struct job *job, struct totals *totals)
     job_memory_free(all, bytes);
 }
 
-static void totals_take(const struct job *job, struct totals *totals)
-{
+static void totals_take(const struct job *job, struct totals *totals) {
     uint64_t start = UINT64_MAX, end = 0;
 
     memset(totals, 0, sizeof(*totals));
@@ -179,15 +168,13 @@ static void totals_take(const struct job *job, struct totals *totals)
     latency_sum_up(job, totals);
 }
 
-static int cpus_allowed(void)
-{
+static int cpus_allowed(void) {
     cpu_set_t set;
 
     return sched_getaffinity(0, sizeof(set), &set) ? 0 : CPU_COUNT(&set);
 }
 
-static void print_known(const char *key, uint64_t value)
-{
+static void print_known(const char *key, uint64_t value) {
     if (value == UINT64_MAX) {
         printf(",\"%s\":null", key);
     } else {
@@ -196,8 +183,7 @@ static void print_known(const char *key, uint64_t value)
 }
 
 static void job_print(const struct job *job, const struct totals *totals,
-                      const struct rusage *before, const struct rusage *after)
-{
+                      const struct rusage *before, const struct rusage *after) {
     const struct parameter *parameters = job->workload->parameters;
     struct heap_report heap;
 
@@ -218,13 +204,11 @@ static void job_print(const struct job *job, const struct totals *totals,
     for (unsigned i = 0; parameters[i].name; i++) {
         printf(",\"param_%s\":%" PRIu64, parameters[i].name, job->values[i]);
     }
-    printf(",\"seed\":%" PRIu64 ",\"checksum\":\"%016" PRIx64 "\"}\n", job->seed,
-           totals->checksum);
+    printf(",\"seed\":%" PRIu64 ",\"checksum\":\"%016" PRIx64 "\"}\n", job->seed, totals->checksum);
     fflush(stdout);
 }
 
-int job_run(struct job *job)
-{
+int job_run(struct job *job) {
     const struct workload *workload = job->workload;
     struct rusage before, after;
     struct totals totals;

@@ -26,8 +26,7 @@ static const struct workload *const workloads[] = {
 
 #define WORKLOADS (sizeof(workloads) / sizeof(workloads[0]))
 
-static void print_help(FILE *to)
-{
+static void print_help(FILE *to) {
     fputs("usage: workloads WORKLOAD [key=value]... [WORKLOAD [key=value]...]...\n"
           "\n"
           "Runs each workload and prints one line of JSON for it.  For all of them:\n"
@@ -45,14 +44,12 @@ static void print_help(FILE *to)
     }
 }
 
-static int fail(const char *what, const char *which)
-{
+static int fail(const char *what, const char *which) {
     fprintf(stderr, "workloads: %s '%s' (workloads --help lists what there is)\n", what, which);
     return 2;
 }
 
-static const struct workload *workload_find(const char *name)
-{
+static const struct workload *workload_find(const char *name) {
     for (size_t i = 0; i < WORKLOADS; i++) {
         if (!strcmp(workloads[i]->name, name)) {
             return workloads[i];
@@ -61,8 +58,7 @@ static const struct workload *workload_find(const char *name)
     return NULL;
 }
 
-static void job_defaults(struct job *job, const struct workload *workload)
-{
+static void job_defaults(struct job *job, const struct workload *workload) {
     memset(job, 0, sizeof(*job));
     job->workload = workload;
     job->threads = 1;
@@ -74,8 +70,7 @@ static void job_defaults(struct job *job, const struct workload *workload)
 }
 
 /* 0, or -EINVAL for an unknown name or a value that is no number. */
-static int job_set(struct job *job, const char *setting)
-{
+static int job_set(struct job *job, const char *setting) {
     const char *equals = strchr(setting, '=');
     size_t length = (size_t)(equals - setting);
     char *end;
@@ -110,8 +105,7 @@ static int job_set(struct job *job, const char *setting)
  * Goes on with `argv` on another heap.  Returns only when that is not needed
  * (0) or not possible (a negative errno).
  */
-static int heap_switch(const char *heap, char **argv)
-{
+static int heap_switch(const char *heap, char **argv) {
     const char *current = getenv("MIMOSA_HEAP");
     const char *self = (const char *)getauxval(AT_EXECFN);
     extern char **environ;
@@ -127,8 +121,7 @@ static int heap_switch(const char *heap, char **argv)
     return -errno;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
         print_help(stdout);
         return 0;

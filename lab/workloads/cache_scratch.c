@@ -17,13 +17,12 @@
 #include <stdlib.h>
 
 static const struct parameter parameters[] = {
-    {"size", 8, "bytes of an object"},
-    {"repetitions", 50, "passes over each object"},
-    {NULL, 0, NULL},
+    { "size", 8, "bytes of an object" },
+    { "repetitions", 50, "passes over each object" },
+    { NULL, 0, NULL },
 };
 
-static int prepare(struct job *job)
-{
+static int prepare(struct job *job) {
     size_t size = job_value(job, "size");
     unsigned char **objects = job_memory(sizeof(*objects) * job->threads);
 
@@ -38,13 +37,11 @@ static int prepare(struct job *job)
     return 0;
 }
 
-static void finish(struct job *job)
-{
+static void finish(struct job *job) {
     job_memory_free(job->state, sizeof(unsigned char *) * job->threads);
 }
 
-static void work(struct worker *worker)
-{
+static void work(struct worker *worker) {
     unsigned char **objects = worker->job->state;
     size_t size = job_value(worker->job, "size");
     uint64_t repetitions = job_value(worker->job, "repetitions");

@@ -17,13 +17,12 @@
 #include <stdlib.h>
 
 static const struct parameter parameters[] = {
-    {"size", 8, "bytes of an object"},
-    {"repetitions", 50, "passes over each object"},
-    {NULL, 0, NULL},
+    { "size", 8, "bytes of an object" },
+    { "repetitions", 50, "passes over each object" },
+    { NULL, 0, NULL },
 };
 
-static void work(struct worker *worker)
-{
+static void work(struct worker *worker) {
     size_t size = job_value(worker->job, "size");
     uint64_t repetitions = job_value(worker->job, "repetitions");
     uint64_t sum = 0;

@@ -9,12 +9,11 @@
 #include "lab/harness/harness.h"
 
 static const struct parameter parameters[] = {
-    {"steps", 250, "generator steps in an operation"},
-    {NULL, 0, NULL},
+    { "steps", 250, "generator steps in an operation" },
+    { NULL, 0, NULL },
 };
 
-static void work(struct worker *worker)
-{
+static void work(struct worker *worker) {
     uint64_t steps = job_value(worker->job, "steps");
     uint64_t state = worker->random, sum = 0;
 

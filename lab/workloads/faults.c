@@ -15,18 +15,16 @@
 #define PAGE 4096u
 
 static const struct parameter parameters[] = {
-    {"stride", 1, "touch every so many pages"},
-    {"huge", 0, "1: the system may use 2 MiB pages"},
-    {NULL, 0, NULL},
+    { "stride", 1, "touch every so many pages" },
+    { "huge", 0, "1: the system may use 2 MiB pages" },
+    { NULL, 0, NULL },
 };
 
-static size_t bytes_mapped(const struct job *job)
-{
+static size_t bytes_mapped(const struct job *job) {
     return job->operations * job_value(job, "stride") * PAGE;
 }
 
-static int prepare(struct job *job)
-{
+static int prepare(struct job *job) {
     size_t bytes = bytes_mapped(job);
     unsigned char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -42,13 +40,11 @@ static int prepare(struct job *job)
     return 0;
 }
 
-static void finish(struct job *job)
-{
+static void finish(struct job *job) {
     munmap(job->state, bytes_mapped(job));
 }
 
-static void work(struct worker *worker)
-{
+static void work(struct worker *worker) {
     const struct job *job = worker->job;
     uint64_t step = job_value(job, "stride") * PAGE;
     uint64_t first = 0;

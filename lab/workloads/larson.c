@@ -22,11 +22,11 @@
 #include <string.h>
 
 static const struct parameter parameters[] = {
-    {"min", 10, "bytes of the smallest block"},
-    {"max", 500, "bytes of the largest block"},
-    {"slots", 1000, "blocks that each lane holds"},
-    {"generations", 2, "threads that inherit a lane, one after another"},
-    {NULL, 0, NULL},
+    { "min", 10, "bytes of the smallest block" },
+    { "max", 500, "bytes of the largest block" },
+    { "slots", 1000, "blocks that each lane holds" },
+    { "generations", 2, "threads that inherit a lane, one after another" },
+    { NULL, 0, NULL },
 };
 
 #define WRITTEN 16u /* bytes at the start of each block, at most */
@@ -39,8 +39,7 @@ struct lane {
     uint64_t sum;
 };
 
-static void *block_new(struct lane *lane)
-{
+static void *block_new(struct lane *lane) {
     size_t size = lane->min + random_next(&lane->worker->random) % lane->span;
     unsigned char *block = malloc(size);
 
@@ -53,8 +52,7 @@ static void *block_new(struct lane *lane)
     return block;
 }
 
-static int prepare(struct job *job)
-{
+static int prepare(struct job *job) {
     if (job_value(job, "min") < 1 || job_value(job, "max") < job_value(job, "min") ||
         !job_value(job, "slots") || !job_value(job, "generations")) {
         return -EINVAL;
@@ -78,8 +76,7 @@ static int prepare(struct job *job)
     return 0;
 }
 
-static void finish(struct job *job)
-{
+static void finish(struct job *job) {
     struct lane *lanes = job->state;
 
     for (unsigned i = 0; i < job->threads; i++) {
@@ -91,8 +88,7 @@ static void finish(struct job *job)
     job_memory_free(lanes, sizeof(*lanes) * job->threads);
 }
 
-static void *generation_main(void *argument)
-{
+static void *generation_main(void *argument) {
     struct lane *lane = argument;
     struct worker *worker = lane->worker;
 
@@ -108,8 +104,7 @@ static void *generation_main(void *argument)
     return NULL;
 }
 
-static void work(struct worker *worker)
-{
+static void work(struct worker *worker) {
     struct lane *lane = &((struct lane *)worker->job->state)[worker->index];
     uint64_t generations = job_value(worker->job, "generations");
     uint64_t left = worker->operations;

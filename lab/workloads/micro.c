@@ -40,30 +40,27 @@
 #define FUTEX_WAKE_PRIVATE 129
 
 static const struct parameter parameters[] = {
-    {"pages", 4096, "pages touched"},
-    {"threads_made", 64, "threads created and joined"},
-    {"calls", 20000, "system calls, clock readings, wake-ups and yields"},
-    {NULL, 0, NULL},
+    { "pages", 4096, "pages touched" },
+    { "threads_made", 64, "threads created and joined" },
+    { "calls", 20000, "system calls, clock readings, wake-ups and yields" },
+    { NULL, 0, NULL },
 };
 
-static void report(const char *measure, uint64_t count, uint64_t ns, long faults)
-{
-    printf("{\"workload\":\"micro\",\"measure\":\"%s\",\"count\":%" PRIu64
-           ",\"ns\":%" PRIu64 ",\"each\":%.2f,\"faults\":%ld}\n",
+static void report(const char *measure, uint64_t count, uint64_t ns, long faults) {
+    printf("{\"workload\":\"micro\",\"measure\":\"%s\",\"count\":%" PRIu64 ",\"ns\":%" PRIu64
+           ",\"each\":%.2f,\"faults\":%ld}\n",
            measure, count, ns, (double)ns / (double)count, faults);
     fflush(stdout);
 }
 
-static long faults_so_far(void)
-{
+static long faults_so_far(void) {
     struct rusage usage;
 
     getrusage(RUSAGE_SELF, &usage);
     return usage.ru_minflt;
 }
 
-static int measure_pages(const char *measure, uint64_t pages, unsigned stride)
-{
+static int measure_pages(const char *measure, uint64_t pages, unsigned stride) {
     size_t bytes = pages * stride * PAGE;
     volatile unsigned char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -91,13 +88,11 @@ static int measure_pages(const char *measure, uint64_t pages, unsigned stride)
     return 0;
 }
 
-static void *thread_nothing(void *argument)
-{
+static void *thread_nothing(void *argument) {
     return argument;
 }
 
-static int measure_threads(uint64_t count)
-{
+static int measure_threads(uint64_t count) {
     /* Once before the clock starts: libc and kernel may keep the stack. */
     for (unsigned warm = 0; warm < 2; warm++) {
         uint64_t begin = clock_ns();
@@ -116,8 +111,7 @@ static int measure_threads(uint64_t count)
     return 0;
 }
 
-static void measure_calls(uint64_t count)
-{
+static void measure_calls(uint64_t count) {
     uint64_t sum = 0;
     uint64_t begin = clock_ns();
 
@@ -142,19 +136,16 @@ struct pair {
     _Atomic int ready; /* the partner runs */
 };
 
-static void futex_wait(_Atomic uint32_t *word, uint32_t value)
-{
+static void futex_wait(_Atomic uint32_t *word, uint32_t value) {
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
 }
 
-static void futex_wake(_Atomic uint32_t *word)
-{
+static void futex_wake(_Atomic uint32_t *word) {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 /* Takes `count` turns as player 0 or 1. */
-static void pair_play(struct pair *pair, uint32_t me)
-{
+static void pair_play(struct pair *pair, uint32_t me) {
     for (uint64_t i = 0; i < pair->count; i++) {
         while (atomic_load(&pair->turn) != me) {
             futex_wait(&pair->turn, 1 - me);
@@ -164,8 +155,7 @@ static void pair_play(struct pair *pair, uint32_t me)
     }
 }
 
-static void *futex_partner(void *argument)
-{
+static void *futex_partner(void *argument) {
     struct pair *pair = argument;
 
     atomic_store(&pair->ready, 1);
@@ -173,8 +163,7 @@ static void *futex_partner(void *argument)
     return NULL;
 }
 
-static void *yield_partner(void *argument)
-{
+static void *yield_partner(void *argument) {
     struct pair *pair = argument;
 
     atomic_store(&pair->ready, 1);
@@ -184,9 +173,8 @@ static void *yield_partner(void *argument)
     return NULL;
 }
 
-static int measure_futex(uint64_t count)
-{
-    struct pair pair = {.count = count};
+static int measure_futex(uint64_t count) {
+    struct pair pair = { .count = count };
     pthread_t thread;
     int error = pthread_create(&thread, NULL, futex_partner, &pair);
 
@@ -204,9 +192,8 @@ static int measure_futex(uint64_t count)
     return 0;
 }
 
-static int measure_yield(uint64_t count)
-{
-    struct pair pair = {.count = count};
+static int measure_yield(uint64_t count) {
+    struct pair pair = { .count = count };
     pthread_t thread;
     int error = pthread_create(&thread, NULL, yield_partner, &pair);
 
@@ -226,8 +213,7 @@ static int measure_yield(uint64_t count)
     return 0;
 }
 
-static int run(struct job *job)
-{
+static int run(struct job *job) {
     uint64_t pages = job_value(job, "pages"), calls = job_value(job, "calls");
     cpu_set_t before, one;
     int error;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tests: lab/results.c lab/stats.c lab/findings.c lab/report_text.c lab/report_json.c lab/report_html.c */
+/* tests: lab/results.c lab/stats.c lab/findings.c */
+/* tests: lab/report_text.c lab/report_json.c lab/report_html.c */
 /* The matrix of results, its ratios, and what the reports make of them. */
 #include "lab/report.h"
 
@@ -11,14 +12,13 @@
 #include <string.h>
 #include <cmocka.h>
 
-#define ROUNDS 5u
+#define ROUNDS      5u
 #define CLOSE(a, b) assert_true(fabs((a) - (b)) < 1e-9)
 
 /* A factor of each round that hits everything alike: the machine's mood. */
-static const double mood[ROUNDS] = {1.0, 0.7, 1.2, 0.5, 0.9};
+static const double mood[ROUNDS] = { 1.0, 0.7, 1.2, 0.5, 0.9 };
 
-static void fill(struct results *r, unsigned heap, unsigned load, unsigned shape, double rate)
-{
+static void fill(struct results *r, unsigned heap, unsigned load, unsigned shape, double rate) {
     for (unsigned round = 0; round < ROUNDS; round++) {
         struct sample *sample = &results_cell(r, 0, heap, load, shape)->samples[round];
 
@@ -29,17 +29,16 @@ static void fill(struct results *r, unsigned heap, unsigned load, unsigned shape
 }
 
 /* buddy and mimalloc on compute and larson, in the three usual shapes. */
-static void make(struct results *r)
-{
+static void make(struct results *r) {
     memset(r, 0, sizeof(*r));
     r->systems[r->system_count++] = strdup("mimosa");
     r->heaps[r->heap_count++] = strdup("buddy");
     r->heaps[r->heap_count++] = strdup("mimalloc");
     r->loads[r->load_count++] = strdup("compute");
     r->loads[r->load_count++] = strdup("larson");
-    r->shapes[r->shape_count++] = (struct shape){1, 1};
-    r->shapes[r->shape_count++] = (struct shape){1, 2};
-    r->shapes[r->shape_count++] = (struct shape){2, 2};
+    r->shapes[r->shape_count++] = (struct shape){ 1, 1 };
+    r->shapes[r->shape_count++] = (struct shape){ 1, 2 };
+    r->shapes[r->shape_count++] = (struct shape){ 2, 2 };
     r->rounds = r->rounds_done = ROUNDS;
     results_make_cells(r);
     for (unsigned heap = 0; heap < 2; heap++) {
@@ -57,8 +56,7 @@ static void make(struct results *r)
     results_note(r, "something was left out");
 }
 
-static void test_lookups(void **state)
-{
+static void test_lookups(void **state) {
     struct results r;
 
     (void)state;
@@ -71,15 +69,14 @@ static void test_lookups(void **state)
     results_free(&r);
 }
 
-static void test_ratios(void **state)
-{
+static void test_ratios(void **state) {
     struct results r;
     struct stats_interval ratio;
 
     (void)state;
     make(&r);
-    assert_true(results_ratio(&r, results_cell(&r, 0, 1, 1, 2), results_cell(&r, 0, 0, 1, 2),
-                              &ratio));
+    assert_true(
+        results_ratio(&r, results_cell(&r, 0, 1, 1, 2), results_cell(&r, 0, 0, 1, 2), &ratio));
     CLOSE(ratio.median, 4.5);
     CLOSE(ratio.high - ratio.low, 0); /* the mood cancels */
     assert_true(results_ratio_of_ratios(&r, results_cell(&r, 0, 1, 1, 2),
@@ -92,8 +89,7 @@ static void test_ratios(void **state)
     results_free(&r);
 }
 
-static void test_missing_samples(void **state)
-{
+static void test_missing_samples(void **state) {
     struct results r;
     struct stats_interval ratio;
     struct cell *a, *b;
@@ -110,8 +106,7 @@ static void test_missing_samples(void **state)
     results_free(&r);
 }
 
-static char *rendered(void (*report)(const struct results *, FILE *))
-{
+static char *rendered(void (*report)(const struct results *, FILE *)) {
     struct results r;
     char *text;
     size_t bytes;
@@ -124,8 +119,7 @@ static char *rendered(void (*report)(const struct results *, FILE *))
     return text;
 }
 
-static void test_text(void **state)
-{
+static void test_text(void **state) {
     char *text = rendered(report_text);
 
     (void)state;
@@ -139,8 +133,7 @@ static void test_text(void **state)
     free(text);
 }
 
-static void test_json(void **state)
-{
+static void test_json(void **state) {
     char *text = rendered(report_json);
     int depth = 0;
     bool quoted = false;
@@ -163,8 +156,7 @@ static void test_json(void **state)
     free(text);
 }
 
-static void test_html(void **state)
-{
+static void test_html(void **state) {
     char *text = rendered(report_html);
 
     (void)state;
@@ -175,8 +167,7 @@ static void test_html(void **state)
     free(text);
 }
 
-static void test_quantity(void **state)
-{
+static void test_quantity(void **state) {
     char buffer[16];
 
     (void)state;
@@ -187,12 +178,14 @@ static void test_quantity(void **state)
     assert_string_equal(report_quantity(2e9, buffer), "2.00 G");
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lookups),        cmocka_unit_test(test_ratios),
-        cmocka_unit_test(test_missing_samples), cmocka_unit_test(test_text),
-        cmocka_unit_test(test_json),           cmocka_unit_test(test_html),
+        cmocka_unit_test(test_lookups),
+        cmocka_unit_test(test_ratios),
+        cmocka_unit_test(test_missing_samples),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_html),
         cmocka_unit_test(test_quantity),
     };
 

@@ -11,9 +11,8 @@
 
 #define CLOSE(a, b) assert_true(fabs((a) - (b)) < 1e-9)
 
-static void test_median(void **state)
-{
-    const double odd[] = {5, 1, 3}, even[] = {4, 1, 3, 2}, one[] = {7};
+static void test_median(void **state) {
+    const double odd[] = { 5, 1, 3 }, even[] = { 4, 1, 3, 2 }, one[] = { 7 };
 
     (void)state;
     CLOSE(stats_median(odd, 3), 3);
@@ -22,9 +21,8 @@ static void test_median(void **state)
     CLOSE(odd[0], 5); /* the input is left alone */
 }
 
-static void test_quantile(void **state)
-{
-    const double samples[] = {50, 10, 20, 40, 30};
+static void test_quantile(void **state) {
+    const double samples[] = { 50, 10, 20, 40, 30 };
 
     (void)state;
     CLOSE(stats_quantile(samples, 5, 0), 10);
@@ -33,8 +31,7 @@ static void test_quantile(void **state)
     CLOSE(stats_quantile(samples, 5, 0.1), 14);
 }
 
-static void test_sign_interval(void **state)
-{
+static void test_sign_interval(void **state) {
     double samples[20];
     struct stats_interval five, ten, one;
 
@@ -59,8 +56,7 @@ static void test_sign_interval(void **state)
     CLOSE(one.high, 20);
 }
 
-static void test_sign_interval_of_many(void **state)
-{
+static void test_sign_interval_of_many(void **state) {
     double samples[STATS_MAX];
 
     (void)state;
@@ -73,9 +69,8 @@ static void test_sign_interval_of_many(void **state)
     assert_true(many.high > 535 && many.high < 555);
 }
 
-static void test_bootstrap(void **state)
-{
-    const double samples[] = {10, 11, 9, 10.5, 9.5, 10, 10, 9.8, 10.2};
+static void test_bootstrap(void **state) {
+    const double samples[] = { 10, 11, 9, 10.5, 9.5, 10, 10, 9.8, 10.2 };
     struct stats_interval a = stats_bootstrap_interval(samples, 9, 0.95, 1);
     struct stats_interval b = stats_bootstrap_interval(samples, 9, 0.95, 1);
 
@@ -87,11 +82,10 @@ static void test_bootstrap(void **state)
     assert_true(a.high >= 10 && a.high <= 10.5);
 }
 
-static void test_paired_ratio_cancels_drift(void **state)
-{
+static void test_paired_ratio_cancels_drift(void **state) {
     /* The machine slows to a third; the ratio stays 2. */
-    const double baseline[] = {300, 250, 200, 150, 100};
-    const double samples[] = {603, 500, 399, 301, 200};
+    const double baseline[] = { 300, 250, 200, 150, 100 };
+    const double samples[] = { 603, 500, 399, 301, 200 };
     struct stats_interval ratio = stats_ratio_paired(samples, baseline, 5, 0.9);
 
     (void)state;
@@ -100,9 +94,8 @@ static void test_paired_ratio_cancels_drift(void **state)
     assert_false(stats_within_noise(&ratio));
 }
 
-static void test_ratio_of_medians(void **state)
-{
-    const double samples[] = {20, 21, 19, 20}, baseline[] = {10, 10, 11, 9, 10};
+static void test_ratio_of_medians(void **state) {
+    const double samples[] = { 20, 21, 19, 20 }, baseline[] = { 10, 10, 11, 9, 10 };
     struct stats_interval ratio = stats_ratio_medians(samples, 4, baseline, 5, 0.9, 3);
 
     (void)state;
@@ -112,10 +105,9 @@ static void test_ratio_of_medians(void **state)
     CLOSE(ratio.confidence, 0);
 }
 
-static void test_noise(void **state)
-{
-    const double a[] = {100, 102, 98, 101, 99}, b[] = {101, 99, 100, 98, 102};
-    const double fast[] = {110, 111, 112, 109, 113};
+static void test_noise(void **state) {
+    const double a[] = { 100, 102, 98, 101, 99 }, b[] = { 101, 99, 100, 98, 102 };
+    const double fast[] = { 110, 111, 112, 109, 113 };
     struct stats_interval same = stats_ratio_paired(a, b, 5, 0.9);
     struct stats_interval differs = stats_ratio_paired(fast, b, 5, 0.9);
     struct stats_interval single = stats_ratio_paired(fast, b, 1, 0.9);
@@ -126,27 +118,21 @@ static void test_noise(void **state)
     assert_true(stats_within_noise(&single)); /* one pair proves nothing */
 }
 
-static void test_spread(void **state)
-{
-    struct stats_interval interval = {.median = 100, .low = 97, .high = 105, .confidence = 0.9};
-    struct stats_interval zero = {0};
+static void test_spread(void **state) {
+    struct stats_interval interval = { .median = 100, .low = 97, .high = 105, .confidence = 0.9 };
+    struct stats_interval zero = { 0 };
 
     (void)state;
     CLOSE(stats_spread(&interval), 0.04);
     CLOSE(stats_spread(&zero), 0);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_median),
-        cmocka_unit_test(test_quantile),
-        cmocka_unit_test(test_sign_interval),
-        cmocka_unit_test(test_sign_interval_of_many),
-        cmocka_unit_test(test_bootstrap),
-        cmocka_unit_test(test_paired_ratio_cancels_drift),
-        cmocka_unit_test(test_ratio_of_medians),
-        cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_median),           cmocka_unit_test(test_quantile),
+        cmocka_unit_test(test_sign_interval),    cmocka_unit_test(test_sign_interval_of_many),
+        cmocka_unit_test(test_bootstrap),        cmocka_unit_test(test_paired_ratio_cancels_drift),
+        cmocka_unit_test(test_ratio_of_medians), cmocka_unit_test(test_noise),
         cmocka_unit_test(test_spread),
     };
 

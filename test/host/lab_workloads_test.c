@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* tests: lab/harness/job.c lab/harness/heap.c lab/workloads/cache_thrash.c lab/workloads/cache_scratch.c lab/workloads/larson.c lab/workloads/compute.c lab/workloads/faults.c lab/workloads/micro.c */
+/* tests: lab/harness/job.c lab/harness/heap.c lab/workloads/cache_thrash.c */
+/* tests: lab/workloads/cache_scratch.c lab/workloads/larson.c lab/workloads/compute.c */
+/* tests: lab/workloads/faults.c lab/workloads/micro.c */
 /* Every workload on the host's malloc under sanitizers: no leak, no wild access, fixed work. */
 #include "lab/harness/harness.h"
 
@@ -15,10 +17,10 @@
 #define OPERATIONS 1001u /* odd: two threads get different shares */
 
 /* Runs a cell and returns what it printed, to be freed. */
-static char *run(const struct workload *workload, unsigned threads, uint64_t seed)
-{
-    struct job job = {.workload = workload, .threads = threads, .operations = OPERATIONS,
-                      .seed = seed};
+static char *run(const struct workload *workload, unsigned threads, uint64_t seed) {
+    struct job job = {
+        .workload = workload, .threads = threads, .operations = OPERATIONS, .seed = seed
+    };
     char name[] = "/tmp/mimosa-lab-test-XXXXXX";
     int file = mkstemp(name), saved = dup(1);
     char *text = calloc(1, 65536);
@@ -39,13 +41,11 @@ static char *run(const struct workload *workload, unsigned threads, uint64_t see
     return text;
 }
 
-static const char *checksum(const char *line)
-{
+static const char *checksum(const char *line) {
     return strstr(line, "\"checksum\"");
 }
 
-static void test_workload(void **state)
-{
+static void test_workload(void **state) {
     const struct workload *workload = *state;
 
     for (unsigned threads = 1; threads <= 3; threads++) {
@@ -59,8 +59,7 @@ static void test_workload(void **state)
     }
 }
 
-static void test_seed_matters(void **state)
-{
+static void test_seed_matters(void **state) {
     char *one = run(&workload_larson, 2, 1), *two = run(&workload_larson, 2, 2);
 
     (void)state;
@@ -69,10 +68,9 @@ static void test_seed_matters(void **state)
     free(two);
 }
 
-static void test_micro(void **state)
-{
-    static const char *const measures[] = {"first-touch", "sparse-touch", "munmap", "thread",
-                                           "getppid", "clock", "futex-wake", "yield"};
+static void test_micro(void **state) {
+    static const char *const measures[] = { "first-touch", "sparse-touch", "munmap",     "thread",
+                                            "getppid",     "clock",        "futex-wake", "yield" };
     char *lines = run(&workload_micro, 1, 1);
 
     (void)state;
@@ -82,14 +80,14 @@ static void test_micro(void **state)
     free(lines);
 }
 
-#define WORKLOAD_TEST(name) \
+#define WORKLOAD_TEST(name)                                                                        \
     cmocka_unit_test_prestate(test_workload, (void *)(uintptr_t)&workload_##name)
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        WORKLOAD_TEST(compute), WORKLOAD_TEST(cache_thrash), WORKLOAD_TEST(cache_scratch),
-        WORKLOAD_TEST(larson),  WORKLOAD_TEST(faults),       cmocka_unit_test(test_seed_matters),
+        WORKLOAD_TEST(compute),       WORKLOAD_TEST(cache_thrash),
+        WORKLOAD_TEST(cache_scratch), WORKLOAD_TEST(larson),
+        WORKLOAD_TEST(faults),        cmocka_unit_test(test_seed_matters),
         cmocka_unit_test(test_micro),
     };
 
