@@ -330,6 +330,16 @@ int aspace_fault(struct aspace *as, uintptr_t addr, unsigned access) {
     }
 }
 
+int aspace_futex_key(struct aspace *as, uintptr_t addr, const void **base, uint64_t *offset) {
+    struct aspace_cpu *c = aspace_read_begin(as);
+    const struct region *r = region_find(&as->tree, addr);
+    bool shared = r && (r->flags & REGION_SHARED) && r->object;
+    *base = shared ? (const void *)r->object : as;
+    *offset = shared ? r->offset + (addr - r->start) : addr;
+    aspace_read_end(c);
+    return r ? 0 : -EFAULT;
+}
+
 int aspace_populate(struct aspace *as, uintptr_t start, uintptr_t end) {
     int result = 0;
     for (uintptr_t at = start; at < end; at += PAGE_SIZE) {

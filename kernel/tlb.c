@@ -100,7 +100,7 @@ static void wait_answers(struct tlb_cpu *me) {
 void tlb_shootdown(struct aspace *as, uintptr_t start, uintptr_t end) {
     preempt_disable();
     struct tlb_cpu *me = this_cpu(tlb_cpu);
-    uint64_t targets = 0;
+    uint64_t targets = 0, asked = 0;
     /* Orders the changed entries before reading `active`; see above. */
     atomic_thread_fence(memory_order_seq_cst);
     for (unsigned n = 0; n < cpu_count; n++) {
@@ -117,9 +117,9 @@ void tlb_shootdown(struct aspace *as, uintptr_t start, uintptr_t end) {
             atomic_fetch_or_explicit(&cpu_of(tlb_cpu, n)->inbox, 1ul << cpu_id(),
                                      memory_order_acq_rel);
             ipi_send(n, IPI_SHOOTDOWN);
+            asked++;
         }
-        atomic_fetch_add_explicit(&as->shootdown_ipis, (uint64_t)__builtin_popcountl(targets),
-                                  memory_order_relaxed);
+        atomic_fetch_add_explicit(&as->shootdown_ipis, asked, memory_order_relaxed);
     }
     flush_local(start, end);
     wait_answers(me);
