@@ -193,5 +193,8 @@ int cmd_image(int argc, char **argv) {
     status = program && kernel ? pack(&options, program, kernel, output) : CLI_FAILED;
     free(kernel);
     free(program);
+    free(options.program);
+    free(options.environment.items);
+    free(options.files.items);
     return status;
 }
