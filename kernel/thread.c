@@ -137,8 +137,9 @@ int thread_init(struct thread *t, const char *name, void (*entry)(void *), void 
     atomic_store(&t->state, THREAD_NEW);
     atomic_store(&t->cpu, cpu_id());
 
-    /* What switch_context pops: r15 r14 r13 r12 rbp rbx, then the return address. */
-    uintptr_t *sp = (uintptr_t *)(t->stack_top - 16);
+    /* Below the frame for ring 3, which thread_enter_user fills in while this stack is in use:
+     * what switch_context pops: r15 r14 r13 r12 rbp rbx, then the return address. */
+    uintptr_t *sp = (uintptr_t *)(void *)thread_user_frame(t);
     *--sp = (uintptr_t)thread_first;
     *--sp = 0;
     *--sp = 0;
@@ -192,9 +193,8 @@ struct trap_frame *thread_user_frame(struct thread *t) {
 
 void thread_enter_user(const struct trap_frame *f) {
     struct trap_frame *to = thread_user_frame(current);
-    irq_disable(); /* the frame may lie where the present stack is in use: copy it last */
-    struct trap_frame copy = *f;
-    *to = copy;
+    irq_disable();
+    *to = *f;
     enter_user(to);
 }
 
