@@ -18,10 +18,8 @@ static int create_locked(struct entry *dir, const char *name, size_t length, uin
                          uint32_t rdev, const char *target, struct entry **out) {
     if (length > VFS_NAME_MAX)
         return -ENAMETOOLONG;
-    if (dir->dead)
+    if (dir->dead || !dir->inode->ops->create) /* in /proc no name can even be missing */
         return -ENOENT;
-    if (!dir->inode->ops->create)
-        return -EPERM;
     return dir->inode->ops->create(dir, name, length, mode, rdev, target, out);
 }
 

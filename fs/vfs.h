@@ -78,7 +78,7 @@ struct lister {
 struct inode_ops {
     /* Finds `name` in `dir`, with a reference for the caller, or -ENOENT. */
     int (*lookup)(struct entry *dir, const char *name, size_t length, struct entry **out);
-    /* Makes it (it is not there): `mode` with S_IF*; `target` of a symbolic link. NULL: -EPERM.
+    /* Makes it (it is not there): `mode` with S_IF*; `target` of a symbolic link. NULL: -ENOENT.
      * A NULL name makes an inode without a name (O_TMPFILE). */
     int (*create)(struct entry *dir, const char *name, size_t length, uint32_t mode,
                   uint32_t rdev, const char *target, struct entry **out);
