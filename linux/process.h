@@ -35,12 +35,13 @@ struct process {
     struct spinlock lock; /* RANK_PROCESS, irqsave; guards the fields down to the blank line */
     struct list tasks;    /* task.link */
     unsigned task_count;
-    bool ended; /* the last task has gone */
-    uint32_t exit_status, exit_signal;
+    uint32_t exit_status, exit_signal, leader_status;
     uint64_t ended_runtime_ns; /* CPU time of tasks that are gone */
     uint64_t ended_switches_voluntary, ended_switches_preempted;
 
     atomic_bool exiting;            /* set under `lock`; read anywhere */
+    atomic_bool ended;              /* the last task has gone */
+    atomic_bool threaded;           /* it has, or had, more than one task */
     struct wait_queue exited;       /* woken when the last task has gone */
     struct process_signals signals; /* own lock, RANK_SIGNAL */
     struct rlimits limits;
@@ -83,7 +84,9 @@ uint64_t process_runtime_ns(struct process *p);
  * t->start (to be filled by the caller).  NULL without memory.
  */
 struct task *task_create(struct process *p);
-/* Lists it and lets it run.  -EAGAIN where the process is ending (`t` is freed then). */
+/* Gives it a tid and lists it.  -EAGAIN where the process is ending. */
+must_check int task_list(struct task *t);
+/* Lists it, unless that was done, and lets it run.  -EAGAIN where the process is ending (`t` is freed then). */
 must_check int task_start(struct task *t);
 void task_free(struct task *t); /* one that never started */
 /* Ends the current task; the process with it, if it is the last (with `status`). */
@@ -113,6 +116,8 @@ must_check int manifest_parse(struct manifest *m, const char *text, size_t size)
  * and uses status 125 (or 126/127 as a shell would) where it cannot start.
  */
 void process_run(const struct manifest *m);
+
+void sys_time_init(struct process *p); /* the interval timer */
 
 extern struct process *the_process;
 

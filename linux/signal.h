@@ -20,6 +20,11 @@ struct process;
 struct task;
 struct trap_frame;
 
+/* Linux has these two in a header with the name of this one. */
+#define SS_ONSTACK 1
+#define SS_DISABLE 2
+#define SS_AUTODISARM (1u << 31)
+
 #define SIGNAL_COUNT 64
 #define SIGNAL_BIT(signo) (1ul << ((signo)-1))
 #define SIGNALS_UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
@@ -94,12 +99,21 @@ void signal_restore_blocked(void);
 /* Whether a signal, or the end of the process, waits for the current task. */
 bool signal_is_pending(void);
 
+/* Takes a signal of `set` that waits for the current task: its number, or 0. */
+int signal_take(uint64_t set, siginfo_t *info);
+/* rt_sigaction: reads the old action, sets `new` unless NULL. */
+void signal_set_action(int signo, const struct signal_action *new, struct signal_action *old);
+
 /* Delivers what is pending before a return to ring 3. */
 void signal_deliver(struct trap_frame *f);
 
 /* signal_frame.c: enters the handler.  Returns 0 or -EFAULT where the stack cannot hold the frame. */
 must_check int signal_frame_push(struct trap_frame *f, int signo, const siginfo_t *info,
                                  const struct signal_action *action, uint64_t mask_to_restore);
+/* sigaltstack for a program whose stack pointer is `sp`: 0, -EPERM, -EINVAL, -ENOMEM. */
+int signal_set_stack(struct task_signals *s, const stack_t *new, uintptr_t sp);
+/* SS_DISABLE, SS_ONSTACK or 0. */
+unsigned signal_stack_state(const struct task_signals *s, uintptr_t sp);
 size_t signal_frame_min_stack(void); /* AT_MINSIGSTKSZ */
 void signal_frame_init(void);
 

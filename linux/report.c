@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/* Telling the person at the command what became of the program. */
+#include <asm-generic/errno.h>
+
+#include "arch/x86_64/trap.h"
+#include "arch/x86_64/uaccess.h"
+#include "base/format.h"
+#include "base/string.h"
+#include "kernel/log.h"
+#include "kernel/slab.h"
+#include "linux/process.h"
+#include "linux/syscalls.h"
+
+#define BACKTRACE_MAX 24
+#define MAPS_BUFFER 1024
+/* Signals that somebody sends on purpose to end a program: its status says enough. */
+#define SIGNALS_QUIET                                                                              \
+    (SIGNAL_BIT(SIGHUP) | SIGNAL_BIT(SIGINT) | SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGTERM) |         \
+     SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGALRM) | SIGNAL_BIT(SIGUSR1) | SIGNAL_BIT(SIGUSR2) |       \
+     SIGNAL_BIT(SIGQUIT) | SIGNAL_BIT(SIGVTALRM) | SIGNAL_BIT(SIGPROF) | SIGNAL_BIT(SIGIO))
+
+/* Whether a line of /proc/self/maps covers `addr`; its text without the newline is cut out. */
+static bool line_covers(const char *line, uintptr_t addr) {
+    char number[24] = "0x";
+    uint64_t bound[2];
+
+    for (unsigned i = 0; i < 2; i++) {
+        size_t n = 2;
+        const char *p = number;
+
+        while (n < sizeof(number) - 1 && *line && *line != '-' && *line != ' ')
+            number[n++] = *line++;
+        number[n] = 0;
+        line++;
+        if (!string_number(&p, &bound[i]))
+            return false;
+    }
+    return addr >= bound[0] && addr < bound[1];
+}
+
+/* Finds the mapping that holds `addr`, as a line of /proc/self/maps in `to`. */
+static bool mapping_find(struct aspace *as, uintptr_t addr, char *to, size_t size) {
+    char *buffer = kmalloc(MAPS_BUFFER);
+    uint64_t cursor = 0;
+    bool found = false;
+    size_t n;
+
+    if (!buffer)
+        return false;
+    while (!found && (n = aspace_format_maps(as, &cursor, buffer, MAPS_BUFFER - 1)) > 0) {
+        buffer[n] = 0;
+        for (char *line = buffer, *end; !found && (end = strchr(line, '\n')); line = end + 1) {
+            *end = 0;
+            found = line_covers(line, addr);
+            if (found)
+                string_copy(to, line, size);
+        }
+    }
+    kfree(buffer);
+    return found;
+}
+
+static void report_backtrace(struct process *p, const struct trap_frame *f) {
+    uintptr_t fp = f->rbp, last = f->rsp, frame[2];
+
+    report("  at    <u:%016lx>\n", f->rip);
+    if (current->aspace != p->aspace)
+        return; /* only the program's own threads can read its stack */
+    /* Without frame pointers RBP is anything; walk only while it climbs the stack. */
+    for (unsigned i = 0; i < BACKTRACE_MAX; i++) {
+        if (fp % 8 || fp < last || copy_from_user(frame, (void *)fp, sizeof(frame)) ||
+            frame[1] < PAGE_SIZE || frame[1] >= USER_END)
+            return;
+        report("  from  <u:%016lx>\n", frame[1]);
+        last = fp + sizeof(frame);
+        fp = frame[0];
+    }
+}
+
+static void report_registers(const struct trap_frame *f) {
+    report("  rax %016lx rbx %016lx rcx %016lx rdx %016lx\n"
+           "  rsi %016lx rdi %016lx rbp %016lx rsp %016lx\n"
+           "  r8  %016lx r9  %016lx r10 %016lx r11 %016lx\n"
+           "  r12 %016lx r13 %016lx r14 %016lx r15 %016lx\n"
+           "  rip %016lx flags %08lx\n",
+           f->rax, f->rbx, f->rcx, f->rdx, f->rsi, f->rdi, f->rbp, f->rsp, f->r8, f->r9, f->r10,
+           f->r11, f->r12, f->r13, f->r14, f->r15, f->rip, f->rflags);
+}
+
+static const char *reason(const struct trap_frame *f, int signo, const siginfo_t *info) {
+    switch (signo) {
+    case SIGSEGV:
+        if (info->si_code == SEGV_ACCERR)
+            return "not allowed by the mapping's protection";
+        if (info->si_code == SEGV_MAPERR)
+            return (uintptr_t)info->si_addr < PAGE_SIZE      ? "NULL pointer"
+                   : (uintptr_t)info->si_addr >= USER_END    ? "an address of the kernel"
+                   : f->vector == TRAP_PAGE_FAULT            ? "nothing is mapped there"
+                                                             : "";
+        return f->vector == TRAP_PROTECTION ? "a privileged instruction or an address that cannot be"
+                                            : "";
+    case SIGBUS:
+        return info->si_code == BUS_ADRERR ? "beyond the end of the mapped file" : "";
+    case SIGFPE:
+        return info->si_code == FPE_INTDIV ? "integer division by zero" : "floating-point exception";
+    case SIGILL:
+        return "an instruction that this CPU does not have";
+    case SIGABRT:
+        return "the program called abort()";
+    default:
+        return "";
+    }
+}
+
+static const char *access_of(const struct trap_frame *f) {
+    if (f->error & FAULT_EXEC)
+        return "executing";
+    return f->error & FAULT_WRITE ? "writing" : "reading";
+}
+
+/* What lies at `addr`, or why nothing does. */
+static void report_mapping(struct process *p, const struct trap_frame *f, uintptr_t addr) {
+    char line[160];
+
+    if (mapping_find(p->aspace, addr, line, sizeof(line)))
+        report("  there: %s\n", line);
+    else if (addr < f->rsp + MIB(1) && addr + MIB(1) > f->rsp && addr < p->stack_top &&
+             addr > p->stack_top - MIB(64))
+        report("  there: below the stack: it has overflowed\n");
+    else
+        report("  there: nothing is mapped\n");
+}
+
+/* si_addr means something for what an exception raised. */
+static bool has_address(const siginfo_t *info) {
+    return info->si_code > 0 && info->si_code != SI_KERNEL &&
+           (SIGNAL_BIT(info->si_signo) & SIGNALS_SYNCHRONOUS);
+}
+
+void report_fatal_signal(const struct trap_frame *f, int signo, const siginfo_t *info) {
+    struct task *t = current_task();
+    const char *why = reason(f, signo, info);
+
+    if ((SIGNALS_QUIET & SIGNAL_BIT(signo)) || atomic_load(&t->process->exiting))
+        return;
+    report("mimosa: %s ended by %s%s%s\n", t->process->exe, signal_name(signo), *why ? ": " : "",
+           why);
+    if (has_address(info) && f->vector == TRAP_PAGE_FAULT) {
+        report("  %s %016lx\n", access_of(f), (uintptr_t)info->si_addr);
+        report_mapping(t->process, f, (uintptr_t)info->si_addr);
+    }
+    report("  thread %d (%s) on CPU %u\n", t->thread.tid, t->thread.name, cpu_id());
+    report_registers(f);
+    report_backtrace(t->process, f);
+}
+
+void report_out_of_memory(const struct trap_frame *f, uintptr_t addr) {
+    struct task *t = current_task();
+    char line[160];
+
+    if (atomic_load(&t->process->exiting))
+        return;
+    report("mimosa: %s ended: the machine is out of memory (try --mem)\n", t->process->exe);
+    report("  %s %016lx\n", access_of(f), addr);
+    if (mapping_find(t->process->aspace, addr, line, sizeof(line)))
+        report("  there: %s\n", line);
+    aspace_report_largest(t->process->aspace, addr);
+    report("  thread %d (%s) on CPU %u\n", t->thread.tid, t->thread.name, cpu_id());
+    report_backtrace(t->process, f);
+}
+
+/* ---- every thread, for --timeout and a second interrupt ---- */
+
+#define DUMP_MAX 256
+
+struct thread_line {
+    int tid;
+    unsigned cpu;
+    uint32_t state;
+    char name[16];
+    struct trap_frame frame;
+    uint64_t runtime_ns;
+};
+
+static const char *state_name(const struct thread_line *l) {
+    switch (l->state) {
+    case THREAD_NEW:
+        return "new";
+    case THREAD_RUNNABLE:
+        return "running";
+    case THREAD_BLOCKING:
+    case THREAD_BLOCKED:
+        return "waiting";
+    default:
+        return "ending";
+    }
+}
+
+static void report_thread(const struct thread_line *l) {
+    const char *call = l->frame.vector == TRAP_SYSCALL ? syscall_name(l->frame.error) : NULL;
+
+    report("  thread %d (%s): %s, CPU %u, ran %lu ms%s%s\n", l->tid, l->name, state_name(l), l->cpu,
+           l->runtime_ns / NS_PER_MS, call ? ", last call " : "", call ? call : "");
+    report("    rip <u:%016lx> rsp %016lx rdi %lx rsi %lx rdx %lx\n", l->frame.rip, l->frame.rsp,
+           l->frame.rdi, l->frame.rsi, l->frame.rdx);
+}
+
+void report_all_threads(void) {
+    struct process *p = the_process;
+    struct thread_line *lines = kmalloc(DUMP_MAX * sizeof(*lines));
+    unsigned n = 0, all;
+    uint64_t flags;
+    struct task *t;
+
+    if (!lines)
+        return;
+    flags = spin_lock_irqsave(&p->lock);
+    all = p->task_count;
+    list_for_each(t, &p->tasks, link) {
+        struct thread_line *l = &lines[n];
+
+        if (n++ == DUMP_MAX)
+            break;
+        l->tid = t->thread.tid;
+        l->cpu = atomic_load(&t->thread.cpu);
+        l->state = atomic_load(&t->thread.state);
+        memcpy(l->name, t->thread.name, sizeof(l->name));
+        l->frame = *thread_user_frame(&t->thread); /* of its last entry into the kernel */
+        l->runtime_ns = thread_runtime_ns(&t->thread);
+    }
+    spin_unlock_irqrestore(&p->lock, flags);
+    report("mimosa: %u threads of %s\n", all, p->exe);
+    for (unsigned i = 0; i < MIN(n, (unsigned)DUMP_MAX); i++)
+        report_thread(&lines[i]);
+    kfree(lines);
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * --strace: every system call, printed as strace(1) does, one line each when it
+ * has returned (those that never do, before).  `formats` says how the arguments
+ * of the common calls read; all others are printed in hexadecimal.
+ */
+#include <asm-generic/errno.h>
+#include <linux/fcntl.h>
+#include <linux/futex.h>
+#include <linux/mman.h>
+#include <linux/sched.h>
+
+#include "arch/x86_64/trap.h"
+#include "arch/x86_64/uaccess.h"
+#include "base/format.h"
+#include "base/string.h"
+#include "kernel/log.h"
+#include "linux/process.h"
+#include "linux/syscalls.h"
+
+#define STRING_SHOWN 32
+
+/*
+ * One letter per argument: d int, u unsigned, x hexadecimal, o octal, p pointer,
+ * s path, b buffer that the call reads (its size is the next argument), B buffer
+ * that it fills (as many bytes as it returns), and flags: O open, A directory
+ * descriptor, P protection, M mmap, F futex, C clone, S signal, T timespec.
+ */
+static const struct {
+    uint16_t number;
+    const char *args;
+} formats[] = {
+    { 0, "dBu" },      { 1, "dbu" },     { 2, "sOo" },    { 3, "d" },       { 4, "sp" },
+    { 5, "dp" },       { 6, "sp" },      { 7, "pud" },    { 8, "ddd" },     { 9, "puPMdx" },
+    { 10, "puP" },     { 11, "pu" },     { 12, "p" },     { 13, "Sppu" },   { 14, "dppu" },
+    { 15, "" },        { 16, "dxp" },    { 17, "dBud" },  { 18, "dbud" },   { 19, "dpd" },
+    { 20, "dpd" },     { 21, "so" },     { 22, "p" },     { 24, "" },       { 25, "puuxp" },
+    { 28, "pud" },     { 32, "d" },      { 33, "dd" },    { 34, "" },       { 35, "Tp" },
+    { 39, "" },        { 56, "Cpppx" },  { 60, "d" },     { 61, "dpxp" },   { 62, "dS" },
+    { 63, "p" },       { 72, "ddx" },    { 74, "d" },     { 76, "sd" },     { 77, "dd" },
+    { 79, "pu" },      { 80, "s" },      { 82, "ss" },    { 83, "so" },     { 84, "s" },
+    { 87, "s" },       { 89, "spu" },    { 96, "pp" },    { 98, "dp" },     { 99, "p" },
+    { 102, "" },       { 104, "" },      { 107, "" },     { 108, "" },      { 110, "" },
+    { 130, "pu" },     { 131, "pp" },    { 157, "dxxxx" }, { 158, "xp" },   { 186, "" },
+    { 200, "dS" },     { 202, "pFdppx" }, { 203, "dup" }, { 204, "dup" },   { 217, "dpu" },
+    { 218, "p" },      { 228, "dp" },    { 229, "dp" },   { 230, "ddTp" },  { 231, "d" },
+    { 234, "ddS" },    { 257, "AsOo" },  { 258, "Aso" },  { 262, "Aspx" },  { 263, "Asx" },
+    { 267, "Aspu" },   { 273, "pu" },    { 293, "pO" },   { 302, "ddpp" },  { 318, "pux" },
+    { 334, "puxx" },   { 435, "pu" },    { 439, "Asox" },
+};
+
+struct flag {
+    uint64_t bit;
+    const char *name;
+};
+
+#define FLAG(name) { name, #name }
+static const struct flag open_flags[] = {
+    FLAG(O_CREAT),    FLAG(O_EXCL),      FLAG(O_NOCTTY),   FLAG(O_TRUNC), FLAG(O_APPEND),
+    FLAG(O_NONBLOCK), FLAG(O_DIRECTORY), FLAG(O_NOFOLLOW), FLAG(O_CLOEXEC), FLAG(O_PATH),
+};
+static const struct flag prot_flags[] = { FLAG(PROT_READ), FLAG(PROT_WRITE), FLAG(PROT_EXEC) };
+static const struct flag map_flags[] = {
+    FLAG(MAP_SHARED),    FLAG(MAP_PRIVATE), FLAG(MAP_FIXED),     FLAG(MAP_ANONYMOUS),
+    FLAG(MAP_GROWSDOWN), FLAG(MAP_LOCKED),  FLAG(MAP_NORESERVE), FLAG(MAP_POPULATE),
+    FLAG(MAP_STACK),     FLAG(MAP_HUGETLB), FLAG(MAP_FIXED_NOREPLACE),
+};
+static const struct flag clone_flags[] = {
+    FLAG(CLONE_VM),      FLAG(CLONE_FS),           FLAG(CLONE_FILES),   FLAG(CLONE_SIGHAND),
+    FLAG(CLONE_THREAD),  FLAG(CLONE_SYSVSEM),      FLAG(CLONE_SETTLS),  FLAG(CLONE_PARENT_SETTID),
+    FLAG(CLONE_DETACHED), FLAG(CLONE_CHILD_CLEARTID), FLAG(CLONE_CHILD_SETTID), FLAG(CLONE_VFORK),
+};
+static const char *const futex_commands[] = {
+    "FUTEX_WAIT",        "FUTEX_WAKE",          "FUTEX_FD",          "FUTEX_REQUEUE",
+    "FUTEX_CMP_REQUEUE", "FUTEX_WAKE_OP",       "FUTEX_LOCK_PI",     "FUTEX_UNLOCK_PI",
+    "FUTEX_TRYLOCK_PI",  "FUTEX_WAIT_BITSET",   "FUTEX_WAKE_BITSET", "FUTEX_WAIT_REQUEUE_PI",
+};
+
+#define ERRNO(name) [name] = #name
+static const char *const errno_names[] = {
+    ERRNO(EPERM),   ERRNO(ENOENT),  ERRNO(ESRCH),   ERRNO(EINTR),   ERRNO(EIO),     ERRNO(ENXIO),
+    ERRNO(E2BIG),   ERRNO(ENOEXEC), ERRNO(EBADF),   ERRNO(ECHILD),  ERRNO(EAGAIN),  ERRNO(ENOMEM),
+    ERRNO(EACCES),  ERRNO(EFAULT),  ERRNO(EBUSY),   ERRNO(EEXIST),  ERRNO(EXDEV),   ERRNO(ENODEV),
+    ERRNO(ENOTDIR), ERRNO(EISDIR),  ERRNO(EINVAL),  ERRNO(ENFILE),  ERRNO(EMFILE),  ERRNO(ENOTTY),
+    ERRNO(EFBIG),   ERRNO(ENOSPC),  ERRNO(ESPIPE),  ERRNO(EROFS),   ERRNO(EMLINK),  ERRNO(EPIPE),
+    ERRNO(EDOM),    ERRNO(ERANGE),  ERRNO(EDEADLK), ERRNO(ENAMETOOLONG), ERRNO(ENOSYS),
+    ERRNO(ENOTEMPTY), ERRNO(ELOOP), ERRNO(EOVERFLOW), ERRNO(EOPNOTSUPP), ERRNO(ETIMEDOUT),
+    [ERESTARTSYS] = "ERESTARTSYS",       [ERESTARTNOINTR] = "ERESTARTNOINTR",
+    [ERESTARTNOHAND] = "ERESTARTNOHAND", [ERESTART_RESTARTBLOCK] = "ERESTART_RESTARTBLOCK",
+};
+
+struct line {
+    char text[400];
+    size_t used;
+};
+
+static void put(struct line *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void put(struct line *l, const char *fmt, ...) {
+    size_t room = sizeof(l->text) - l->used;
+    va_list args;
+
+    va_start(args, fmt);
+    l->used += MIN((size_t)format_args(l->text + l->used, room, fmt, args), room - 1);
+    va_end(args);
+}
+
+static void put_flags(struct line *l, uint64_t value, const struct flag *flags, size_t count,
+                      const char *first) {
+    const char *bar = "";
+
+    if (first) {
+        put(l, "%s", first);
+        bar = "|";
+    }
+    for (size_t i = 0; i < count; i++) {
+        if ((value & flags[i].bit) != flags[i].bit)
+            continue;
+        put(l, "%s%s", bar, flags[i].name);
+        value &= ~flags[i].bit;
+        bar = "|";
+    }
+    if (value)
+        put(l, "%s%#lx", bar, value);
+    else if (!*bar)
+        put(l, "0");
+}
+
+static void put_bytes(struct line *l, const char *bytes, size_t size, bool more) {
+    put(l, "\"");
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+
+        if (c == '\n')
+            put(l, "\\n");
+        else if (c == '"' || c == '\\')
+            put(l, "\\%c", c);
+        else if (c < ' ' || c > '~')
+            put(l, "\\%o", c);
+        else
+            put(l, "%c", c);
+    }
+    put(l, more ? "\"..." : "\"");
+}
+
+static void put_buffer(struct line *l, long addr, long size) {
+    char bytes[STRING_SHOWN];
+    size_t shown = size < 0 ? 0 : MIN((size_t)size, sizeof(bytes));
+
+    if (size < 0 || copy_from_user(bytes, (const void *)addr, shown))
+        put(l, "%#lx", addr);
+    else
+        put_bytes(l, bytes, shown, (size_t)size > shown);
+}
+
+static void put_path(struct line *l, long addr) {
+    char path[128];
+    long n = string_from_user(path, (const char *)addr, sizeof(path));
+
+    if (n == -EFAULT)
+        put(l, addr ? "%#lx" : "NULL", addr);
+    else
+        put_bytes(l, path, n < 0 ? sizeof(path) - 1 : (size_t)n, n < 0);
+}
+
+static void put_open_flags(struct line *l, uint64_t value) {
+    static const char *const access[] = { "O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE" };
+
+    put_flags(l, value & ~3ul & ~0100000ul, open_flags, ARRAY_SIZE(open_flags), access[value & 3]);
+}
+
+static void put_futex(struct line *l, uint64_t op) {
+    unsigned command = op & FUTEX_CMD_MASK;
+
+    if (command < ARRAY_SIZE(futex_commands))
+        put(l, "%s", futex_commands[command]);
+    else
+        put(l, "%u", command);
+    put(l, "%s%s", op & FUTEX_PRIVATE_FLAG ? "_PRIVATE" : "",
+        op & FUTEX_CLOCK_REALTIME ? "|FUTEX_CLOCK_REALTIME" : "");
+}
+
+static void put_timespec(struct line *l, long addr) {
+    int64_t t[2];
+
+    if (!addr || copy_from_user(t, (const void *)addr, sizeof(t)))
+        put(l, addr ? "%#lx" : "NULL", addr);
+    else
+        put(l, "{tv_sec=%ld, tv_nsec=%ld}", t[0], t[1]);
+}
+
+/* One argument; `next` is the one behind it, `result` what the call returned. */
+static void put_argument(struct line *l, char kind, long value, long next, long result) {
+    switch (kind) {
+    case 'd':
+        put(l, "%d", (int)value);
+        break;
+    case 'u':
+        put(l, "%lu", (unsigned long)value);
+        break;
+    case 'o':
+        put(l, "%#o", (unsigned)value);
+        break;
+    case 'p':
+        put(l, value ? "%#lx" : "NULL", value);
+        break;
+    case 's':
+        put_path(l, value);
+        break;
+    case 'b':
+        put_buffer(l, value, next);
+        break;
+    case 'B':
+        put_buffer(l, value, result);
+        break;
+    case 'O':
+        put_open_flags(l, (uint32_t)value);
+        break;
+    case 'A':
+        if ((int)value == AT_FDCWD)
+            put(l, "AT_FDCWD");
+        else
+            put(l, "%d", (int)value);
+        break;
+    case 'P':
+        put_flags(l, (uint64_t)value, prot_flags, ARRAY_SIZE(prot_flags), NULL);
+        break;
+    case 'M':
+        put_flags(l, (uint64_t)value, map_flags, ARRAY_SIZE(map_flags), NULL);
+        break;
+    case 'C':
+        put_flags(l, (uint64_t)value, clone_flags, ARRAY_SIZE(clone_flags), NULL);
+        break;
+    case 'F':
+        put_futex(l, (uint64_t)value);
+        break;
+    case 'S':
+        put(l, "%s", signal_name((int)value));
+        break;
+    case 'T':
+        put_timespec(l, value);
+        break;
+    default:
+        put(l, "%#lx", (unsigned long)value);
+        break;
+    }
+}
+
+static const char *format_of(unsigned long number) {
+    for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
+        if (formats[i].number == number)
+            return formats[i].args;
+    return "xxxxxx";
+}
+
+static void put_call(struct line *l, unsigned long number, const long *args, long result) {
+    const char *name = syscall_name(number), *kinds = format_of(number);
+
+    if (atomic_load(&the_process->threaded))
+        put(l, "[%d] ", current->tid);
+    if (name)
+        put(l, "%s(", name);
+    else
+        put(l, "syscall_%#lx(", number);
+    for (unsigned i = 0; kinds[i]; i++) {
+        put(l, i ? ", " : "");
+        put_argument(l, kinds[i], args[i], i < 5 ? args[i + 1] : 0, result);
+    }
+}
+
+static void put_result(struct line *l, long result) {
+    unsigned long error = -(unsigned long)result;
+
+    if (error < ARRAY_SIZE(errno_names) && result < 0)
+        put(l, ") = -1 %s\n", errno_names[error] ? errno_names[error] : "E?");
+    else if (result > 0xffff || result < 0)
+        put(l, ") = %#lx\n", (unsigned long)result);
+    else
+        put(l, ") = %ld\n", result);
+}
+
+long strace_syscall(struct trap_frame *f) {
+    unsigned long number = f->error;
+    long args[6] = { (long)f->rdi, (long)f->rsi, (long)f->rdx,
+                     (long)f->r10, (long)f->r8,  (long)f->r9 };
+    struct line line = { .used = 0 };
+    long result = 0;
+
+    if (number == 60 || number == 231 || number == 15) { /* exit, exit_group, rt_sigreturn */
+        put_call(&line, number, args, 0);
+        report("%s) = ?\n", line.text);
+        return syscall_table[number](args[0], args[1], args[2], args[3], args[4], args[5]);
+    }
+    if (number < SYSCALL_COUNT)
+        result = syscall_table[number](args[0], args[1], args[2], args[3], args[4], args[5]);
+    else
+        result = -ENOSYS;
+    put_call(&line, number, args, result);
+    put_result(&line, result);
+    report("%s", line.text);
+    return result;
+}

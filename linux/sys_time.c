@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+/* Clocks, sleeping, and the process's interval timer. */
+#include <asm-generic/errno.h>
+#include <linux/resource.h>
+#include <linux/time.h>
+#include <linux/times.h>
+
+#include "arch/x86_64/uaccess.h"
+#include "base/string.h"
+#include "kernel/timer.h"
+#include "linux/process.h"
+#include "linux/syscalls.h"
+#include "linux/time_user.h"
+
+#define TICKS_PER_SEC 100
+#define NS_PER_TICK (NS_PER_SEC / TICKS_PER_SEC)
+#define COARSE_NS (4 * NS_PER_MS) /* what Linux reports for the coarse clocks */
+#define SECONDS_MAX (UINT64_MAX / NS_PER_SEC)
+
+/* Fields of a clock id that names a task's or a process's CPU time (negative). */
+#define CLOCK_KIND 3
+#define CLOCK_KIND_SCHEDULER 2
+#define CLOCK_OF_THREAD 4
+
+static uint64_t to_ns(uint64_t seconds, uint64_t fraction_ns) {
+    return seconds >= SECONDS_MAX ? UINT64_MAX - 1 : seconds * NS_PER_SEC + fraction_ns;
+}
+
+int timespec_from_user(const void *user, uint64_t *ns) {
+    int64_t t[2];
+
+    if (copy_from_user(t, user, sizeof(t)))
+        return -EFAULT;
+    if (t[0] < 0 || t[1] < 0 || t[1] >= (int64_t)NS_PER_SEC)
+        return -EINVAL;
+    *ns = to_ns((uint64_t)t[0], (uint64_t)t[1]);
+    return 0;
+}
+
+int timespec_to_user(void *user, uint64_t ns) {
+    uint64_t t[2] = { ns / NS_PER_SEC, ns % NS_PER_SEC };
+
+    return copy_to_user(user, t, sizeof(t));
+}
+
+int timeval_from_user(const void *user, uint64_t *ns) {
+    int64_t t[2];
+
+    if (copy_from_user(t, user, sizeof(t)))
+        return -EFAULT;
+    if (t[0] < 0 || t[1] < 0 || t[1] >= 1000000)
+        return -EINVAL;
+    *ns = to_ns((uint64_t)t[0], (uint64_t)t[1] * NS_PER_US);
+    return 0;
+}
+
+int timeval_to_user(void *user, uint64_t ns) {
+    uint64_t t[2] = { ns / NS_PER_SEC, ns % NS_PER_SEC / NS_PER_US };
+
+    return copy_to_user(user, t, sizeof(t));
+}
+
+uint64_t deadline_after(uint64_t ns) {
+    uint64_t now = clock_now_ns();
+
+    return ns >= TIME_NEVER - now ? TIME_NEVER - 1 : now + ns;
+}
+
+uint64_t deadline_of_realtime(uint64_t realtime_ns) {
+    uint64_t now = clock_realtime_ns();
+
+    return realtime_ns <= now ? clock_now_ns() : deadline_after(realtime_ns - now);
+}
+
+/* CPU time of the task or process that a negative clock id names. */
+static int cpu_clock(int clock, uint64_t *ns) {
+    struct process *p = current_task()->process;
+    int id = ~(clock >> 3), err = 0;
+    struct task *t;
+    uint64_t flags;
+
+    if ((clock & CLOCK_KIND) > CLOCK_KIND_SCHEDULER)
+        return -EINVAL;
+    if (!(clock & CLOCK_OF_THREAD)) {
+        if (id != 0 && id != p->pid)
+            return -EINVAL;
+        *ns = process_runtime_ns(p);
+        return 0;
+    }
+    flags = spin_lock_irqsave(&p->lock);
+    t = id ? process_find_task(p, id) : current_task();
+    if (t)
+        *ns = thread_runtime_ns(&t->thread);
+    else
+        err = -EINVAL;
+    spin_unlock_irqrestore(&p->lock, flags);
+    return err;
+}
+
+static int clock_read(int clock, uint64_t *ns) {
+    switch (clock) {
+    case CLOCK_REALTIME:
+    case CLOCK_REALTIME_COARSE:
+    case CLOCK_REALTIME_ALARM:
+    case CLOCK_TAI:
+        *ns = clock_realtime_ns();
+        return 0;
+    case CLOCK_MONOTONIC:
+    case CLOCK_MONOTONIC_RAW:
+    case CLOCK_MONOTONIC_COARSE:
+    case CLOCK_BOOTTIME:
+    case CLOCK_BOOTTIME_ALARM:
+        *ns = clock_now_ns();
+        return 0;
+    case CLOCK_PROCESS_CPUTIME_ID:
+        *ns = process_runtime_ns(current_task()->process);
+        return 0;
+    case CLOCK_THREAD_CPUTIME_ID:
+        *ns = thread_runtime_ns(current);
+        return 0;
+    default:
+        return clock < 0 ? cpu_clock(clock, ns) : -EINVAL;
+    }
+}
+
+long sys_clock_gettime(long clock, long to) {
+    uint64_t ns;
+    int err = clock_read((int)clock, &ns);
+
+    return err ? err : timespec_to_user((void *)to, ns);
+}
+
+long sys_clock_getres(long clock, long to) {
+    uint64_t ns;
+    int err = clock_read((int)clock, &ns);
+
+    if (err || !to)
+        return err;
+    ns = clock == CLOCK_REALTIME_COARSE || clock == CLOCK_MONOTONIC_COARSE ? COARSE_NS : 1;
+    return timespec_to_user((void *)to, ns);
+}
+
+long sys_clock_settime(long clock, long from) {
+    uint64_t ns;
+    int err;
+
+    if (clock != CLOCK_REALTIME)
+        return -EINVAL;
+    err = timespec_from_user((const void *)from, &ns);
+    if (!err)
+        clock_set_realtime_ns(ns);
+    return err;
+}
+
+long sys_gettimeofday(long to, long zone) {
+    static const int32_t utc[2];
+
+    if (to && timeval_to_user((void *)to, clock_realtime_ns()))
+        return -EFAULT;
+    return zone ? copy_to_user((void *)zone, utc, sizeof(utc)) : 0;
+}
+
+long sys_settimeofday(long from, long zone) {
+    uint64_t ns;
+    int err = 0;
+
+    (void)zone;
+    if (from)
+        err = timeval_from_user((const void *)from, &ns);
+    if (from && !err)
+        clock_set_realtime_ns(ns);
+    return err;
+}
+
+long sys_time(long to) {
+    uint64_t seconds = clock_realtime_ns() / NS_PER_SEC;
+
+    if (to && user_write_u64((uint64_t *)to, seconds))
+        return -EFAULT;
+    return (long)seconds;
+}
+
+/* 0 at the deadline, or -EINTR. */
+static int sleep_until(uint64_t deadline_ns) {
+    int err = 0;
+
+    while (err != -EINTR) {
+        thread_block_prepare(true);
+        if (clock_now_ns() >= deadline_ns) {
+            thread_block_cancel();
+            return 0;
+        }
+        err = thread_block(deadline_ns);
+    }
+    return err;
+}
+
+static long sleep_relative(struct restart *r) {
+    uint64_t now;
+
+    if (sleep_until(r->deadline_ns) == 0)
+        return 0;
+    now = clock_now_ns();
+    if (r->addr &&
+        timespec_to_user((void *)r->addr, r->deadline_ns > now ? r->deadline_ns - now : 0))
+        return -EFAULT;
+    return -ERESTART_RESTARTBLOCK;
+}
+
+static long sleep_for(uint64_t ns, long left) {
+    struct restart *r = &current_task()->restart;
+
+    r->call = sleep_relative;
+    r->deadline_ns = deadline_after(ns);
+    r->addr = (uintptr_t)left;
+    return sleep_relative(r);
+}
+
+long sys_nanosleep(long request, long left) {
+    uint64_t ns;
+    int err = timespec_from_user((const void *)request, &ns);
+
+    return err ? err : sleep_for(ns, left);
+}
+
+long sys_clock_nanosleep(long clock, long flags, long request, long left) {
+    bool realtime = clock == CLOCK_REALTIME || clock == CLOCK_TAI;
+    uint64_t ns, unused;
+    int err;
+
+    if (clock == CLOCK_THREAD_CPUTIME_ID || clock_read((int)clock, &unused))
+        return -EINVAL;
+    if (!realtime && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME)
+        return -EOPNOTSUPP;
+    err = timespec_from_user((const void *)request, &ns);
+    if (err)
+        return err;
+    if (!(flags & TIMER_ABSTIME))
+        return sleep_for(ns, left);
+    return sleep_until(realtime ? deadline_of_realtime(ns) : ns) ? -ERESTARTNOHAND : 0;
+}
+
+long sys_restart_syscall(void) {
+    struct restart *r = &current_task()->restart;
+
+    return r->call ? r->call(r) : -EINTR;
+}
+
+/* ---- ITIMER_REAL ---- */
+
+static struct mutex alarm_mutex; /* serialises setters; the timer itself runs beside them */
+
+static void alarm_fire(struct timer *timer) {
+    struct process *p = container_of(timer, struct process, signals.alarm);
+    uint64_t interval = p->signals.alarm_interval_ns;
+
+    (void)signal_send_process(p, SIGALRM, NULL);
+    if (interval) {
+        p->signals.alarm_deadline_ns += interval;
+        timer_arm(timer, p->signals.alarm_deadline_ns);
+    } else {
+        p->signals.alarm_deadline_ns = TIME_NEVER;
+    }
+}
+
+void sys_time_init(struct process *p) {
+    mutex_init(&alarm_mutex);
+    timer_init(&p->signals.alarm, alarm_fire);
+}
+
+static uint64_t alarm_left(const struct process_signals *s) {
+    uint64_t now = clock_now_ns();
+
+    if (s->alarm_deadline_ns == TIME_NEVER)
+        return 0;
+    return s->alarm_deadline_ns > now ? s->alarm_deadline_ns - now : NS_PER_US;
+}
+
+/* Arms the timer (0: off); reports what was left of the old one and its interval. */
+static void alarm_set(uint64_t value_ns, uint64_t interval_ns, uint64_t *left, uint64_t *interval) {
+    struct process_signals *s = &current_task()->process->signals;
+
+    mutex_lock(&alarm_mutex);
+    (void)timer_cancel(&s->alarm);
+    *left = alarm_left(s);
+    *interval = s->alarm_interval_ns;
+    s->alarm_interval_ns = interval_ns;
+    s->alarm_deadline_ns = value_ns ? deadline_after(value_ns) : TIME_NEVER;
+    if (value_ns)
+        timer_arm(&s->alarm, s->alarm_deadline_ns);
+    mutex_unlock(&alarm_mutex);
+}
+
+long sys_alarm(long seconds) {
+    uint64_t left, interval;
+
+    alarm_set((uint64_t)(uint32_t)seconds * NS_PER_SEC, 0, &left, &interval);
+    return (long)((left + NS_PER_SEC - 1) / NS_PER_SEC);
+}
+
+struct itimer {
+    uint64_t interval[2], value[2]; /* two struct timeval */
+};
+
+static long itimer_to_user(void *to, uint64_t value_ns, uint64_t interval_ns) {
+    struct itimer t = {
+        .interval = { interval_ns / NS_PER_SEC, interval_ns % NS_PER_SEC / NS_PER_US },
+        .value = { value_ns / NS_PER_SEC, value_ns % NS_PER_SEC / NS_PER_US },
+    };
+
+    return copy_to_user(to, &t, sizeof(t));
+}
+
+long sys_getitimer(long which, long to) {
+    const struct process_signals *s = &current_task()->process->signals;
+
+    if (which != ITIMER_REAL)
+        return which == ITIMER_VIRTUAL || which == ITIMER_PROF ? itimer_to_user((void *)to, 0, 0)
+                                                               : -EINVAL;
+    return itimer_to_user((void *)to, alarm_left(s), s->alarm_interval_ns);
+}
+
+long sys_setitimer(long which, long from, long to) {
+    const struct itimer *new = (const struct itimer *)from;
+    uint64_t value = 0, interval = 0, old_left, old_interval;
+    int err;
+
+    if (from) {
+        err = timeval_from_user(new->interval, &interval);
+        if (!err)
+            err = timeval_from_user(new->value, &value);
+        if (err)
+            return err;
+    }
+    if (which == ITIMER_VIRTUAL || which == ITIMER_PROF)
+        return -ENOSYS;
+    if (which != ITIMER_REAL)
+        return -EINVAL;
+    alarm_set(value, interval, &old_left, &old_interval);
+    return to ? itimer_to_user((void *)to, old_left, old_interval) : 0;
+}
+
+/* ---- what has been used ---- */
+
+long sys_times(long to) {
+    uint64_t t[4] = { process_runtime_ns(current_task()->process) / NS_PER_TICK, 0, 0, 0 };
+
+    if (to && copy_to_user((void *)to, t, sizeof(t)))
+        return -EFAULT;
+    return (long)(clock_now_ns() / NS_PER_TICK);
+}
+
+static void count_switches(struct process *p, struct rusage *u) {
+    uint64_t flags = spin_lock_irqsave(&p->lock);
+    struct task *t;
+
+    u->ru_nvcsw = (long)p->ended_switches_voluntary;
+    u->ru_nivcsw = (long)p->ended_switches_preempted;
+    list_for_each(t, &p->tasks, link) {
+        u->ru_nvcsw += (long)t->thread.switches_voluntary;
+        u->ru_nivcsw += (long)t->thread.switches_preempted;
+    }
+    spin_unlock_irqrestore(&p->lock, flags);
+}
+
+long sys_getrusage(long who, long to) {
+    struct process *p = current_task()->process;
+    struct rusage u = { 0 };
+    struct aspace_stats stats;
+    uint64_t used_ns = 0;
+
+    if (who == RUSAGE_SELF || who == RUSAGE_THREAD) {
+        used_ns = who == RUSAGE_SELF ? process_runtime_ns(p) : thread_runtime_ns(current);
+        aspace_stats(p->aspace, &stats);
+        u.ru_maxrss = (long)(stats.peak_resident_bytes / 1024);
+        u.ru_minflt = (long)stats.faults;
+        count_switches(p, &u);
+    } else if (who != RUSAGE_CHILDREN) {
+        return -EINVAL;
+    }
+    u.ru_utime.tv_sec = (long)(used_ns / NS_PER_SEC);
+    u.ru_utime.tv_usec = (long)(used_ns % NS_PER_SEC / NS_PER_US);
+    return copy_to_user((void *)to, &u, sizeof(u));
+}
