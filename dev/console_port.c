@@ -153,7 +153,8 @@ static int init_queues(struct console_device *c, irq_handler *receive, irq_handl
     if (c->virtio->features & F_MULTIPORT &&
         c->virtio->transport->read_config(c->virtio, CONFIG_MAX_PORTS) >= PORTS)
         c->port_count = PORTS;
-    for (unsigned n = 0; n < c->port_count && !err; n++)
+    /* Port 1 first: it gets vectors of its own where there are few. */
+    for (unsigned n = c->port_count; n-- > 0 && !err;)
         err = init_port(c, n, receive, transmit);
     if (!err && c->virtio->features & F_MULTIPORT)
         err = init_control(c);

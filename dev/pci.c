@@ -37,6 +37,14 @@ static void select(struct pci_function f, unsigned offset) {
                              (uint32_t)(f.function & 7) << 8 | (offset & 0xfc));
 }
 
+bool pci_is_present(void) {
+    struct pci_function root = { 0, 0, 0 };
+
+    /* The address register keeps what was written; a missing port reads as ones. */
+    (void)pci_read32(root, PCI_VENDOR);
+    return inl(CONFIG_ADDRESS) == 1u << 31;
+}
+
 uint32_t pci_read32(struct pci_function f, unsigned offset) {
     uint64_t flags = spin_lock_irqsave(&config_lock);
     uint32_t v;

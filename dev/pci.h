@@ -30,6 +30,9 @@ struct pci_function {
 #define PCI_CAP_VENDOR 0x09
 #define PCI_CAP_MSIX   0x11
 
+/* Whether the configuration ports answer. */
+bool pci_is_present(void);
+
 /* Aligned reads and writes of configuration space, offsets 0 to 255.  Context: any. */
 uint32_t pci_read32(struct pci_function f, unsigned offset);
 uint16_t pci_read16(struct pci_function f, unsigned offset);

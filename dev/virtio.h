@@ -62,6 +62,7 @@ struct virtio_queue {
     unsigned index;
     void *memory;                /* of the ring */
     volatile uint16_t *doorbell; /* PCI only */
+    bool shares_vector;          /* PCI only */
     irq_handler *handler;        /* interrupt context; may be called without cause */
     void *arg;
     bool reported; /* the log line about a broken ring is out */

@@ -9,8 +9,9 @@
  */
 #include <asm-generic/errno.h>
 #include "arch/x86_64/paging.h"
-#include "base/string.h"
 #include "base/format.h"
+#include "base/string.h"
+#include "dev/pci.h"
 #include "dev/virtio.h"
 #include "kernel/log.h"
 #include "kernel/machine.h"
@@ -252,6 +253,6 @@ static void probe_slots(void) {
 }
 
 void virtio_mmio_probe(void) {
-    if (probe_command_line() == 0 && machine.rsdp.value != 0 && !machine.has_pci)
+    if (probe_command_line() == 0 && machine.rsdp.value != 0 && !pci_is_present())
         probe_slots();
 }

@@ -3,7 +3,8 @@
  * Virtio over PCI, the modern interface only: vendor capabilities say where in
  * the base address regions the common configuration, the doorbells and the
  * device's own configuration lie.  Every queue with a handler has an MSI-X
- * vector of its own on CPU 0, so an interrupt needs no register access at all.
+ * vector of its own on CPU 0, as far as the device has them; an interrupt then
+ * needs no register access at all.
  */
 #include <asm-generic/errno.h>
 #include "arch/x86_64/cpu.h"
@@ -12,7 +13,6 @@
 #include "dev/pci.h"
 #include "dev/virtio.h"
 #include "kernel/log.h"
-#include "kernel/machine.h"
 #include "kernel/slab.h"
 
 #define VENDOR_VIRTIO       0x1af4
@@ -143,24 +143,38 @@ static unsigned pci_queue_max(struct virtio_device *d, unsigned index) {
     return get16(common, COMMON_QUEUE_ENABLE) ? 0 : get16(common, COMMON_QUEUE_SIZE);
 }
 
-/* Gives the selected queue an interrupt vector. */
-static int connect(struct pci_device *p, struct virtio_queue *q) {
-    unsigned entry = p->vectors_used;
+static void shared_interrupt(void *arg) {
+    struct pci_device *p = arg;
+    struct virtio_queue *q;
+
+    list_for_each(q, &p->device.queues, link) if (q->shares_vector) q->handler(q->arg);
+}
+
+/* Makes the next entry of the table call `handler`. */
+static int fill_entry(struct pci_device *p, irq_handler *handler, void *arg) {
     uint64_t address;
     uint32_t data;
-    int err;
+    int err = irq_connect_message(0, handler, arg, &address, &data);
 
-    if (entry >= p->msix.count)
-        return -ENOSPC;
-    err = irq_connect_message(0, q->handler, q->arg, &address, &data);
+    if (!err)
+        pci_msix_set(&p->msix, p->vectors_used++, address, data);
+    return err;
+}
+
+/* Gives the selected queue an interrupt vector: its own, or the last, which the rest share. */
+static int connect(struct pci_device *p, struct virtio_queue *q) {
+    unsigned last = p->msix.count - 1, entry = MIN(p->vectors_used, last);
+    int err = 0;
+
+    q->shares_vector = entry == last;
+    if (!q->shares_vector)
+        err = fill_entry(p, q->handler, q->arg);
+    else if (p->vectors_used == last)
+        err = fill_entry(p, shared_interrupt, p);
     if (err)
         return err;
-    pci_msix_set(&p->msix, entry, address, data);
     set16(&p->common, COMMON_QUEUE_VECTOR, (uint16_t)entry);
-    if (get16(&p->common, COMMON_QUEUE_VECTOR) != entry)
-        return -ENOSPC;
-    p->vectors_used++;
-    return 0;
+    return get16(&p->common, COMMON_QUEUE_VECTOR) == entry ? 0 : -ENOSPC;
 }
 
 static void write_address(struct pci_device *p, unsigned offset, const void *area) {
@@ -282,6 +296,6 @@ static void visit_function(struct pci_function f) {
 }
 
 void virtio_pci_probe(void) {
-    if (machine.has_pci)
+    if (pci_is_present())
         pci_scan(visit_function);
 }

@@ -13,7 +13,6 @@ struct machine {
     struct paddr rsdp;          /* ACPI root, value 0: none */
     uint64_t memory_bytes;      /* usable memory at boot */
     uint8_t build_id[20];
-    bool has_pci;               /* configuration ports 0xcf8/0xcfc answer */
 };
 extern struct machine machine; /* constant after boot */
 
