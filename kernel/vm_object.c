@@ -52,24 +52,30 @@ static void **slot_locked(struct shared_object *s, uint64_t index) {
 
 static int shared_get_page(struct vm_object *o, uint64_t index, bool write, struct page **out) {
     struct shared_object *s = shared_of(o);
-    int err = -ENOMEM;
+    struct page *fresh = NULL;
     (void)write;
-    struct page *fresh = pages_alloc_zeroed(0);
-    spin_lock(&s->lock);
-    void **slot = slot_locked(s, index);
-    if (slot && (*slot || fresh)) {
-        if (!*slot) {
+    for (;;) {
+        spin_lock(&s->lock);
+        void **slot = slot_locked(s, index);
+        if (slot && !*slot && fresh) {
             *slot = fresh;
             fresh = NULL;
         }
-        *out = *slot;
-        page_get(*out);
-        err = 0;
+        struct page *p = slot ? *slot : NULL;
+        if (p)
+            page_get(p);
+        spin_unlock(&s->lock);
+        if (p || !slot || fresh) {
+            if (fresh)
+                pages_free(fresh, 0); /* another thread was faster, or no memory for tables */
+            *out = p;
+            return p ? 0 : -ENOMEM;
+        }
+        /* Cleared without the lock. */
+        fresh = pages_alloc_zeroed(0);
+        if (!fresh)
+            return -ENOMEM;
     }
-    spin_unlock(&s->lock);
-    if (fresh)
-        pages_free(fresh, 0);
-    return err;
 }
 
 static void release_table(void **table, unsigned depth) {
