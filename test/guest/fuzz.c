@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Random system calls with random arguments from racing threads: no sequence
+ * of them may crash or hang the kernel.
+ *
+ *   fuzz SECONDS [SEED]       harmless calls only: safe on the Linux at hand
+ *   fuzz all-SECONDS [SEED]   every call, only on Mimosa
+ *
+ * The program must survive its own calls, so that what ends it is the
+ * kernel's fault: pointers lead into a region that the thread owns, to another
+ * thread's region, or to where nothing can be; calls that change mappings get
+ * addresses of that region only, which is mapped anew afterwards; the calls
+ * that rightly end or lame a program are left out (see `avoided`).  A signal
+ * every few milliseconds gets threads out of calls that wait.
+ *
+ * guest: args-linux=3 args-mimosa=all-20 timeout=180 glibc=no
+ */
+#define _GNU_SOURCE
+#include "test/guest/threads.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#define WORKERS_MAX 10
+#define REGION_PAGES 16L
+#define REGION (REGION_PAGES * 4096)
+#define OUT 100 /* where standard output went, so that no random write garbles it */
+#define CALLS 463
+
+struct worker {
+    pthread_t thread;
+    unsigned long state; /* of the random numbers */
+    unsigned long calls, succeeded;
+    char *region;
+};
+static struct worker workers[WORKERS_MAX];
+static int worker_count, stop, all_calls;
+
+/* What a program may not do to itself and live, or what would change this test. */
+static const short avoided[] = {
+    SYS_exit, SYS_exit_group, SYS_fork, SYS_vfork, SYS_clone, 435 /* clone3 */, SYS_execve,
+    SYS_execveat, SYS_rt_sigreturn, SYS_rt_sigsuspend, SYS_rt_sigaction, SYS_rt_sigtimedwait,
+    SYS_kill, SYS_tkill, SYS_tgkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo,
+    SYS_set_tid_address, SYS_setrlimit, SYS_timer_create, SYS_ptrace, SYS_reboot, SYS_brk,
+    334 /* rseq */, 436 /* close_range */, SYS_seccomp, SYS_prctl, SYS_arch_prctl,
+    SYS_epoll_pwait, 441 /* epoll_pwait2 */, SYS_shmat, SYS_remap_file_pages,
+    424 /* pidfd_send_signal */, 329 /* pkey_mprotect */, SYS_chroot, SYS_pivot_root,
+};
+
+/* Calls that do no harm to a machine whose root this may run as. */
+static const short harmless[] = {
+    SYS_read, SYS_write, SYS_fstat, SYS_stat, SYS_lstat, SYS_poll, SYS_lseek, SYS_mmap,
+    SYS_mprotect, SYS_munmap, SYS_rt_sigprocmask, SYS_pread64, SYS_pwrite64, SYS_readv,
+    SYS_writev, SYS_access, SYS_pipe, SYS_select, SYS_sched_yield, SYS_mremap, SYS_mincore,
+    SYS_madvise, SYS_dup, SYS_nanosleep, SYS_getitimer, SYS_getpid, SYS_uname, SYS_getcwd,
+    SYS_readlink, SYS_gettimeofday, SYS_getrlimit, SYS_getrusage, SYS_sysinfo, SYS_times,
+    SYS_getuid, SYS_getppid, SYS_getgroups, SYS_getresuid, SYS_rt_sigpending, SYS_sigaltstack,
+    SYS_sched_getparam, SYS_gettid, SYS_futex, SYS_sched_getaffinity, SYS_getdents64,
+    SYS_clock_gettime, SYS_clock_getres, SYS_clock_nanosleep, SYS_set_robust_list,
+    SYS_get_robust_list, SYS_ppoll, SYS_pselect6, SYS_eventfd2, SYS_pipe2, SYS_preadv, SYS_pwritev,
+    SYS_prlimit64, SYS_getcpu, SYS_getrandom, SYS_close, SYS_newfstatat, 9999, -1,
+};
+
+static unsigned long pick(struct worker *w, unsigned long below)
+{
+    return guest_random(&w->state) % below;
+}
+
+static unsigned long wild_pointer(struct worker *w)
+{
+    static const unsigned long nowhere[] = {
+        0, 8, 0x7ffffffff000, 0x7fffffffffff, 0x800000000000, 0xffff7fffffffffff,
+        0xffff800000000000, 0xffff888000000000, 0xffffffff80000000, 0xffffffff81000000,
+        0xfffffffffffff000, ~0UL, ~7UL, 0x8000000000000000,
+    };
+    return nowhere[pick(w, LENGTH(nowhere))];
+}
+
+static unsigned long pointer(struct worker *w)
+{
+    const struct worker *owner = pick(w, 8) ? w : &workers[pick(w, worker_count)];
+    unsigned long p = (unsigned long)owner->region;
+    switch (pick(w, 8)) {
+    case 0:
+        return wild_pointer(w);
+    case 1:
+        return p + REGION - pick(w, 64); /* reaches over its end */
+    case 2:
+        return p + pick(w, REGION);
+    default:
+        return p + pick(w, REGION_PAGES) * 4096 + pick(w, 64) * 8;
+    }
+}
+
+static unsigned long number(struct worker *w)
+{
+    switch (pick(w, 10)) {
+    case 0:
+        return 0;
+    case 1:
+        return ~0UL - pick(w, 200);
+    case 2:
+        return 1UL << pick(w, 64);
+    case 3:
+        return (1UL << pick(w, 64)) - pick(w, 3);
+    case 4:
+        return pick(w, 40) * 4096;
+    case 5:
+        return pick(w, 1 << 16);
+    case 6:
+        return (unsigned long)-100; /* AT_FDCWD */
+    default:
+        return pick(w, 40);
+    }
+}
+
+/* Fills part of the region with what calls like to find. */
+static void region_fill(struct worker *w)
+{
+    static const char *const names[] = {"/", ".", "..", "a", "b/c", "/dev/null", "/dev/zero",
+                                        "/proc/self/maps", "/proc/self/stat", "/proc", "a/../b"};
+    char *at = w->region + pick(w, REGION_PAGES) * 4096;
+    unsigned long words[64];
+    switch (pick(w, 5)) {
+    case 0:
+        for (unsigned i = 0; i < LENGTH(words); i++)
+            words[i] = guest_random(&w->state);
+        break;
+    case 1: /* struct iovec, and most lists of pointers */
+        for (unsigned i = 0; i < LENGTH(words); i += 2) {
+            words[i] = pointer(w);
+            words[i + 1] = number(w);
+        }
+        break;
+    case 2: /* times, struct pollfd */
+        for (unsigned i = 0; i < LENGTH(words); i++)
+            words[i] = pick(w, 4) ? pick(w, 3000) : number(w);
+        break;
+    case 3:
+        memset(words, 0, sizeof words);
+        break;
+    default:
+        memset(words, 0, sizeof words);
+        strcpy((char *)words, names[pick(w, LENGTH(names))]);
+    }
+    memcpy(at, words, sizeof words);
+}
+
+static void region_renew(struct worker *w)
+{
+    void *p = mmap(w->region, REGION, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    if (p != w->region)
+        _exit(6);
+}
+
+/* Bends the arguments of calls that could hurt the program; false: leave the call out. */
+static int tame(struct worker *w, long call, unsigned long a[6])
+{
+    unsigned long page = pick(w, REGION_PAGES);
+    for (unsigned i = 0; i < LENGTH(avoided); i++)
+        if (call == avoided[i])
+            return 0;
+    if (a[0] == OUT)
+        a[0] = 3;
+    switch (call) {
+    case SYS_mmap:
+        if (pick(w, 2)) {
+            a[0] = (unsigned long)w->region + page * 4096;
+            a[1] = pick(w, REGION - page * 4096);
+        } else {
+            a[3] &= ~(MAP_FIXED | 0x100000UL | MAP_GROWSDOWN | MAP_LOCKED | MAP_POPULATE);
+        }
+        return 1;
+    case SYS_mprotect:
+    case SYS_munmap:
+    case SYS_madvise:
+    case SYS_mremap:
+        a[0] = (unsigned long)w->region + page * 4096 + (pick(w, 8) ? 0 : pick(w, 4096));
+        a[1] = pick(w, REGION - page * 4096);
+        a[3] &= ~0x10UL;
+        if (call == SYS_madvise)
+            a[2] = pick(w, 26);
+        if (call == SYS_mprotect)
+            a[2] &= 0xff; /* no growing down, onto what lies below */
+        if (call == SYS_mremap) {
+            a[2] = pick(w, REGION - page * 4096);
+            a[3] &= ~(unsigned long)MREMAP_FIXED;
+        }
+        return 1;
+    case SYS_rt_sigprocmask:
+        a[0] = 1; /* unblock: the signal that gets us out must come through */
+        return 1;
+    case SYS_ppoll:
+    case SYS_pselect6:
+        a[call == SYS_ppoll ? 3 : 5] = 0; /* likewise */
+        return 1;
+    case SYS_prlimit64:
+        a[2] = 0;
+        return 1;
+    case SYS_dup2:
+    case SYS_dup3:
+        a[1] = pick(w, 60);
+        return 1;
+    case SYS_mlockall:
+        a[0] = 0;
+        return 1;
+    }
+    return 1;
+}
+
+static void *fuzz_worker(void *arg)
+{
+    struct worker *w = arg;
+    while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+        unsigned long a[6];
+        long call = all_calls ? (long)pick(w, CALLS) : harmless[pick(w, LENGTH(harmless))];
+        for (int i = 0; i < 6; i++)
+            a[i] = pick(w, 2) ? pointer(w) : number(w);
+        if (!pick(w, 2))
+            a[0] = 3 + pick(w, 30); /* a descriptor, most likely */
+        if (!tame(w, call, a))
+            continue;
+        if (!pick(w, 4))
+            region_fill(w);
+        long result = syscall(call, a[0], a[1], a[2], a[3], a[4], a[5]);
+        w->calls++;
+        w->succeeded += result != -1;
+        if (call == SYS_mmap && result != -1 &&
+            (result < (long)w->region || result >= (long)w->region + REGION))
+            munmap((void *)result, a[1]);
+        if (call == SYS_mmap || call == SYS_munmap || call == SYS_mprotect || call == SYS_mremap ||
+            call == SYS_madvise) {
+            if (call == SYS_mremap && result != -1 && result != (long)a[0])
+                munmap((void *)result, a[2]);
+            region_renew(w);
+        }
+        if (w->calls % 64 == 0)
+            for (int fd = 8; fd < 64; fd++)
+                close(fd);
+    }
+    return NULL;
+}
+
+static void on_signal(int signal) { (void)signal; }
+
+static void say(const char *format, ...)
+{
+    char line[200];
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (write(OUT, line, length) != length)
+        _exit(7);
+}
+
+/* Standard streams become /dev/null, and some descriptors are there to play with. */
+static void prepare(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    static const int caught[] = {SIGUSR1, SIGALRM, SIGPIPE, SIGXFSZ, SIGIO, SIGVTALRM, SIGPROF,
+                                 SIGURG, SIGCHLD, SIGHUP};
+    for (unsigned i = 0; i < LENGTH(caught); i++)
+        sigaction(caught[i], &action, NULL);
+    int ends[2], null = open("/dev/null", O_RDWR);
+    if (dup2(1, OUT) != OUT || null < 0)
+        _exit(8);
+    for (int fd = 0; fd < 3; fd++)
+        dup2(null, fd);
+    if (pipe2(ends, O_NONBLOCK) || open("/dev/zero", O_RDWR) < 0 ||
+        open("/proc/self/maps", O_RDONLY) < 0 || open("/", O_RDONLY) < 0)
+        _exit(9);
+}
+
+int main(int argc, char **argv)
+{
+    int cpus[CPUS_MAX];
+    const char *duration = argc > 1 ? argv[1] : "3";
+    if (!strncmp(duration, "all-", 4)) {
+        all_calls = 1;
+        duration += 4;
+        if (access("/proc/mimosa", F_OK)) {
+            guest_print("fuzz all-...: only on Mimosa");
+            return 2;
+        }
+    }
+    unsigned long seed = argc > 2 ? strtoul(argv[2], NULL, 0) : 0, calls = 0, succeeded = 0;
+    if (!seed && syscall(SYS_getrandom, &seed, 4, 0) != 4)
+        return 3;
+    prepare();
+    worker_count = cpus_list(cpus) + 2 < WORKERS_MAX ? cpus_list(cpus) + 2 : WORKERS_MAX;
+    say("# seed %#lx, %d threads, %s s\n", seed, worker_count, duration);
+    for (int i = 0; i < worker_count; i++) {
+        workers[i].state = (seed + 1) * 0x9e3779b97f4a7c15 + (unsigned long)i * 7919;
+        workers[i].state += !workers[i].state;
+        workers[i].region = mmap(NULL, REGION, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                                 -1, 0);
+    }
+    long end = now_ns() + strtol(duration, NULL, 10) * 1000000000L;
+    for (int i = 0; i < worker_count; i++)
+        if (!thread_start(&workers[i].thread, fuzz_worker, &workers[i]))
+            return 4;
+    while (now_ns() < end) {
+        sleep_ms(5);
+        for (int i = 0; i < worker_count; i++)
+            pthread_kill(workers[i].thread, SIGUSR1);
+    }
+    __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+    for (int i = 0; i < worker_count; i++) {
+        /* One may just have gone to sleep: signal until it is gone. */
+        while (pthread_kill(workers[i].thread, SIGUSR1) == 0 &&
+               pthread_tryjoin_np(workers[i].thread, NULL))
+            sleep_ms(1);
+        calls += workers[i].calls;
+        succeeded += workers[i].succeeded;
+    }
+    say("# %lu calls, %lu of them succeeded\n", calls, succeeded);
+    say("%s fuzz\n%d passed, %d failed\n", calls > 100 ? "ok" : "not ok", calls > 100, calls <= 100);
+    return calls <= 100;
+}
