@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Directories and links: making, listing, renaming, removing; results and errors. */
+/* Directories, links, and metadata: results and errors. */
 #define _GNU_SOURCE
 #include "test/guest/scratch.h"
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/statfs.h>
+#include <sys/time.h>
+#include <utime.h>
 
 static void touch(const char *name)
 {
@@ -182,5 +185,139 @@ static void working_directory(void)
     scratch_leave();
 }
 
+static void stat_family(void)
+{
+    struct stat a, b;
+    REQUIRE(scratch_enter());
+    int fd = open("f", O_RDWR | O_CREAT, 0644);
+    CHECK_EQ(write(fd, "12345", 5), 5);
+    CHECK_EQ(fstat(fd, &a), 0);
+    CHECK_EQ(stat("f", &b), 0);
+    CHECK(a.st_ino == b.st_ino && a.st_dev == b.st_dev && a.st_ino != 0);
+    CHECK(S_ISREG(a.st_mode) && a.st_size == 5 && a.st_nlink == 1);
+    CHECK_EQ(a.st_mode & 0777, 0644);
+    CHECK(a.st_mtim.tv_sec > 1000000000 && a.st_blksize > 0);
+    CHECK_EQ(lstat("f", &b), 0);
+    CHECK_EQ(fstatat(AT_FDCWD, "f", &b, AT_SYMLINK_NOFOLLOW), 0);
+    CHECK_EQ(fstatat(fd, "", &b, AT_EMPTY_PATH), 0);
+    CHECK_EQ(b.st_ino, a.st_ino);
+    CHECK_EQ(stat(".", &b), 0);
+    CHECK(S_ISDIR(b.st_mode));
+    CHECK_ERRNO(stat("nothing", &b), ENOENT);
+    CHECK_ERRNO(stat("f/x", &b), ENOTDIR);
+    CHECK_ERRNO(fstat(999, &b), EBADF);
+    CHECK_ERRNO(syscall(SYS_fstat, fd, (void *)8), EFAULT);
+    CHECK_ERRNO(fstatat(AT_FDCWD, "f", &b, 0x40000000), EINVAL);
+    CHECK_EQ(access("f", R_OK | W_OK), 0);
+    CHECK_ERRNO(access("nothing", F_OK), ENOENT);
+    CHECK_ERRNO(access("f", 64), EINVAL);
+    CHECK_EQ(faccessat(AT_FDCWD, "f", F_OK, 0), 0);
+    CHECK_EQ(chmod("f", 0600), 0);
+    CHECK_EQ(fchmod(fd, 0400), 0);
+    CHECK(stat("f", &b) == 0 && (b.st_mode & 0777) == 0400);
+    struct timespec times[2] = {{1000, 5}, {2000, 7}};
+    CHECK_EQ(futimens(fd, times), 0);
+    CHECK(stat("f", &b) == 0 && b.st_atim.tv_sec == 1000 && b.st_mtim.tv_sec == 2000);
+    close(fd);
+    scratch_leave();
+}
+
+static void modes_and_owners(void)
+{
+    struct stat st;
+    REQUIRE(scratch_enter());
+    touch("f");
+    CHECK_EQ(fchmodat(AT_FDCWD, "f", 0604, 0), 0);
+    CHECK(stat("f", &st) == 0 && (st.st_mode & 07777) == 0604);
+    CHECK_ERRNO(chmod("nothing", 0600), ENOENT);
+    CHECK_EQ(chown("f", getuid(), getgid()), 0);
+    CHECK_EQ(lchown("f", -1, -1), 0);
+    CHECK_EQ(fchownat(AT_FDCWD, "f", getuid(), -1, 0), 0);
+    CHECK_ERRNO(chown("nothing", 0, 0), ENOENT);
+    int fd = open("f", O_RDONLY);
+    CHECK_EQ(fchown(fd, getuid(), getgid()), 0);
+    close(fd);
+    CHECK_EQ(syscall(439, AT_FDCWD, "f", F_OK, 0), 0); /* faccessat2 */
+    CHECK_ERRNO(syscall(439, AT_FDCWD, "f", F_OK, 0x40), EINVAL);
+    mode_t old = umask(077);
+    touch("g");
+    CHECK(stat("g", &st) == 0 && (st.st_mode & 0777) == 0600);
+    CHECK_EQ(umask(old), 077);
+    scratch_leave();
+}
+
+static void times_of_files(void)
+{
+    struct stat st;
+    struct utimbuf whole = {1000, 2000};
+    struct timeval parts[2] = {{3000, 5}, {4000, 7}};
+    struct timespec exact[2] = {{5000, 9}, {0, UTIME_OMIT}};
+    REQUIRE(scratch_enter());
+    touch("f");
+    CHECK_EQ(utime("f", &whole), 0);
+    CHECK(stat("f", &st) == 0 && st.st_atim.tv_sec == 1000 && st.st_mtim.tv_sec == 2000);
+    CHECK_EQ(utimes("f", parts), 0);
+    CHECK(stat("f", &st) == 0 && st.st_atim.tv_sec == 3000 && st.st_mtim.tv_sec == 4000);
+    CHECK_EQ(syscall(SYS_futimesat, AT_FDCWD, "f", parts), 0);
+    CHECK_EQ(utimensat(AT_FDCWD, "f", exact, 0), 0);
+    CHECK(stat("f", &st) == 0 && st.st_atim.tv_sec == 5000 && st.st_mtim.tv_sec == 4000);
+    CHECK_ERRNO(utimensat(AT_FDCWD, "nothing", exact, 0), ENOENT);
+    exact[0].tv_nsec = 1000000000;
+    CHECK_ERRNO(utimensat(AT_FDCWD, "f", exact, 0), EINVAL);
+    CHECK_EQ(utimensat(AT_FDCWD, "f", NULL, 0), 0);
+    CHECK(stat("f", &st) == 0 && st.st_mtim.tv_sec > 1000000000);
+    scratch_leave();
+}
+
+static void file_systems(void)
+{
+    struct statfs fs;
+    struct {
+        unsigned mask, block_size;
+        unsigned long attributes;
+        unsigned links, uid, gid;
+        unsigned short mode, pad;
+        unsigned long inode, size, rest[26];
+    } stx;
+    REQUIRE(scratch_enter());
+    CHECK_EQ(statfs(".", &fs), 0);
+    CHECK(fs.f_bsize > 0 && fs.f_namelen >= 255 && fs.f_bfree <= fs.f_blocks);
+    int fd = open("f", O_RDWR | O_CREAT, 0644);
+    CHECK_EQ(fstatfs(fd, &fs), 0);
+    CHECK_ERRNO(statfs("nothing", &fs), ENOENT);
+    CHECK_EQ(write(fd, "1234", 4), 4);
+    CHECK_EQ(syscall(SYS_statx, AT_FDCWD, "f", 0, 0x7ff, &stx), 0);
+    CHECK(stx.size == 4 && stx.links == 1 && S_ISREG(stx.mode));
+    CHECK_ERRNO(syscall(SYS_statx, AT_FDCWD, "f", 0, 0x80000000, &stx), EINVAL);
+    close(fd);
+    scratch_leave();
+}
+
+static void relative_to_directories(void)
+{
+    char target[8];
+    REQUIRE(scratch_enter());
+    CHECK_EQ(mkdir("d", 0755), 0);
+    int dir = open("d", O_RDONLY | O_DIRECTORY);
+    REQUIRE(dir >= 0);
+    CHECK_EQ(symlinkat("x", dir, "s"), 0);
+    CHECK_EQ(readlinkat(dir, "s", target, sizeof target), 1);
+    CHECK_EQ(renameat(dir, "s", AT_FDCWD, "t"), 0);
+    CHECK(exists("t") && !exists("d/s"));
+    touch("a");
+    touch("b");
+    CHECK_ERRNO(syscall(SYS_renameat2, AT_FDCWD, "a", AT_FDCWD, "b", 1), EEXIST); /* NOREPLACE */
+    CHECK_ERRNO(syscall(SYS_renameat2, AT_FDCWD, "a", AT_FDCWD, "b", 0x80), EINVAL);
+    CHECK_EQ(linkat(AT_FDCWD, "a", dir, "l", 0), 0);
+    CHECK(exists("d/l"));
+    CHECK_ERRNO(link("d", "e"), EPERM);
+    CHECK_ERRNO(link("a", "b"), EEXIST);
+    CHECK_EQ(unlinkat(dir, "l", 0), 0);
+    close(dir);
+    CHECK_ERRNO(unlinkat(dir, "l", 0), EBADF);
+    scratch_leave();
+}
+
 GUEST_MAIN(CASE(mkdir_and_rmdir), CASE(unlinking), CASE(renaming), CASE(links), CASE(listing),
-           CASE(working_directory))
+           CASE(working_directory), CASE(stat_family), CASE(modes_and_owners),
+           CASE(times_of_files), CASE(file_systems), CASE(relative_to_directories))

@@ -162,43 +162,6 @@ static void truncating(void)
     scratch_leave();
 }
 
-static void stat_family(void)
-{
-    struct stat a, b;
-    REQUIRE(scratch_enter());
-    int fd = create("f");
-    CHECK_EQ(write(fd, "12345", 5), 5);
-    CHECK_EQ(fstat(fd, &a), 0);
-    CHECK_EQ(stat("f", &b), 0);
-    CHECK(a.st_ino == b.st_ino && a.st_dev == b.st_dev && a.st_ino != 0);
-    CHECK(S_ISREG(a.st_mode) && a.st_size == 5 && a.st_nlink == 1);
-    CHECK_EQ(a.st_mode & 0777, 0644);
-    CHECK(a.st_mtim.tv_sec > 1000000000 && a.st_blksize > 0);
-    CHECK_EQ(lstat("f", &b), 0);
-    CHECK_EQ(fstatat(AT_FDCWD, "f", &b, AT_SYMLINK_NOFOLLOW), 0);
-    CHECK_EQ(fstatat(fd, "", &b, AT_EMPTY_PATH), 0);
-    CHECK_EQ(b.st_ino, a.st_ino);
-    CHECK_EQ(stat(".", &b), 0);
-    CHECK(S_ISDIR(b.st_mode));
-    CHECK_ERRNO(stat("nothing", &b), ENOENT);
-    CHECK_ERRNO(stat("f/x", &b), ENOTDIR);
-    CHECK_ERRNO(fstat(999, &b), EBADF);
-    CHECK_ERRNO(syscall(SYS_fstat, fd, (void *)8), EFAULT);
-    CHECK_ERRNO(fstatat(AT_FDCWD, "f", &b, 0x40000000), EINVAL);
-    CHECK_EQ(access("f", R_OK | W_OK), 0);
-    CHECK_ERRNO(access("nothing", F_OK), ENOENT);
-    CHECK_ERRNO(access("f", 64), EINVAL);
-    CHECK_EQ(faccessat(AT_FDCWD, "f", F_OK, 0), 0);
-    CHECK_EQ(chmod("f", 0600), 0);
-    CHECK_EQ(fchmod(fd, 0400), 0);
-    CHECK(stat("f", &b) == 0 && (b.st_mode & 0777) == 0400);
-    struct timespec times[2] = {{1000, 5}, {2000, 7}};
-    CHECK_EQ(futimens(fd, times), 0);
-    CHECK(stat("f", &b) == 0 && b.st_atim.tv_sec == 1000 && b.st_mtim.tv_sec == 2000);
-    close(fd);
-    scratch_leave();
-}
-
 static void duplicates(void)
 {
     REQUIRE(scratch_enter());
@@ -280,4 +243,4 @@ static void large_file(void)
 }
 
 GUEST_MAIN(CASE(open_results), CASE(read_and_write), CASE(vectors), CASE(seeking), CASE(truncating),
-           CASE(stat_family), CASE(duplicates), CASE(mapped_files), CASE(large_file))
+           CASE(duplicates), CASE(mapped_files), CASE(large_file))
