@@ -367,6 +367,7 @@ void thread_user_work(struct trap_frame *f) {
     struct thread *me = current;
     if (atomic_load_explicit(&me->work, memory_order_relaxed) & WORK_RESCHEDULE)
         thread_yield();
+    atomic_fetch_and_explicit(&me->work, ~WORK_FRAME, memory_order_relaxed);
     if (atomic_load_explicit(&me->work, memory_order_acquire) & WORK_LINUX)
         linux_user_work(f);
 }

@@ -32,6 +32,7 @@ enum thread_state {
 #define WORK_RESCHEDULE 1u
 #define WORK_SIGNAL 2u /* linux/: an unblocked signal may be pending; interrupts sleeps */
 #define WORK_EXIT 4u   /* linux/: the process is ending; interrupts sleeps */
+#define WORK_FRAME 8u /* the frame for ring 3 was changed: return by iretq; the thread's own */
 #define WORK_LINUX (WORK_SIGNAL | WORK_EXIT)
 
 struct thread {

@@ -227,6 +227,7 @@ long sys_rt_sigreturn(void) {
         return 0;
     }
     restore_registers(f, &frame.uc.uc_mcontext);
+    atomic_fetch_or_explicit(&current->work, WORK_FRAME, memory_order_relaxed);
     f->error = (uint64_t)-1; /* nothing to repeat: these registers are no call's */
     signal_set_blocked(frame.uc.uc_sigmask);
     t->restart.call = NULL;

@@ -14,9 +14,9 @@
 #ifndef LINUX_SYSCALLS_H
 #define LINUX_SYSCALLS_H
 
+#include "arch/x86_64/trap.h"
 #include "base/types.h"
 
-struct trap_frame;
 
 /* Repeated unless a handler without SA_RESTART runs (most calls). */
 #define ERESTARTSYS 512
@@ -45,8 +45,6 @@ struct trap_frame;
 #include "linux/syscalls.tbl.h"
 #undef SYSCALL
 
-typedef long syscall_function(long, long, long, long, long, long);
-
 /* The handlers by number; calls without one point to a function that returns -ENOSYS. */
 extern syscall_function *const syscall_table[SYSCALL_COUNT];
 /* "read" for 0; NULL where there is no such number. */
@@ -54,7 +52,7 @@ const char *syscall_name(unsigned long number);
 
 /* --strace: from now on every call is printed.  Costs nothing while off. */
 void strace_enable(void);
-/* Carries out the call in `f` as linux_syscall does, printing it (strace.c). */
+/* Carries out the call in `f` and prints it (strace.c); returns its result. */
 long strace_syscall(struct trap_frame *f);
 
 #endif

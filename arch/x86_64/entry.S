@@ -170,34 +170,30 @@ syscall_entry:
         push    %rax
         push    $0x100 /* TRAP_SYSCALL */
         SAVE_REGISTERS
-        mov     %rsp, %rdi
+        /* The handler's arguments: rdi, rsi, rdx, r8 and r9 are in place. */
         xor     %ebp, %ebp
+        mov     %r10, %rcx
         sti
-        call    linux_syscall
+        cmp     syscall_limit, %rax
+        jae     1f
+        mov     syscall_handlers, %r11
+        call    *(%r11, %rax, 8)
+2:      mov     %rax, FRAME_RAX(%rsp)
         cli
         mov     %gs:current_thread, %rax
         cmpl    $0, THREAD_WORK(%rax)
         jne     return_to_user
         /*
-         * sysret can only restore RIP from RCX and the flags from R11, and on
-         * some CPUs faults in ring 0 for a RIP that is not canonical.  A frame
-         * that a signal handler or sigreturn changed goes out by iretq.
+         * sysret takes RIP from RCX and the flags from R11, where they have been
+         * since the entry: whoever changes the frame (a signal, sigreturn) sets
+         * WORK_FRAME, and it goes out by iretq.
          */
-        mov     FRAME_RCX(%rsp), %rcx
-        cmp     %rcx, FRAME_RIP(%rsp)
-        jne     return_to_user
-        mov     FRAME_R11(%rsp), %r11
-        cmp     %r11, FRAME_RFLAGS(%rsp)
-        jne     return_to_user
-        test    $0x10100, %r11 /* RF, TF */
-        jnz     return_to_user
-        mov     %rcx, %rax
-        shr     $47, %rax
-        jnz     return_to_user
         RESTORE_REGISTERS
         mov     40(%rsp), %rsp /* vector, error, rip, cs, rflags, rsp */
         swapgs
         sysretq
+1:      mov     $-38, %rax /* ENOSYS */
+        jmp     2b
 
 /*
  * void switch_context(uintptr_t *save_rsp, uintptr_t load_rsp)

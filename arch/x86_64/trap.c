@@ -10,11 +10,8 @@
 #include "kernel/panic.h"
 #include "kernel/thread.h"
 
-_Static_assert(offsetof(struct trap_frame, r11) == FRAME_R11, "offsets.h");
-_Static_assert(offsetof(struct trap_frame, rcx) == FRAME_RCX, "offsets.h");
-_Static_assert(offsetof(struct trap_frame, rip) == FRAME_RIP, "offsets.h");
+_Static_assert(offsetof(struct trap_frame, rax) == FRAME_RAX, "offsets.h");
 _Static_assert(offsetof(struct trap_frame, cs) == FRAME_CS, "offsets.h");
-_Static_assert(offsetof(struct trap_frame, rflags) == FRAME_RFLAGS, "offsets.h");
 _Static_assert(sizeof(struct trap_frame) == FRAME_SIZE, "offsets.h");
 _Static_assert(offsetof(struct thread, work) == THREAD_WORK, "offsets.h");
 

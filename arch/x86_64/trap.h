@@ -58,13 +58,16 @@ static inline bool trap_from_user(const struct trap_frame *f) {
 }
 
 /*
- * Implemented by linux/.  All three run on the thread's kernel stack with
+ * Implemented by linux/.  All of it runs on the thread's kernel stack with
  * interrupts on and may sleep.
  *
- * linux_syscall: carries out the system call in `f` (number in f->error,
- * arguments in rdi rsi rdx r10 r8 r9) and stores the result in f->rax.
+ * System call number n below syscall_limit goes to syscall_handlers[n], with
+ * the six arguments as a C function takes them; the result ends up in the
+ * frame's rax.  A handler that changes the frame itself sets WORK_FRAME.
  */
-void linux_syscall(struct trap_frame *f);
+typedef long syscall_function(long, long, long, long, long, long);
+extern syscall_function *const *syscall_handlers;
+extern const unsigned long syscall_limit;
 /*
  * The program raised the exception `f->vector`; turn it into a signal.
  * `addr` is CR2 for a page fault that the address space could not serve
