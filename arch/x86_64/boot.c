@@ -20,21 +20,24 @@
 #define MAX_RANGES 32
 #define LOW_RESERVED 0x10000 /* first 64 KiB: firmware data, and the trampoline's page */
 
+/* The loader aligns these to four bytes only. */
+#define LOADER_STRUCT __attribute__((packed, aligned(4)))
+
 struct start_info {
     uint32_t magic, version, flags, module_count;
     uint64_t modules, command_line, rsdp;
     uint64_t memory_map;
     uint32_t memory_count, reserved;
-};
+} LOADER_STRUCT;
 
 struct start_module {
     uint64_t start, size, command_line, reserved;
-};
+} LOADER_STRUCT;
 
 struct memory_entry {
     uint64_t start, size;
     uint32_t type, reserved;
-};
+} LOADER_STRUCT;
 
 struct range {
     uint64_t start, end;
