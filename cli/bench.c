@@ -470,7 +470,7 @@ int cmd_bench(int argc, char **argv) {
             unsigned cpus[RESULTS_MAX], count;
 
             status = split_numbers("--cpus", wishes.cpus, cpus, &count);
-            status = status ? status : start_run(&bench, cpus, count, wishes.runs);
+            status = status ? status : start_run(&bench, wishes.on, cpus, count, wishes.runs);
         } else {
             status = compare(&bench, &wishes);
         }

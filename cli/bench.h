@@ -107,7 +107,8 @@ int micro_run(struct bench *bench, const char *compare, const char *keep);
 void bench_shuffle(struct bench *bench, void *items, size_t count, size_t size);
 
 /* --boot: how long a machine takes to its program's first line.  Returns the exit status. */
-int start_run(struct bench *bench, const unsigned *cpus, unsigned cpu_count, unsigned rounds);
+int start_run(struct bench *bench, const char *on, const unsigned *cpus, unsigned cpu_count,
+              unsigned rounds);
 
 /* A note that is a sentence made by printf's rules. */
 void bench_note(struct bench *bench, const char *format, ...) __attribute__((format(printf, 2, 3)));

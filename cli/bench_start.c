@@ -22,7 +22,8 @@ static const char *const names[SYSTEMS] = { "null kernel", "mimosa", "linux-vm" 
 
 struct start_cell {
     unsigned system, cpus;
-    double ms[STATS_MAX]; /* by round; 0: failed */
+    bool skipped;         /* not asked for, or failed before */
+    double ms[STATS_MAX]; /* by round; 0: not measured */
 };
 
 struct stopwatch {
@@ -111,9 +112,11 @@ static void print_cell(const struct start_cell *cell, const struct start_cell *n
     putchar('\n');
 }
 
-static void run_round(struct bench *bench, struct start_cell *cells, unsigned count, unsigned round,
-                      bool *failed) {
+/* Returns how many of our own boots failed. */
+static unsigned run_round(struct bench *bench, struct start_cell *cells, unsigned count,
+                          unsigned round) {
     unsigned order[SYSTEMS * RESULTS_MAX];
+    unsigned failures = 0;
 
     for (unsigned i = 0; i < count; i++) {
         order[i] = i;
@@ -123,7 +126,7 @@ static void run_round(struct bench *bench, struct start_cell *cells, unsigned co
         struct start_cell *cell = &cells[order[i]];
         char *error;
 
-        if (failed[order[i]]) {
+        if (cell->skipped) {
             continue;
         }
         fprintf(stderr, "mimosa: round %u: %s, %u CPUs\n", round + 1, names[cell->system],
@@ -131,32 +134,35 @@ static void run_round(struct bench *bench, struct start_cell *cells, unsigned co
         cell->ms[round] = start_measure(bench, cell, &error);
         if (error) {
             fprintf(stderr, "mimosa: %s, %u CPUs: %s\n", names[cell->system], cell->cpus, error);
-            failed[order[i]] = true;
+            cell->skipped = true;
+            failures += cell->system != LINUX_VM; /* it may just not be there */
             free(error);
         }
     }
+    return failures;
 }
 
-int start_run(struct bench *bench, const unsigned *cpus, unsigned cpu_count, unsigned rounds) {
+int start_run(struct bench *bench, const char *on, const unsigned *cpus, unsigned cpu_count,
+              unsigned rounds) {
     unsigned count = SYSTEMS * cpu_count;
     struct start_cell *cells = xmalloc(count * sizeof(*cells));
-    bool failed[SYSTEMS * RESULTS_MAX] = { false };
-    int status = 0;
+    unsigned failures = 0;
 
     memset(cells, 0, count * sizeof(*cells));
     for (unsigned i = 0; i < count; i++) {
         cells[i].system = i % SYSTEMS;
         cells[i].cpus = cpus[i / SYSTEMS];
+        cells[i].skipped = (cells[i].system == LINUX_VM && !strstr(on, "linux-vm")) ||
+                           (cells[i].system == MIMOSA && !strstr(on, "qemu"));
     }
     for (unsigned round = 0; round < rounds; round++) {
-        run_round(bench, cells, count, round, failed);
+        failures += run_round(bench, cells, count, round);
     }
     printf("\nFrom `mimosa run` to the program's first line, median of %u rounds, %s\n", rounds,
            bench->memory);
     for (unsigned i = 0; i < count; i++) {
         print_cell(&cells[i], &cells[i - i % SYSTEMS], rounds);
-        status |= failed[i] && cells[i].system != LINUX_VM;
     }
     free(cells);
-    return status;
+    return failures ? 1 : 0;
 }

@@ -8,7 +8,8 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define LIST_BYTES 320u
+#define LIST_BYTES  320u
+#define CONTROL_LOW 1.7 /* of two idle cores; about 1.9 is what they give */
 
 struct speaker {
     void (*say)(void *context, bool heading, const char *text);
@@ -135,6 +136,40 @@ static void lock_findings(const struct results *r, const struct speaker *speaker
     }
 }
 
+/* Two CPUs that were not worth two make every figure of parallelism a guess. */
+static void control_findings(const struct results *r, const struct speaker *speaker) {
+    int compute = results_find_load(r, "compute");
+    int one = results_find_shape(r, 1, 1), two = results_find_shape(r, 2, 2);
+    bool said = false;
+
+    for (unsigned system = 0; system < r->system_count; system++) {
+        double ratios[RESULTS_MAX];
+        size_t count = 0;
+
+        for (unsigned heap = 0; heap < r->heap_count; heap++) {
+            struct stats_interval ratio;
+
+            if (compute >= 0 && one >= 0 && two >= 0 &&
+                results_ratio(r, results_cell(r, system, heap, (unsigned)compute, (unsigned)two),
+                              results_cell(r, system, heap, (unsigned)compute, (unsigned)one),
+                              &ratio)) {
+                ratios[count++] = ratio.median;
+            }
+        }
+        if (!count || stats_median(ratios, count) >= CONTROL_LOW) {
+            continue;
+        }
+        if (!said) {
+            speak(speaker, true, "A busy machine");
+            said = true;
+        }
+        speak(speaker, false,
+              "%s: the control gained only %.2f from a second CPU. Something else ran on this "
+              "machine; what is said about 2 CPUs is worth little.",
+              r->systems[system], stats_median(ratios, count));
+    }
+}
+
 void report_findings(const struct results *results,
                      void (*say)(void *context, bool heading, const char *text), void *context) {
     struct speaker speaker = { say, context };
@@ -142,6 +177,7 @@ void report_findings(const struct results *results,
     if (results->whole_program) {
         return;
     }
+    control_findings(results, &speaker);
     heap_findings(results, &speaker);
     lock_findings(results, &speaker);
 }
