@@ -137,7 +137,7 @@ struct mutex_waiter {
 };
 
 void mutex_init(struct mutex *m) {
-    spin_init(&m->lock, RANK_WAIT);
+    spin_init(&m->lock, RANK_MUTEX);
     m->owner = NULL;
     list_init(&m->waiters);
 }

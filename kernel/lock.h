@@ -30,7 +30,8 @@ enum lock_rank {
     RANK_ASPACE,   /* region bookkeeping */
     RANK_FUTEX,    /* futex buckets */
     RANK_DEVICE,   /* driver queues */
-    RANK_WAIT,     /* wait queues, mutex internals */
+    RANK_MUTEX,    /* mutex internals; below WAIT, which an interrupt may take meanwhile */
+    RANK_WAIT,     /* wait queues */
     RANK_TIMER,    /* per-CPU timer heaps */
     RANK_RUNQUEUE, /* per-CPU run queues */
     RANK_SLAB,     /* object caches */
