@@ -139,9 +139,9 @@ static void slab_give_locked(struct slab_cache *c, void *object) {
 static struct magazine *magazine_of(struct slab_cache *c) {
     struct magazine **m = this_cpu(magazines[0]) + c->id;
     if (unlikely(!*m) && c != MAGAZINE_CACHE) {
-        spin_lock(&MAGAZINE_CACHE->lock);
+        uint64_t flags = spin_lock_irqsave(&MAGAZINE_CACHE->lock);
         *m = slab_take_locked(MAGAZINE_CACHE);
-        spin_unlock(&MAGAZINE_CACHE->lock);
+        spin_unlock_irqrestore(&MAGAZINE_CACHE->lock, flags);
         if (*m)
             (*m)->rounds = 0;
     }
@@ -149,7 +149,7 @@ static struct magazine *magazine_of(struct slab_cache *c) {
 }
 
 static cold_fn void *alloc_refill(struct slab_cache *c, struct magazine *m) {
-    spin_lock(&c->lock);
+    uint64_t flags = spin_lock_irqsave(&c->lock);
     void *object = slab_take_locked(c);
     while (object && m && m->rounds < c->rounds / 2u) {
         void *more = slab_take_locked(c);
@@ -157,7 +157,7 @@ static cold_fn void *alloc_refill(struct slab_cache *c, struct magazine *m) {
             break;
         m->object[m->rounds++] = more;
     }
-    spin_unlock(&c->lock);
+    spin_unlock_irqrestore(&c->lock, flags);
     return object;
 }
 
@@ -172,11 +172,11 @@ void *slab_alloc(struct slab_cache *c) {
 }
 
 static cold_fn void free_drain(struct slab_cache *c, struct magazine *m, void *object) {
-    spin_lock(&c->lock);
+    uint64_t flags = spin_lock_irqsave(&c->lock);
     while (m && m->rounds > c->rounds / 2u)
         slab_give_locked(c, m->object[--m->rounds]);
     slab_give_locked(c, object);
-    spin_unlock(&c->lock);
+    spin_unlock_irqrestore(&c->lock, flags);
 }
 
 #ifdef DEBUG
