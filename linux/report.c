@@ -87,18 +87,41 @@ static void report_registers(const struct trap_frame *f) {
            f->r11, f->r12, f->r13, f->r14, f->r15, f->rip, f->rflags);
 }
 
+/* Whether an access to `addr` ran off the lower end of a stack. */
+static bool is_stack_overflow(const struct process *p, const struct trap_frame *f, uintptr_t addr) {
+    return addr + MIB(1) > f->rsp && addr < f->rsp + MIB(1) && addr < p->stack_top &&
+           addr > p->stack_top - MIB(64);
+}
+
+/* Whether the program stopped at `hlt`, which is how musl's malloc and others give up. */
+static bool is_halt(const struct trap_frame *f) {
+    uint8_t opcode;
+
+    return !copy_from_user(&opcode, (const void *)f->rip, 1) && opcode == 0xf4;
+}
+
+static const char *protection_reason(const struct trap_frame *f) {
+    if (f->vector != TRAP_PROTECTION)
+        return "";
+    if (is_halt(f))
+        return "hlt, by which a C library ends a program that misused it (a double free?)";
+    return "a privileged instruction or an address that cannot be";
+}
+
 static const char *reason(const struct trap_frame *f, int signo, const siginfo_t *info) {
+    uintptr_t addr = (uintptr_t)info->si_addr;
+
     switch (signo) {
     case SIGSEGV:
         if (info->si_code == SEGV_ACCERR)
             return "not allowed by the mapping's protection";
         if (info->si_code == SEGV_MAPERR)
-            return (uintptr_t)info->si_addr < PAGE_SIZE      ? "NULL pointer"
-                   : (uintptr_t)info->si_addr >= USER_END    ? "an address of the kernel"
-                   : f->vector == TRAP_PAGE_FAULT            ? "nothing is mapped there"
-                                                             : "";
-        return f->vector == TRAP_PROTECTION ? "a privileged instruction or an address that cannot be"
-                                            : "";
+            return addr < PAGE_SIZE                        ? "NULL pointer"
+                   : addr >= USER_END                      ? "an address of the kernel"
+                   : is_stack_overflow(the_process, f, addr) ? "stack overflow"
+                   : f->vector == TRAP_PAGE_FAULT          ? "nothing is mapped there"
+                                                           : "";
+        return protection_reason(f);
     case SIGBUS:
         return info->si_code == BUS_ADRERR ? "beyond the end of the mapped file" : "";
     case SIGFPE:
@@ -124,10 +147,9 @@ static void report_mapping(struct process *p, const struct trap_frame *f, uintpt
 
     if (mapping_find(p->aspace, addr, line, sizeof(line)))
         report("  there: %s\n", line);
-    else if (addr < f->rsp + MIB(1) && addr + MIB(1) > f->rsp && addr < p->stack_top &&
-             addr > p->stack_top - MIB(64))
-        report("  there: below the stack: it has overflowed\n");
-    else
+    else if (is_stack_overflow(p, f, addr))
+        report("  there: nothing is mapped; the stack has reached its limit\n");
+    else if (addr < USER_END)
         report("  there: nothing is mapped\n");
 }
 

@@ -3,6 +3,7 @@
 #include <asm/errno.h>
 #include <asm/mman.h>
 #include <linux/mman.h>
+#include <linux/resource.h>
 
 #include "arch/x86_64/uaccess.h"
 #include "fs/fdtable.h"
@@ -14,6 +15,16 @@
 
 static struct aspace *aspace_now(void) {
     return current->aspace;
+}
+
+/* Whether `more` bytes of mappings would pass RLIMIT_AS. */
+static bool over_limit(size_t more) {
+    uint64_t limit = current_task()->process->limits.of[RLIMIT_AS].soft;
+    struct aspace_stats stats;
+    if (limit == UINT64_MAX)
+        return false;
+    aspace_stats(aspace_now(), &stats);
+    return more > limit || stats.mapped_bytes > limit - more;
 }
 
 static unsigned region_flags(int flags) {
@@ -83,6 +94,8 @@ long sys_mmap(long a, long b, long c, long d, long e, long f) {
         return -EINVAL;
     if (type != MAP_PRIVATE)
         region |= REGION_SHARED;
+    if (over_limit(length))
+        return -ENOMEM;
     int err = object_for((int)e, prot, flags, type, &region, &object);
     if (err)
         return err;
@@ -103,6 +116,8 @@ long sys_mprotect(long a, long b, long c) {
 
 long sys_mremap(long a, long b, long c, long d, long e) {
     uintptr_t addr = (uintptr_t)e;
+    if ((size_t)c > (size_t)b && over_limit((size_t)c - (size_t)b))
+        return -ENOMEM;
     int err = aspace_remap(aspace_now(), (uintptr_t)a, (size_t)b, (size_t)c, (int)d, &addr);
     return err ? err : (long)addr;
 }
@@ -112,6 +127,9 @@ long sys_madvise(long a, long b, long c) {
 }
 
 long sys_brk(long a) {
+    uintptr_t now = aspace_brk(aspace_now(), 0);
+    if ((uintptr_t)a > now && over_limit((uintptr_t)a - now))
+        return (long)now;
     return (long)aspace_brk(aspace_now(), (uintptr_t)a);
 }
 
