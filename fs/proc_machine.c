@@ -4,6 +4,7 @@
 #include "arch/x86_64/percpu.h"
 #include "base/string.h"
 #include "fs/proc.h"
+#include "kernel/count.h"
 #include "fs/ramfs.h"
 #include "kernel/pages.h"
 #include "kernel/thread.h"
@@ -174,6 +175,14 @@ static unsigned thread_counters(struct proc_counter *out, unsigned max) {
     return n;
 }
 
+/* Atomic writes to lines shared between CPUs; see kernel/count.h. */
+static unsigned sharing_counters(struct proc_counter *out, unsigned max) {
+    (void)max;
+    out[0] = (struct proc_counter){ "counting", count_is_built() };
+    out[1] = (struct proc_counter){ "shared_writes", count_shared_writes() };
+    return 2;
+}
+
 void proc_register_machine(void) {
     proc_register("meminfo", meminfo);
     proc_register("cpuinfo", cpuinfo);
@@ -189,4 +198,5 @@ void proc_register_machine(void) {
     proc_register("sys/fs/nr_open", nr_open);
     proc_register_counters("mimosa/memory", memory_counters);
     proc_register_counters("mimosa/threads", thread_counters);
+    proc_register_counters("mimosa/sharing", sharing_counters);
 }

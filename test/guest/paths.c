@@ -61,7 +61,7 @@ static void relative_to_descriptors(void)
     CHECK(S_ISREG(st.st_mode));
     CHECK_EQ(symlinkat("f", dir, "s"), 0);
     CHECK_EQ(readlinkat(dir, "s", target, sizeof target), 1);
-    CHECK_ERRNO(readlinkat(dir, "s", target, 0), EINVAL);
+    CHECK_ERRNO(syscall(SYS_readlinkat, dir, "s", target, 0), EINVAL);
     CHECK_EQ(linkat(dir, "s", dir, "l", AT_SYMLINK_FOLLOW), 0);
     CHECK_EQ(inode_of("d/l"), inode_of("d/f"));
     CHECK_EQ(linkat(dir, "s", dir, "m", 0), 0);
