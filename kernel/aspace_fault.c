@@ -30,6 +30,7 @@
 
 #include "arch/x86_64/trap.h"
 #include "kernel/aspace_impl.h"
+#include "kernel/count.h"
 
 #define FAULT_AGAIN 1 /* something changed meanwhile: start over */
 
@@ -52,6 +53,7 @@ static bool is_huge_candidate(const struct region *r, uintptr_t addr) {
 /* Swaps `bits` in for an empty entry. */
 static bool install(struct pte *e, uint64_t bits) {
     uint64_t empty = 0;
+    count_shared_write(e);
     /* Release: the cleared frame before its entry. */
     return atomic_compare_exchange_strong_explicit(&e->bits, &empty, bits, memory_order_acq_rel,
                                                    memory_order_relaxed);
@@ -94,6 +96,7 @@ static cold_fn int fault_huge(struct aspace *as, uintptr_t addr, bool *may_be_hu
 static bool replace(struct pte *e, uint64_t old, uint64_t bits) {
     const uint64_t volatile_bits = PTE_ACCESSED | PTE_DIRTY;
     uint64_t found = old;
+    count_shared_write(e);
     while (!atomic_compare_exchange_strong_explicit(&e->bits, &found, bits, memory_order_acq_rel,
                                                     memory_order_acquire)) {
         if ((found ^ old) & ~volatile_bits)

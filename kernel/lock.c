@@ -10,6 +10,7 @@
  */
 #include "kernel/lock.h"
 #include "arch/x86_64/cpu.h"
+#include "kernel/count.h"
 #include "kernel/panic.h"
 #include "kernel/thread.h"
 
@@ -62,6 +63,7 @@ static bool try_acquire(struct spinlock *l) {
 
 void spin_acquire(struct spinlock *l) {
     unsigned backoff = 1;
+    count_shared_write(l);
     while (unlikely(!try_acquire(l))) {
         for (unsigned i = 0; i < backoff; i++)
             cpu_relax();

@@ -28,6 +28,7 @@
  * all of it, or each access must ask whether it is written already.
  */
 #include "kernel/pages.h"
+#include "kernel/count.h"
 
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/percpu.h"
@@ -445,10 +446,12 @@ void pages_split(struct page *p, unsigned order) {
 }
 
 void page_get(struct page *p) {
+    count_shared_write(p);
     atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
 }
 
 void page_put(struct page *p) {
+    count_shared_write(p);
     /* A sole owner needs no locked operation: nobody else can raise the count from 1. */
     if (atomic_load_explicit(&p->refs, memory_order_acquire) != 1 &&
         atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)

@@ -33,6 +33,7 @@
 #include "arch/x86_64/irq.h"
 #include "arch/x86_64/trap.h"
 #include "kernel/aspace.h"
+#include "kernel/count.h"
 #include "kernel/lock.h"
 #include "kernel/panic.h"
 #include "kernel/thread_impl.h"
@@ -85,6 +86,7 @@ static void enqueue(struct thread *t, unsigned cpu) {
     struct run_queue *rq = cpu_of(run_queue, cpu);
     uint64_t flags = spin_lock_irqsave(&rq->lock);
     list_add_tail(&rq->threads, &t->run_link);
+    count_shared_write(&rq->length);
     bool first = atomic_fetch_add(&rq->length, 1) == 0; /* seq_cst: before reading `idle` */
     atomic_store_explicit(&t->cpu, cpu, memory_order_relaxed);
     spin_unlock_irqrestore(&rq->lock, flags);
@@ -102,6 +104,7 @@ static void enqueue(struct thread *t, unsigned cpu) {
 
 static bool claim_idle(unsigned cpu) {
     uint64_t bit = 1ul << cpu;
+    count_shared_write(&cpus_idle);
     return (atomic_load_explicit(&cpus_idle, memory_order_relaxed) & bit) &&
            (atomic_fetch_and(&cpus_idle, ~bit) & bit);
 }
@@ -126,6 +129,7 @@ static unsigned choose_cpu(struct thread *t) {
 
 bool thread_wake(struct thread *t) {
     uint32_t state = THREAD_BLOCKING;
+    count_shared_write(&t->state);
     if (atomic_compare_exchange_strong(&t->state, &state, THREAD_RUNNABLE))
         return true;
     if (state != THREAD_BLOCKED ||

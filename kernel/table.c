@@ -23,6 +23,7 @@
 
 #include "base/string.h"
 #include "kernel/aspace_impl.h"
+#include "kernel/count.h"
 #include "kernel/panic.h"
 
 #define TABLE_BITS (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED)
@@ -49,6 +50,7 @@ static cold_fn uint64_t make_table(struct pte *e) {
     if (!p)
         return 0;
     uint64_t found = 0, bits = page_to_phys(p).value | TABLE_BITS;
+    count_shared_write(e);
     /* Release: the cleared table before its entry; pairs with load(). */
     if (atomic_compare_exchange_strong_explicit(&e->bits, &found, bits, memory_order_acq_rel,
                                                 memory_order_acquire))

@@ -29,6 +29,7 @@
 #include "arch/x86_64/uaccess.h"
 #include "base/list.h"
 #include "kernel/lock.h"
+#include "kernel/count.h"
 #include "kernel/panic.h"
 #include "kernel/slab.h"
 #include "linux/process.h"
@@ -162,6 +163,7 @@ static int enqueue(struct futex_waiter *w, uintptr_t addr, bool shared, uint32_t
         if (found != value)
             return -EAGAIN;
         b = bucket_of(&w->key);
+        count_shared_write(b);
         atomic_fetch_add(&b->waiters, 1); /* seq_cst: before the look at the word */
         spin_lock(&b->lock);
         err = user_read_u32_nofault(&found, word);

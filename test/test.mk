@@ -6,7 +6,7 @@
 # before the dash.  Host test FILE_test.c says in a line `/* tests: A.c B.c */`
 # which sources of the kernel it compiles along, with -DHOST_TEST.
 
-.PHONY: test test-all test-need test-host test-linux test-guest test-guest-q35 test-errors \
+.PHONY: test test-all test-need test-host test-linux test-guest test-guest-q35 test-errors test-wire \
         test-guest-build soak check lint
 
 GUEST_SOURCES := $(filter-out test/guest/tls.c,$(wildcard test/guest/*.c))
@@ -21,7 +21,7 @@ HOST_TESTS := $(patsubst test/host/%.c,%,$(wildcard test/host/*_test.c))
 # Kernel code that threads hammer is built with the thread sanitizer as well.
 HOST_TESTS += pages_test-tsan slab_test-tsan
 GUEST_BUILT := $(GUEST_ALL:%=$(O)/test/guest/%) $(GUEST_ALL:%=$(O)/test/guest-glibc/%) \
-        $(ERROR_NAMES:%=$(O)/test/errors/%)
+        $(ERROR_NAMES:%=$(O)/test/errors/%) $(O)/test/wire/stdio
 
 GUEST_CFLAGS := -std=gnu11 -O2 -g -pthread -I. $(WARN)
 GUEST_CC_musl := musl-gcc
@@ -57,6 +57,12 @@ $(O)/test/errors/%: test/errors/%.c test/test.mk | test-need
 	$(Q)musl-gcc -std=gnu11 -O1 -g -pthread -I. -fno-pie -static -fstack-protector-all \
 	    -fno-omit-frame-pointer -fno-optimize-sibling-calls -w -MMD -MP \
 	    -MF $(O)/test/obj/errors-$*.d -MT $@ -o $@ $<
+
+# The program behind test/run-wire.
+$(O)/test/wire/stdio: test/wire/stdio.c test/test.mk | test-need
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)musl-gcc $(GUEST_CFLAGS) -static -o $@ $<
 
 # $(1) what to append to the program's name, $(2) sanitizers.  The shims stand in for arch/.
 define host_rule
@@ -108,7 +114,17 @@ test-guest: test-guest-build kernel cli
 test-errors: test-guest-build kernel cli
 	@test/run-errors
 
+test-wire: test-guest-build kernel cli
+	@test/run-wire
+
 ## make check      fast: what must hold before each commit
 check:
 	@test/lint/check
 lint: check
+
+## make check-sharing  count the writes to lines that CPUs share, at 2, 8 and 64 CPUs
+check-sharing: $(O)/test/guest/sharing cli
+	@$(MAKE) --no-print-directory kernel COUNT=1
+	@for n in 2 8 64; do echo "$$n CPUs:"; \
+	    MIMOSA_KERNEL=$(O)/mimosa-kernel-count $(O)/mimosa run --cpus $$n --mem 512M $< || exit 1; done
+.PHONY: check-sharing
