@@ -45,16 +45,49 @@ struct request {
 };
 
 /* gcc's options whose argument is the next word. */
-static bool takes_word(const char *option)
-{
+static bool takes_word(const char *option) {
     static const char *const options[] = {
-        "-o",        "-x",           "-I",          "-L",         "-l",           "-D",
-        "-U",        "-include",     "-imacros",    "-isystem",   "-iquote",      "-idirafter",
-        "-iprefix",  "-iwithprefix", "-isysroot",   "-iwithprefixbefore",         "-imultilib",
-        "-MF",       "-MT",          "-MQ",         "-Xlinker",   "-Xassembler",  "-Xpreprocessor",
-        "-T",        "-u",           "-z",          "-e",         "-A",           "-B",
-        "--param",   "-aux-info",    "-dumpbase",   "-dumpdir",   "-dumpbase-ext", "-wrapper",
-        "-G",        "-specs",       "--sysroot",   "-h",         "-R",           NULL,
+        "-o",
+        "-x",
+        "-I",
+        "-L",
+        "-l",
+        "-D",
+        "-U",
+        "-include",
+        "-imacros",
+        "-isystem",
+        "-iquote",
+        "-idirafter",
+        "-iprefix",
+        "-iwithprefix",
+        "-isysroot",
+        "-iwithprefixbefore",
+        "-imultilib",
+        "-MF",
+        "-MT",
+        "-MQ",
+        "-Xlinker",
+        "-Xassembler",
+        "-Xpreprocessor",
+        "-T",
+        "-u",
+        "-z",
+        "-e",
+        "-A",
+        "-B",
+        "--param",
+        "-aux-info",
+        "-dumpbase",
+        "-dumpdir",
+        "-dumpbase-ext",
+        "-wrapper",
+        "-G",
+        "-specs",
+        "--sysroot",
+        "-h",
+        "-R",
+        NULL,
     };
 
     for (const char *const *known = options; *known; known++) {
@@ -65,8 +98,7 @@ static bool takes_word(const char *option)
     return false;
 }
 
-static bool is_any(const char *word, const char *const *list)
-{
+static bool is_any(const char *word, const char *const *list) {
     for (; *list; list++) {
         if (!strcmp(word, *list)) {
             return true;
@@ -79,14 +111,13 @@ static bool is_any(const char *word, const char *const *list)
  * Reads one word of the command line into `request`.  Returns true if gcc
  * shall see it, false if it was for us.
  */
-static bool request_word(struct request *request, const char *word)
-{
-    static const char *const no_link[] = {"-c", "-S", "-E", "-M", "-MM", "-fsyntax-only",
-                                          "-r", "-###", NULL};
-    static const char *const bare[] = {"-nostdlib", "-nodefaultlibs", "-nolibc", "-nostartfiles",
-                                       NULL};
-    static const char *const pie[] = {"-pie", "-static-pie", NULL};
-    static const char *const dropped[] = {"-static", "-no-pie", "-nopie", "-dynamic", NULL};
+static bool request_word(struct request *request, const char *word) {
+    static const char *const no_link[] = { "-c", "-S",   "-E", "-M", "-MM", "-fsyntax-only",
+                                           "-r", "-###", NULL };
+    static const char *const bare[] = { "-nostdlib", "-nodefaultlibs", "-nolibc", "-nostartfiles",
+                                        NULL };
+    static const char *const pie[] = { "-pie", "-static-pie", NULL };
+    static const char *const dropped[] = { "-static", "-no-pie", "-nopie", "-dynamic", NULL };
 
     if (is_any(word, no_link)) {
         request->links = false;
@@ -105,11 +136,10 @@ static bool request_word(struct request *request, const char *word)
 }
 
 /* A file of heaps/, beside the command in its build folder or installed. */
-static char *find_part(const char *name)
-{
+static char *find_part(const char *name) {
     char *built = xasprintf("heaps/%s", name);
     char *installed = xasprintf("../lib/mimosa/heaps/%s", name);
-    const char *const names[] = {built, installed, NULL};
+    const char *const names[] = { built, installed, NULL };
     char *path = cli_find(names);
 
     free(built);
@@ -118,8 +148,7 @@ static char *find_part(const char *name)
 }
 
 /* Adds the linker's options; 0, or an exit status. */
-static int add_heap(char **to, int *count, const char *heap)
-{
+static int add_heap(char **to, int *count, const char *heap) {
     char *name = heap ? xasprintf("libmimosa-heap-%s.a", heap) : xstrdup("libmimosa-heaps.a");
     char *path = find_part(name);
 
@@ -128,8 +157,9 @@ static int add_heap(char **to, int *count, const char *heap)
         return cli_usage("cc", "--heap %s: no such heap", heap);
     }
     if (!path) {
-        return cli_fail("cc: libmimosa-heaps.a is neither in %s/heaps nor installed; `make heaps` builds it",
-                        cli_home());
+        return cli_fail(
+            "cc: libmimosa-heaps.a is neither in %s/heaps nor installed; `make heaps` builds it",
+            cli_home());
     }
     to[(*count)++] = xasprintf("-Wl,--whole-archive,%s,--no-whole-archive", path);
     free(path);
@@ -137,8 +167,7 @@ static int add_heap(char **to, int *count, const char *heap)
 }
 
 /* Reads the words; `out` gets those for gcc, and 0 or an exit status returns. */
-static int parse(int argc, char **argv, struct request *request, char **out, int *count)
-{
+static int parse(int argc, char **argv, struct request *request, char **out, int *count) {
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--heap")) {
             if (++i == argc) {
@@ -148,7 +177,8 @@ static int parse(int argc, char **argv, struct request *request, char **out, int
         } else if (!strncmp(argv[i], "--heap=", 7)) {
             request->heap = argv[i] + 7;
         } else if (!strcmp(argv[i], "-shared") || !strcmp(argv[i], "--shared")) {
-            return cli_usage("cc", "-shared: programs for Mimosa are static, there are no shared libraries");
+            return cli_usage(
+                "cc", "-shared: programs for Mimosa are static, there are no shared libraries");
         } else if (request_word(request, argv[i])) {
             out[(*count)++] = argv[i];
         }
@@ -160,9 +190,8 @@ static int parse(int argc, char **argv, struct request *request, char **out, int
     return 0;
 }
 
-int cmd_cc(int argc, char **argv)
-{
-    struct request request = {.links = true};
+int cmd_cc(int argc, char **argv) {
+    struct request request = { .links = true };
     char **words = xmalloc(((size_t)argc + 16) * sizeof(*words));
     char **given = xmalloc(((size_t)argc + 1) * sizeof(*given));
     int count = 0, given_count = 0;
@@ -179,8 +208,9 @@ int cmd_cc(int argc, char **argv)
     char *specs = find_part("musl.specs");
     char *include = find_part("include");
     if (!specs || !include) {
-        return cli_fail("cc: musl.specs is neither in %s/heaps nor installed; `make heaps` builds it",
-                        cli_home());
+        return cli_fail(
+            "cc: musl.specs is neither in %s/heaps nor installed; `make heaps` builds it",
+            cli_home());
     }
     words[count++] = xstrdup(compiler && *compiler ? compiler : "gcc");
     words[count++] = xasprintf("-specs=%s", specs);
@@ -188,6 +218,11 @@ int cmd_cc(int argc, char **argv)
     words[count++] = xstrdup(request.pie ? "-static-pie" : "-static");
     words[count++] = xstrdup("-isystem");
     words[count++] = include;
+    char *kernel_headers = find_part("uapi");
+    if (kernel_headers) { /* <linux/...>, after all of musl's */
+        words[count++] = xstrdup("-idirafter");
+        words[count++] = kernel_headers;
+    }
     if (request.links && request.inputs && !request.bare &&
         !(request.heap && !strcmp(request.heap, "none"))) {
         status = add_heap(words, &count, request.heap);

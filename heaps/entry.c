@@ -13,13 +13,13 @@
 
 #ifdef HEAP_DIRECT
 #define ENTRY_JOIN2(a, b) a##_##b
-#define ENTRY_JOIN(a, b) ENTRY_JOIN2(a, b)
-#define HEAP(function) ENTRY_JOIN(HEAP_DIRECT, function)
-#define HEAP_TABLE() (&HEAP_DIRECT)
+#define ENTRY_JOIN(a, b)  ENTRY_JOIN2(a, b)
+#define HEAP(function)    ENTRY_JOIN(HEAP_DIRECT, function)
+#define HEAP_TABLE()      (&HEAP_DIRECT)
 #else
 #include "heaps/dispatch/dispatch.h"
 #define HEAP(function) heap_chosen()->function
-#define HEAP_TABLE() heap_choose()
+#define HEAP_TABLE()   heap_choose()
 #endif
 
 /* libc's headers decorate some of these differently; ours are the definitions. */
@@ -35,28 +35,23 @@ void *valloc(size_t bytes);
 void *pvalloc(size_t bytes);
 size_t malloc_usable_size(void *block);
 
-void *malloc(size_t bytes)
-{
+void *malloc(size_t bytes) {
     return HEAP(malloc)(bytes);
 }
 
-void free(void *block)
-{
+void free(void *block) {
     HEAP(free)(block);
 }
 
-void *calloc(size_t count, size_t bytes)
-{
+void *calloc(size_t count, size_t bytes) {
     return HEAP(calloc)(count, bytes);
 }
 
-void *realloc(void *block, size_t bytes)
-{
+void *realloc(void *block, size_t bytes) {
     return HEAP(realloc)(block, bytes);
 }
 
-void *reallocarray(void *block, size_t count, size_t bytes)
-{
+void *reallocarray(void *block, size_t count, size_t bytes) {
     size_t total;
 
     if (__builtin_mul_overflow(count, bytes, &total)) {
@@ -65,13 +60,11 @@ void *reallocarray(void *block, size_t count, size_t bytes)
     return HEAP(realloc)(block, total);
 }
 
-static bool is_power_of_two(size_t number)
-{
+static bool is_power_of_two(size_t number) {
     return number && !(number & (number - 1));
 }
 
-void *aligned_alloc(size_t align, size_t bytes)
-{
+void *aligned_alloc(size_t align, size_t bytes) {
     if (!is_power_of_two(align)) {
         errno = EINVAL;
         return NULL;
@@ -84,13 +77,11 @@ void *aligned_alloc(size_t align, size_t bytes)
     return HEAP(aligned_alloc)(align, bytes);
 }
 
-void *memalign(size_t align, size_t bytes)
-{
+void *memalign(size_t align, size_t bytes) {
     return aligned_alloc(align, bytes);
 }
 
-int posix_memalign(void **block, size_t align, size_t bytes)
-{
+int posix_memalign(void **block, size_t align, size_t bytes) {
     int saved = errno;
 
     if (align < sizeof(void *) || !is_power_of_two(align)) {
@@ -105,14 +96,12 @@ int posix_memalign(void **block, size_t align, size_t bytes)
     return 0;
 }
 
-void *valloc(size_t bytes)
-{
+void *valloc(size_t bytes) {
     return aligned_alloc(HEAP_PAGE, bytes);
 }
 
 /* Whole pages; one at least. */
-void *pvalloc(size_t bytes)
-{
+void *pvalloc(size_t bytes) {
     if (bytes > HEAP_MAX_REQUEST - HEAP_PAGE) {
         return heap_no_memory();
     }
@@ -120,18 +109,15 @@ void *pvalloc(size_t bytes)
     return aligned_alloc(HEAP_PAGE, bytes ? bytes : HEAP_PAGE);
 }
 
-size_t malloc_usable_size(void *block)
-{
+size_t malloc_usable_size(void *block) {
     return block ? HEAP(usable_size)(block) : 0;
 }
 
-const char *mimosa_heap_name(void)
-{
+const char *mimosa_heap_name(void) {
     return HEAP_TABLE()->name;
 }
 
-void mimosa_heap_stats(struct mimosa_heap_stats *stats)
-{
+void mimosa_heap_stats(struct mimosa_heap_stats *stats) {
     HEAP_TABLE()->stats(stats);
 }
 
@@ -140,8 +126,7 @@ void mimosa_heap_stats(struct mimosa_heap_stats *stats)
  * registered: fork then takes the heap's lock last and gives it back first, and
  * other handlers may use malloc.
  */
-__attribute__((constructor(101))) static void register_fork(void)
-{
+__attribute__((constructor(101))) static void register_fork(void) {
     const struct heap *heap = HEAP_TABLE();
 
     if (heap->fork_prepare) {

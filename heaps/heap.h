@@ -32,8 +32,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HEAP_PAGE ((size_t)4096)
-#define HEAP_MIN_ALIGN ((size_t)16)
+#define HEAP_PAGE        ((size_t)4096)
+#define HEAP_MIN_ALIGN   ((size_t)16)
 #define HEAP_MAX_REQUEST ((size_t)PTRDIFF_MAX)
 
 struct heap {
@@ -70,7 +70,8 @@ HEAP_DECLARE(mimalloc_secure);
 HEAP_DECLARE(musl);
 
 /*
- * Ends the process: "HEAP: WHAT ADDRESS" on standard error, then abort().
+ * Ends the process: "HEAP: WHAT ADDRESS" on standard error (no address if
+ * `block` is NULL), then abort().
  * For misuse by the program that the heap can prove: a double free, a pointer
  * it never gave out.  Takes no memory; call it without the heap's lock.
  */

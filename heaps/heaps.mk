@@ -4,7 +4,7 @@
 #
 #   build/heaps/libmimosa-heaps.a        the dispatcher and every heap
 #   build/heaps/libmimosa-heap-NAME.a    one heap, no dispatch (mimosa cc --heap NAME)
-#   build/heaps/musl.specs, include/     what `mimosa cc` hands to gcc
+#   build/heaps/musl.specs, include/, uapi/  what `mimosa cc` hands to gcc
 #   build/heaps/mimalloc.version         of the sources that were built
 #
 # All symbols are weak: a program that brings a malloc of its own keeps it.
@@ -30,11 +30,11 @@ HEAP_OBJ_all := $(foreach n,$(filter-out mimalloc-secure,$(HEAP_NAMES)),$(HEAP_O
 HEAP_LIBS := $(H)/libmimosa-heaps.a $(patsubst %,$(H)/libmimosa-heap-%.a,$(HEAP_NAMES))
 
 .PHONY: heaps
-heaps: $(HEAP_LIBS) $(H)/musl.specs $(H)/include/mimosa/heap.h $(H)/mimalloc.version
+heaps: $(HEAP_LIBS) $(H)/uapi $(H)/musl.specs $(H)/include/mimosa/heap.h $(H)/mimalloc.version
 
 $(H)/.need:
 	@mkdir -p $(@D)
-	@MIMOSA_NEED_WHY="build the heaps" tools/need gcc binutils musl-tools xz-utils
+	@MIMOSA_NEED_WHY="build the heaps" tools/need gcc binutils musl-tools linux-libc-dev xz-utils
 	@touch $@
 
 $(H)/obj/%.o: heaps/%.c | $(H)/.need
@@ -84,11 +84,11 @@ $(H)/mimalloc.src: heap-force | $(H)/.need
 	@$(if $(MIMALLOC_SRC),cd "$(MIMALLOC_SRC)" && pwd,MIMOSA_CACHE="$(CACHE)" tools/fetch-source mimalloc) >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
-$(H)/obj/mimalloc/static.o $(H)/obj/mimalloc-secure/static.o: $(H)/mimalloc.src
+$(H)/obj/mimalloc/static.o $(H)/obj/mimalloc-secure/static.o: $(H)/mimalloc.src | $(H)/uapi
 	@mkdir -p $(@D)
 	$(call say,CC,mimalloc/src/static.c$(if $(findstring secure,$@), (secure)))
 	$(Q)src=$$(cat $<); $(MUSL_CC) $(MIMALLOC_CFLAGS) $(if $(findstring secure,$@),-DMI_SECURE=4) \
-	    -I"$$src/include" -I"$$src/src" -MMD -MP -c "$$src/src/static.c" -o $@
+	    -I"$$src/include" -I"$$src/src" -idirafter $(H)/uapi -MMD -MP -c "$$src/src/static.c" -o $@
 
 # "209" is 2.0.9, from version 3 on "30102" may be 3.1.2: as upstream writes it.
 $(H)/mimalloc.version: $(H)/mimalloc.src
@@ -119,6 +119,13 @@ $(H)/musl.lib: | $(H)/.need
 $(H)/musl.specs: heaps/musl.specs.in $(H)/musl.lib
 	$(Q)include=$$(sed -n 's/^-nostdinc -isystem \([^ ]*\) .*/\1/p' "$$($(musl_gcc_specs))" | head -n 1); \
 	    sed "s|@MUSL@|$$(cat $(H)/musl.lib)|g; s|@INCLUDE@|$$include|g" $< >$@
+
+# The kernel's headers (<linux/...>), which musl does not bring: Debian's, and no
+# more of /usr/include than these.
+$(H)/uapi: | $(H)/.need
+	$(Q)rm -rf $@ $@.new && mkdir -p $@.new && \
+	    asm=/usr/include/$$($(HOST_CC) -print-multiarch)/asm; [ -e "$$asm" ] || asm=/usr/include/asm; \
+	    ln -s "$$asm" /usr/include/linux /usr/include/asm-generic $@.new/ && mv $@.new $@
 
 $(H)/include/mimosa/heap.h: heaps/include/mimosa/heap.h
 	@mkdir -p $(@D)

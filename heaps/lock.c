@@ -10,15 +10,15 @@
 #define FUTEX_WAIT_PRIVATE (0 | 128)
 #define FUTEX_WAKE_PRIVATE (1 | 128)
 
-void heap_lock_contended(struct heap_lock *lock)
-{
+void heap_lock_contended(struct heap_lock *lock) {
     for (int spins = 0; spins < HEAP_LOCK_SPINS; spins++) {
         int state = atomic_load_explicit(&lock->state, memory_order_relaxed);
         if (state == 2) {
             break; /* others sleep already: the queue is long */
         }
-        if (state == 0 && atomic_compare_exchange_weak_explicit(
-                              &lock->state, &state, 1, memory_order_acquire, memory_order_relaxed)) {
+        if (state == 0 &&
+            atomic_compare_exchange_weak_explicit(&lock->state, &state, 1, memory_order_acquire,
+                                                  memory_order_relaxed)) {
             return;
         }
         __builtin_ia32_pause();
@@ -32,8 +32,7 @@ void heap_lock_contended(struct heap_lock *lock)
     errno = saved;
 }
 
-void heap_lock_wake(struct heap_lock *lock)
-{
+void heap_lock_wake(struct heap_lock *lock) {
     int saved = errno;
 
     syscall(SYS_futex, &lock->state, FUTEX_WAKE_PRIVATE, 1);

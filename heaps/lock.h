@@ -26,16 +26,13 @@ struct heap_lock {
 };
 
 #define HEAP_LOCK_INITIALIZER                                                                      \
-    {                                                                                              \
-        0                                                                                          \
-    }
+    { 0 }
 
 /* The slow halves, in heaps/lock.c. */
 void heap_lock_contended(struct heap_lock *lock);
 void heap_lock_wake(struct heap_lock *lock);
 
-static inline void heap_lock(struct heap_lock *lock)
-{
+static inline void heap_lock(struct heap_lock *lock) {
     int expected = 0;
 
     /* acquire; pairs with the release in heap_unlock */
@@ -45,8 +42,7 @@ static inline void heap_lock(struct heap_lock *lock)
     }
 }
 
-static inline void heap_unlock(struct heap_lock *lock)
-{
+static inline void heap_unlock(struct heap_lock *lock) {
     /* release; pairs with the acquires in heap_lock and heap_lock_contended */
     if (atomic_exchange_explicit(&lock->state, 0, memory_order_release) == 2) {
         heap_lock_wake(lock);
@@ -54,8 +50,7 @@ static inline void heap_unlock(struct heap_lock *lock)
 }
 
 /* In the only thread of a fork's child: whatever the parent's threads held. */
-static inline void heap_lock_reset(struct heap_lock *lock)
-{
+static inline void heap_lock_reset(struct heap_lock *lock) {
     atomic_store_explicit(&lock->state, 0, memory_order_relaxed);
 }
 

@@ -7,16 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-static char *put_text(char *to, const char *text)
-{
+static char *put_text(char *to, const char *text) {
     size_t length = strlen(text);
 
     memcpy(to, text, length);
     return to + length;
 }
 
-void heap_misuse(const char *heap, const char *what, const void *block)
-{
+void heap_misuse(const char *heap, const char *what, const void *block) {
     char line[160];
     char *end = line;
     uintptr_t address = (uintptr_t)block;
@@ -25,10 +23,12 @@ void heap_misuse(const char *heap, const char *what, const void *block)
     end = put_text(end, heap);
     end = put_text(end, ": ");
     end = put_text(end, what);
-    end = put_text(end, " 0x");
-    for (int shift = 60; shift >= 0; shift -= 4) {
-        if (address >> shift || !shift) {
-            *end++ = "0123456789abcdef"[(address >> shift) & 15];
+    if (block) {
+        end = put_text(end, " 0x");
+        for (int shift = 60; shift >= 0; shift -= 4) {
+            if (address >> shift) {
+                *end++ = "0123456789abcdef"[(address >> shift) & 15];
+            }
         }
     }
     *end++ = '\n';
@@ -37,8 +37,7 @@ void heap_misuse(const char *heap, const char *what, const void *block)
     abort();
 }
 
-void *heap_no_memory(void)
-{
+void *heap_no_memory(void) {
     errno = ENOMEM;
     return NULL;
 }

@@ -7,8 +7,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-static void *map(size_t bytes, int protection, int flags)
-{
+static void *map(size_t bytes, int protection, int flags) {
     void *pages = mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 
     return pages == MAP_FAILED ? NULL : pages;
@@ -18,8 +17,7 @@ static void *map(size_t bytes, int protection, int flags)
  * Maps more than is needed and gives back both ends.  The surplus is reserved
  * without access, so that it never counts against the system's memory.
  */
-static void *map_trimmed(size_t bytes, size_t align)
-{
+static void *map_trimmed(size_t bytes, size_t align) {
     size_t room = bytes + align - HEAP_PAGE;
 
     if (room < bytes) {
@@ -37,16 +35,15 @@ static void *map_trimmed(size_t bytes, size_t align)
         munmap(start + bytes, (size_t)(pages + room - (start + bytes)));
     }
     /* Mapped afresh, not mprotected: then it is accounted as any mapping is. */
-    if (mmap(start, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
-        MAP_FAILED) {
+    if (mmap(start, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+             0) == MAP_FAILED) {
         munmap(start, bytes);
         return NULL;
     }
     return start;
 }
 
-void *heap_map_pages(size_t bytes, size_t align)
-{
+void *heap_map_pages(size_t bytes, size_t align) {
     int saved = errno;
     char *pages = map(bytes, PROT_READ | PROT_WRITE, 0);
 
@@ -58,16 +55,14 @@ void *heap_map_pages(size_t bytes, size_t align)
     return pages;
 }
 
-void heap_unmap_pages(void *pages, size_t bytes)
-{
+void heap_unmap_pages(void *pages, size_t bytes) {
     int saved = errno;
 
     munmap(pages, bytes);
     errno = saved;
 }
 
-bool heap_discard_pages(void *pages, size_t bytes)
-{
+bool heap_discard_pages(void *pages, size_t bytes) {
     int saved = errno;
     bool done = !madvise(pages, bytes, MADV_DONTNEED);
 
@@ -75,8 +70,7 @@ bool heap_discard_pages(void *pages, size_t bytes)
     return done;
 }
 
-void *heap_resize_pages(void *pages, size_t old_bytes, size_t new_bytes)
-{
+void *heap_resize_pages(void *pages, size_t old_bytes, size_t new_bytes) {
     int saved = errno;
     void *moved = mremap(pages, old_bytes, new_bytes, MREMAP_MAYMOVE);
 

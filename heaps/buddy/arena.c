@@ -45,19 +45,19 @@
 
 #include <string.h>
 
-#define TABLE_FREE 0x80
-#define TABLE_USED 0x40
-#define TABLE_MORE 0x20 /* with USED: the run goes on in the next block */
+#define TABLE_FREE  0x80
+#define TABLE_USED  0x40
+#define TABLE_MORE  0x20 /* with USED: the run goes on in the next block */
 #define TABLE_ORDER 0x1f
 
-#define TRIM_ORDER (PAGE_ORDER + 1)
+#define TRIM_ORDER    (PAGE_ORDER + 1)
 #define GRANULE_ORDER 18
-#define MAX_GRANULES (1u << (MAX_ORDER - GRANULE_ORDER))
+#define MAX_GRANULES  (1u << (MAX_ORDER - GRANULE_ORDER))
 #define DISCARD_BYTES ((size_t)32 << 20)
 
 #define ADDRESS_BITS 47
-#define LEAF_BITS 13
-#define ROOT_BITS (ADDRESS_BITS - MIN_ARENA_ORDER - LEAF_BITS)
+#define LEAF_BITS    13
+#define ROOT_BITS    (ADDRESS_BITS - MIN_ARENA_ORDER - LEAF_BITS)
 
 struct block_link {
     struct block_link *next, *previous;
@@ -80,8 +80,7 @@ static struct leaf *roots[1u << ROOT_BITS];
 static struct arena *arenas;
 static size_t discard_at = DISCARD_BYTES;
 
-static struct arena *arena_of(const void *block)
-{
+static struct arena *arena_of(const void *block) {
     uintptr_t address = (uintptr_t)block;
 
     if (address >> ADDRESS_BITS) {
@@ -92,8 +91,7 @@ static struct arena *arena_of(const void *block)
 }
 
 /* Makes arena_of answer `arena` (or NULL again) for all its addresses. */
-static bool index_arena(const struct arena *at, struct arena *arena)
-{
+static bool index_arena(const struct arena *at, struct arena *arena) {
     uintptr_t end = (uintptr_t)at->start + ((size_t)1 << at->order);
 
     for (uintptr_t address = (uintptr_t)at->start; address < end;
@@ -111,23 +109,19 @@ static bool index_arena(const struct arena *at, struct arena *arena)
     return true;
 }
 
-static size_t unit_of(const struct arena *arena, const void *block)
-{
+static size_t unit_of(const struct arena *arena, const void *block) {
     return (size_t)((const char *)block - arena->start) >> MIN_ORDER;
 }
 
-static void *unit_at(const struct arena *arena, size_t unit)
-{
+static void *unit_at(const struct arena *arena, size_t unit) {
     return arena->start + (unit << MIN_ORDER);
 }
 
-static size_t units(unsigned order)
-{
+static size_t units(unsigned order) {
     return (size_t)1 << (order - MIN_ORDER);
 }
 
-static unsigned order_for(size_t bytes)
-{
+static unsigned order_for(size_t bytes) {
     unsigned order = bytes <= 1 ? 0 : 64 - (unsigned)__builtin_clzl(bytes - 1);
 
     return order < MIN_ORDER ? MIN_ORDER : order;
@@ -135,8 +129,7 @@ static unsigned order_for(size_t bytes)
 
 /* ---- The free lists ---- */
 
-static void list_push(struct arena *arena, size_t unit, unsigned order)
-{
+static void list_push(struct arena *arena, size_t unit, unsigned order) {
     struct block_link *link = unit_at(arena, unit);
 
     arena->table[unit] = (uint8_t)(TABLE_FREE | order);
@@ -149,8 +142,7 @@ static void list_push(struct arena *arena, size_t unit, unsigned order)
     buddy_state.free_orders |= (uint64_t)1 << order;
 }
 
-static void list_remove(struct arena *arena, size_t unit, unsigned order)
-{
+static void list_remove(struct arena *arena, size_t unit, unsigned order) {
     struct block_link *link = unit_at(arena, unit);
 
     arena->table[unit] = 0;
@@ -169,13 +161,11 @@ static void list_remove(struct arena *arena, size_t unit, unsigned order)
 
 /* ---- Granules: which free memory is worth giving back ---- */
 
-static bool granule_is_dirty(const struct arena *arena, size_t granule)
-{
+static bool granule_is_dirty(const struct arena *arena, size_t granule) {
     return arena->dirty[granule / 64] >> (granule % 64) & 1;
 }
 
-static void granule_set(struct arena *arena, size_t granule, bool dirty)
-{
+static void granule_set(struct arena *arena, size_t granule, bool dirty) {
     uint64_t bit = (uint64_t)1 << (granule % 64);
 
     if (dirty) {
@@ -189,8 +179,7 @@ static void granule_set(struct arena *arena, size_t granule, bool dirty)
  * The granules that `bytes` at `unit` touch left the free blocks of a
  * granule's size and above, or joined them.
  */
-static void granules_moved(struct arena *arena, size_t unit, size_t bytes, bool to_free)
-{
+static void granules_moved(struct arena *arena, size_t unit, size_t bytes, bool to_free) {
     size_t offset = unit << MIN_ORDER;
     size_t last = (offset + bytes - 1) >> GRANULE_ORDER;
 
@@ -208,8 +197,7 @@ static void granules_moved(struct arena *arena, size_t unit, size_t bytes, bool 
 }
 
 /* Discards the dirty granules of one free block, in runs. */
-static void block_discard(struct arena *arena, size_t unit, unsigned order)
-{
+static void block_discard(struct arena *arena, size_t unit, unsigned order) {
     size_t first = unit << MIN_ORDER >> GRANULE_ORDER;
     size_t end = first + ((size_t)1 << (order - GRANULE_ORDER));
     struct block_link link = *(struct block_link *)unit_at(arena, unit);
@@ -235,16 +223,14 @@ static void block_discard(struct arena *arena, size_t unit, unsigned order)
 
 /* ---- Arenas ---- */
 
-static size_t arena_bytes(unsigned order)
-{
+static size_t arena_bytes(unsigned order) {
     size_t bytes = sizeof(struct arena) + units(order);
 
     return (bytes + HEAP_PAGE - 1) & ~(HEAP_PAGE - 1);
 }
 
 /* Adds an arena with a free block of at least `order`; NULL when memory is out. */
-static struct arena *arena_add(unsigned order)
-{
+static struct arena *arena_add(unsigned order) {
     for (unsigned size = MAX_ORDER; size >= MIN_ARENA_ORDER && size >= order; size--) {
         char *start = heap_map_pages((size_t)1 << size, ARENA_ALIGN);
         if (!start) {
@@ -273,8 +259,7 @@ static struct arena *arena_add(unsigned order)
 }
 
 /* Unmaps an arena that is one free block, in its list. */
-static void arena_remove(struct arena *arena)
-{
+static void arena_remove(struct arena *arena) {
     int64_t dirty = 0;
 
     list_remove(arena, 0, arena->order);
@@ -297,8 +282,7 @@ static void arena_remove(struct arena *arena)
 }
 
 /* Gives back what free memory holds: whole arenas but one, and granules. */
-static void discard_free(void)
-{
+static void discard_free(void) {
     struct arena *next;
 
     for (struct arena *arena = arenas; arena; arena = next) {
@@ -325,8 +309,7 @@ static void discard_free(void)
  * granules is at most the granules of the block itself; nothing when `fresh`,
  * the rest of a block just taken, whose granules block_take left free.
  */
-static void block_release(struct arena *arena, size_t unit, unsigned order, bool fresh)
-{
+static void block_release(struct arena *arena, size_t unit, unsigned order, bool fresh) {
     unsigned merged = order;
     size_t at = unit;
 
@@ -352,9 +335,7 @@ static void block_release(struct arena *arena, size_t unit, unsigned order, bool
  * the rest by pieces: halves it while the upper half is not needed, and goes
  * on in the upper half while that is needed in part.
  */
-static void block_trim(struct arena *arena, size_t unit, unsigned order, size_t bytes,
-                       bool fresh)
-{
+static void block_trim(struct arena *arena, size_t unit, unsigned order, size_t bytes, bool fresh) {
     for (;;) {
         while (order > MIN_ORDER && bytes <= (size_t)1 << (order - 1)) {
             order--;
@@ -377,8 +358,7 @@ static void block_trim(struct arena *arena, size_t unit, unsigned order, size_t 
  * Algorithm R: a used block of `order`, split off the smallest that holds it.
  * Only the granules of its first `bytes` leave the free ones.
  */
-static struct arena *block_take(unsigned order, size_t bytes, size_t *unit)
-{
+static struct arena *block_take(unsigned order, size_t bytes, size_t *unit) {
     uint64_t fitting = buddy_state.free_orders >> order << order;
     struct arena *arena;
     unsigned have;
@@ -408,8 +388,7 @@ static struct arena *block_take(unsigned order, size_t bytes, size_t *unit)
     return arena;
 }
 
-void *arena_alloc(size_t bytes, size_t align)
-{
+void *arena_alloc(size_t bytes, size_t align) {
     unsigned order = order_for(bytes > align ? bytes : align);
     size_t unit;
     struct arena *arena = block_take(order, bytes ? bytes : 1, &unit);
@@ -424,8 +403,7 @@ void *arena_alloc(size_t bytes, size_t align)
 }
 
 /* The arena and unit of an allocated block (the first of its run), or NULL. */
-static struct arena *used_block(void *block, size_t *unit)
-{
+static struct arena *used_block(void *block, size_t *unit) {
     struct arena *arena = arena_of(block);
 
     if (!arena || (uintptr_t)block & (((size_t)1 << MIN_ORDER) - 1)) {
@@ -436,8 +414,7 @@ static struct arena *used_block(void *block, size_t *unit)
 }
 
 /* Releases a run from `unit` on. */
-static void run_release(struct arena *arena, size_t unit)
-{
+static void run_release(struct arena *arena, size_t unit) {
     uint8_t entry;
 
     do {
@@ -450,8 +427,7 @@ static void run_release(struct arena *arena, size_t unit)
     }
 }
 
-bool arena_free(void *block)
-{
+bool arena_free(void *block) {
     size_t unit;
     struct arena *arena = used_block(block, &unit);
 
@@ -462,8 +438,7 @@ bool arena_free(void *block)
 }
 
 /* The bytes of the run at `unit`; `last` becomes the unit of its last block. */
-static size_t run_bytes(const struct arena *arena, size_t unit, size_t *last)
-{
+static size_t run_bytes(const struct arena *arena, size_t unit, size_t *last) {
     size_t bytes = (size_t)1 << (arena->table[unit] & TABLE_ORDER);
 
     while (arena->table[unit] & TABLE_MORE) {
@@ -474,8 +449,7 @@ static size_t run_bytes(const struct arena *arena, size_t unit, size_t *last)
     return bytes;
 }
 
-size_t arena_block_bytes(void *block)
-{
+size_t arena_block_bytes(void *block) {
     size_t unit, last;
     struct arena *arena = used_block(block, &unit);
 
@@ -483,8 +457,7 @@ size_t arena_block_bytes(void *block)
 }
 
 /* Takes the free blocks that follow a run until it holds `bytes`. */
-static bool run_grow(struct arena *arena, size_t unit, size_t bytes)
-{
+static bool run_grow(struct arena *arena, size_t unit, size_t bytes) {
     size_t last, have = run_bytes(arena, unit, &last);
     size_t arena_units = units(arena->order);
     size_t end = unit + (have >> MIN_ORDER);
@@ -514,8 +487,7 @@ static bool run_grow(struct arena *arena, size_t unit, size_t bytes)
 }
 
 /* Gives back what lies beyond the first `bytes` of a run. */
-static void run_trim(struct arena *arena, size_t unit, size_t bytes)
-{
+static void run_trim(struct arena *arena, size_t unit, size_t bytes) {
     uint8_t entry = arena->table[unit];
 
     while (bytes > (size_t)1 << (entry & TABLE_ORDER) && entry & TABLE_MORE) {
@@ -531,8 +503,7 @@ static void run_trim(struct arena *arena, size_t unit, size_t bytes)
     block_trim(arena, unit, entry & TABLE_ORDER, bytes, false);
 }
 
-bool arena_resize(void *block, size_t bytes)
-{
+bool arena_resize(void *block, size_t bytes) {
     size_t unit;
     struct arena *arena = used_block(block, &unit);
 

@@ -10,21 +10,19 @@
 #include <string.h>
 
 #define BUDDY_STRING2(name) #name
-#define BUDDY_STRING(name) BUDDY_STRING2(name)
+#define BUDDY_STRING(name)  BUDDY_STRING2(name)
 
-struct buddy_state buddy_state = {.lock = HEAP_LOCK_INITIALIZER};
+struct buddy_state buddy_state = { .lock = HEAP_LOCK_INITIALIZER };
 
 static const char misuse[] = "double free, or a pointer that is no block:";
 
 /* Whole pages; one at least. */
-static size_t page_round(size_t bytes)
-{
+static size_t page_round(size_t bytes) {
     return bytes ? (bytes + HEAP_PAGE - 1) & ~(HEAP_PAGE - 1) : HEAP_PAGE;
 }
 
 /* A mapping of its own.  Called without the lock. */
-static void *alloc_large(size_t bytes, size_t align)
-{
+static void *alloc_large(size_t bytes, size_t align) {
     void *block = NULL;
     size_t rounded = page_round(bytes);
 
@@ -45,8 +43,7 @@ static void *alloc_large(size_t bytes, size_t align)
     return block;
 }
 
-static void *alloc(size_t bytes, size_t align)
-{
+static void *alloc(size_t bytes, size_t align) {
     void *block = NULL;
 
     if (bytes <= LARGE_BYTES && align <= ARENA_ALIGN) {
@@ -62,18 +59,15 @@ static void *alloc(size_t bytes, size_t align)
     return block ? block : alloc_large(bytes, align);
 }
 
-void *BUDDY_FN(malloc)(size_t bytes)
-{
+void *BUDDY_FN(malloc)(size_t bytes) {
     return alloc(bytes, 1);
 }
 
-void *BUDDY_FN(aligned_alloc)(size_t align, size_t bytes)
-{
+void *BUDDY_FN(aligned_alloc)(size_t align, size_t bytes) {
     return alloc(bytes, align);
 }
 
-void BUDDY_FN(free)(void *block)
-{
+void BUDDY_FN(free)(void *block) {
     if (!block) {
         return;
     }
@@ -88,8 +82,7 @@ void BUDDY_FN(free)(void *block)
     }
 }
 
-void *BUDDY_FN(calloc)(size_t count, size_t bytes)
-{
+void *BUDDY_FN(calloc)(size_t count, size_t bytes) {
     size_t total;
 
     if (__builtin_mul_overflow(count, bytes, &total)) {
@@ -102,8 +95,7 @@ void *BUDDY_FN(calloc)(size_t count, size_t bytes)
     return block;
 }
 
-size_t BUDDY_FN(usable_size)(void *block)
-{
+size_t BUDDY_FN(usable_size)(void *block) {
     heap_lock(&buddy_state.lock);
     size_t bytes = arena_block_bytes(block);
     if (!bytes) {
@@ -121,8 +113,7 @@ size_t BUDDY_FN(usable_size)(void *block)
  * lock: table and mapping must change as one, since the old address may be
  * mapped anew by another thread as soon as it is free.
  */
-static void *resize_large(void *block, size_t bytes)
-{
+static void *resize_large(void *block, size_t bytes) {
     size_t rounded = page_round(bytes);
 
     heap_lock(&buddy_state.lock);
@@ -139,8 +130,7 @@ static void *resize_large(void *block, size_t bytes)
     return moved;
 }
 
-void *BUDDY_FN(realloc)(void *block, size_t bytes)
-{
+void *BUDDY_FN(realloc)(void *block, size_t bytes) {
     if (!block) {
         return alloc(bytes, 1);
     }
@@ -176,8 +166,7 @@ void *BUDDY_FN(realloc)(void *block, size_t bytes)
     return copy;
 }
 
-void BUDDY_FN(stats)(struct mimosa_heap_stats *stats)
-{
+void BUDDY_FN(stats)(struct mimosa_heap_stats *stats) {
     heap_lock(&buddy_state.lock);
     stats->requested = buddy_state.requested;
     stats->live = buddy_state.live;
@@ -186,18 +175,15 @@ void BUDDY_FN(stats)(struct mimosa_heap_stats *stats)
     heap_unlock(&buddy_state.lock);
 }
 
-static void fork_prepare(void)
-{
+static void fork_prepare(void) {
     heap_lock(&buddy_state.lock);
 }
 
-static void fork_parent(void)
-{
+static void fork_parent(void) {
     heap_unlock(&buddy_state.lock);
 }
 
-static void fork_child(void)
-{
+static void fork_child(void) {
     heap_lock_reset(&buddy_state.lock);
 }
 

@@ -13,30 +13,30 @@
 #include "heaps/lock.h"
 
 #define BUDDY_JOIN2(a, b, c) a##b##c
-#define BUDDY_JOIN(a, b, c) BUDDY_JOIN2(a, b, c)
-#define BUDDY_FN(verb) BUDDY_JOIN(heap_, BUDDY_NAME, _##verb)
+#define BUDDY_JOIN(a, b, c)  BUDDY_JOIN2(a, b, c)
+#define BUDDY_FN(verb)       BUDDY_JOIN(heap_, BUDDY_NAME, _##verb)
 
-#define arena_alloc BUDDY_FN(arena_alloc)
-#define arena_free BUDDY_FN(arena_free)
+#define arena_alloc       BUDDY_FN(arena_alloc)
+#define arena_free        BUDDY_FN(arena_free)
 #define arena_block_bytes BUDDY_FN(arena_block_bytes)
-#define arena_resize BUDDY_FN(arena_resize)
-#define large_alloc BUDDY_FN(large_alloc)
-#define large_take BUDDY_FN(large_take)
-#define large_put BUDDY_FN(large_put)
-#define large_bytes BUDDY_FN(large_bytes)
-#define buddy_state BUDDY_FN(state)
+#define arena_resize      BUDDY_FN(arena_resize)
+#define large_alloc       BUDDY_FN(large_alloc)
+#define large_take        BUDDY_FN(large_take)
+#define large_put         BUDDY_FN(large_put)
+#define large_bytes       BUDDY_FN(large_bytes)
+#define buddy_state       BUDDY_FN(state)
 
-#define MIN_ORDER BUDDY_MIN_ORDER
-#define PAGE_ORDER 12
-#define MAX_ORDER 25                          /* 32 MiB: the largest arena */
-#define MIN_ARENA_ORDER 20                    /* 1 MiB: the smallest, when memory is short */
-#define ARENA_ALIGN ((size_t)1 << 21)         /* so that arenas can have huge pages */
-#define LARGE_BYTES ((size_t)1 << 24)         /* requests above have a mapping of their own */
+#define MIN_ORDER       BUDDY_MIN_ORDER
+#define PAGE_ORDER      12
+#define MAX_ORDER       25                /* 32 MiB: the largest arena */
+#define MIN_ARENA_ORDER 20                /* 1 MiB: the smallest, when memory is short */
+#define ARENA_ALIGN     ((size_t)1 << 21) /* so that arenas can have huge pages */
+#define LARGE_BYTES     ((size_t)1 << 24) /* requests above have a mapping of their own */
 
 struct block_link; /* threads a free block into its list; lies in the block */
 
 struct buddy_state {
-    struct heap_lock lock; /* guards everything here, arenas and tables included */
+    struct heap_lock lock;                  /* guards everything here, arenas and tables included */
     struct block_link *free[MAX_ORDER + 1]; /* by order; doubly linked, newest first */
     uint64_t free_orders;                   /* bit n: free[n] is not empty */
     uint64_t requested, live, committed, peak;
@@ -72,8 +72,7 @@ size_t large_take(void *block);
 bool large_put(void *block, size_t bytes);
 
 /* Notes that `bytes` more (or fewer) of the system's memory are held. */
-static inline void buddy_commit(struct buddy_state *state, int64_t bytes)
-{
+static inline void buddy_commit(struct buddy_state *state, int64_t bytes) {
     state->committed += (uint64_t)bytes;
     if (state->committed > state->peak) {
         state->peak = state->committed;

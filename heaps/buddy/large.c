@@ -22,14 +22,12 @@ static struct large *table;
 static size_t table_slots; /* a power of two, or 0 */
 static size_t table_used;
 
-static size_t slot_of(uintptr_t address)
-{
+static size_t slot_of(uintptr_t address) {
     return (address >> PAGE_ORDER) * 0x9e3779b97f4a7c15u >> 32 & (table_slots - 1);
 }
 
 /* The slot that holds `address`, or the empty one where it would go. */
-static size_t slot_find(uintptr_t address)
-{
+static size_t slot_find(uintptr_t address) {
     size_t slot = slot_of(address);
 
     while (table[slot].address && table[slot].address != address) {
@@ -38,8 +36,7 @@ static size_t slot_find(uintptr_t address)
     return slot;
 }
 
-static bool table_grow(void)
-{
+static bool table_grow(void) {
     struct large *old = table;
     size_t old_slots = table_slots;
     size_t slots = old_slots ? 2 * old_slots : HEAP_PAGE / sizeof(*table);
@@ -62,25 +59,22 @@ static bool table_grow(void)
     return true;
 }
 
-bool large_put(void *block, size_t bytes)
-{
+bool large_put(void *block, size_t bytes) {
     if (4 * (table_used + 1) > 3 * table_slots && !table_grow()) {
         return false;
     }
-    table[slot_find((uintptr_t)block)] = (struct large){(uintptr_t)block, bytes};
+    table[slot_find((uintptr_t)block)] = (struct large){ (uintptr_t)block, bytes };
     table_used++;
     buddy_state.live += bytes;
     buddy_commit(&buddy_state, (int64_t)bytes);
     return true;
 }
 
-size_t large_bytes(void *block)
-{
+size_t large_bytes(void *block) {
     return table_slots && block ? table[slot_find((uintptr_t)block)].bytes : 0;
 }
 
-size_t large_take(void *block)
-{
+size_t large_take(void *block) {
     size_t bytes = large_bytes(block);
 
     if (!bytes) {
@@ -96,7 +90,7 @@ size_t large_take(void *block)
             hole = i;
         }
     }
-    table[hole] = (struct large){0, 0};
+    table[hole] = (struct large){ 0, 0 };
     table_used--;
     buddy_state.live -= bytes;
     buddy_commit(&buddy_state, -(int64_t)bytes);

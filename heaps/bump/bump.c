@@ -31,8 +31,8 @@
 #include <string.h>
 
 #define BUMP_SHARDS 64u
-#define CHUNK ((size_t)1 << 20)
-#define ALONE (CHUNK / 4)
+#define CHUNK       ((size_t)1 << 20)
+#define ALONE       (CHUNK / 4)
 
 #define MARK_USED 0x6d75622d64657375u
 #define MARK_FREE 0x6d75622d65657266u
@@ -52,42 +52,36 @@ static _Atomic unsigned threads;
 static _Atomic uint64_t committed; /* = peak: nothing is given back */
 static __thread unsigned my_shard __attribute__((tls_model("initial-exec"))); /* 0: not dealt yet */
 
-static struct shard *shard_get(void)
-{
+static struct shard *shard_get(void) {
     if (!my_shard) {
         my_shard = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) % BUMP_SHARDS + 1;
     }
     return &shards[my_shard - 1];
 }
 
-static struct header *header_of(const void *block)
-{
+static struct header *header_of(const void *block) {
     return (struct header *)(uintptr_t)block - 1;
 }
 
 /* A load and a store, not one step: a locked instruction would cost more than malloc. */
-static void add(_Atomic uint64_t *to, uint64_t what)
-{
+static void add(_Atomic uint64_t *to, uint64_t what) {
     atomic_store_explicit(to, atomic_load_explicit(to, memory_order_relaxed) + what,
                           memory_order_relaxed);
 }
 
-static void count(struct shard *shard, size_t requested, int64_t live)
-{
+static void count(struct shard *shard, size_t requested, int64_t live) {
     add(&shard->requested, requested);
     add(&shard->live, (uint64_t)live);
 }
 
-static void *block_make(struct shard *shard, uintptr_t block, size_t usable, size_t requested)
-{
-    *header_of((void *)block) = (struct header){usable, MARK_USED};
+static void *block_make(struct shard *shard, uintptr_t block, size_t usable, size_t requested) {
+    *header_of((void *)block) = (struct header){ usable, MARK_USED };
     count(shard, requested, (int64_t)usable);
     return (void *)block;
 }
 
 /* A mapping for one block; its header lies right before it. */
-static void *alloc_alone(struct shard *shard, size_t align, size_t bytes)
-{
+static void *alloc_alone(struct shard *shard, size_t align, size_t bytes) {
     /* The block starts `align` into the mapping: one page is enough up to that. */
     size_t lead = align > HEAP_PAGE ? align : HEAP_PAGE;
     size_t room;
@@ -108,8 +102,7 @@ static void *alloc_alone(struct shard *shard, size_t align, size_t bytes)
 }
 
 /* Replaces a shard's chunk, last seen as `old`.  False: no memory. */
-static bool chunk_renew(struct shard *shard, uintptr_t old)
-{
+static bool chunk_renew(struct shard *shard, uintptr_t old) {
     char *chunk = heap_map_pages(CHUNK, CHUNK);
 
     if (!chunk) {
@@ -124,13 +117,11 @@ static bool chunk_renew(struct shard *shard, uintptr_t old)
     return true;
 }
 
-static bool same_chunk(uintptr_t first, uintptr_t last)
-{
+static bool same_chunk(uintptr_t first, uintptr_t last) {
     return !((first ^ last) & ~(CHUNK - 1));
 }
 
-static void *alloc(size_t align, size_t bytes)
-{
+static void *alloc(size_t align, size_t bytes) {
     struct shard *shard = shard_get();
     size_t usable = (bytes + HEAP_MIN_ALIGN - 1) & ~(HEAP_MIN_ALIGN - 1);
 
@@ -145,8 +136,7 @@ static void *alloc(size_t align, size_t bytes)
         /* A chunk's last 16 bytes stay unused: `next` never reaches the next chunk. */
         if (next && same_chunk(next, block + usable)) {
             if (atomic_compare_exchange_weak_explicit(&shard->next, &next, block + usable,
-                                                      memory_order_relaxed,
-                                                      memory_order_relaxed)) {
+                                                      memory_order_relaxed, memory_order_relaxed)) {
                 return block_make(shard, block, usable, bytes);
             }
         } else if (!chunk_renew(shard, next)) {
@@ -155,18 +145,15 @@ static void *alloc(size_t align, size_t bytes)
     }
 }
 
-void *heap_bump_malloc(size_t bytes)
-{
+void *heap_bump_malloc(size_t bytes) {
     return alloc(HEAP_MIN_ALIGN, bytes);
 }
 
-void *heap_bump_aligned_alloc(size_t align, size_t bytes)
-{
+void *heap_bump_aligned_alloc(size_t align, size_t bytes) {
     return alloc(align > HEAP_MIN_ALIGN ? align : HEAP_MIN_ALIGN, bytes);
 }
 
-void heap_bump_free(void *block)
-{
+void heap_bump_free(void *block) {
     if (!block) {
         return;
     }
@@ -179,8 +166,7 @@ void heap_bump_free(void *block)
 }
 
 /* Memory is handed out once only, fresh from the system: it is zero. */
-void *heap_bump_calloc(size_t number, size_t bytes)
-{
+void *heap_bump_calloc(size_t number, size_t bytes) {
     size_t total;
 
     if (__builtin_mul_overflow(number, bytes, &total)) {
@@ -189,14 +175,12 @@ void *heap_bump_calloc(size_t number, size_t bytes)
     return alloc(HEAP_MIN_ALIGN, total);
 }
 
-size_t heap_bump_usable_size(void *block)
-{
+size_t heap_bump_usable_size(void *block) {
     return block ? header_of(block)->bytes : 0;
 }
 
 /* Grows a block that ends where its chunk's free part begins. */
-static bool grow_last(void *block, size_t bytes)
-{
+static bool grow_last(void *block, size_t bytes) {
     struct shard *shard = shard_get();
     struct header *header = header_of(block);
     uintptr_t end = (uintptr_t)block + header->bytes;
@@ -213,8 +197,7 @@ static bool grow_last(void *block, size_t bytes)
 }
 
 /* Grows a mapping of its own; NULL where it cannot. */
-static void *grow_alone(void *block, size_t bytes)
-{
+static void *grow_alone(void *block, size_t bytes) {
     size_t old = header_of(block)->bytes;
     size_t usable;
 
@@ -233,8 +216,7 @@ static void *grow_alone(void *block, size_t bytes)
     return block;
 }
 
-void *heap_bump_realloc(void *block, size_t bytes)
-{
+void *heap_bump_realloc(void *block, size_t bytes) {
     if (!block) {
         return alloc(HEAP_MIN_ALIGN, bytes);
     }
@@ -257,9 +239,8 @@ void *heap_bump_realloc(void *block, size_t bytes)
     return copy;
 }
 
-void heap_bump_stats(struct mimosa_heap_stats *stats)
-{
-    *stats = (struct mimosa_heap_stats){0};
+void heap_bump_stats(struct mimosa_heap_stats *stats) {
+    *stats = (struct mimosa_heap_stats){ 0 };
     for (unsigned i = 0; i < BUMP_SHARDS; i++) {
         stats->requested += atomic_load_explicit(&shards[i].requested, memory_order_relaxed);
         stats->live += atomic_load_explicit(&shards[i].live, memory_order_relaxed);

@@ -15,38 +15,31 @@
 
 extern char **environ;
 
-static void *first_malloc(size_t bytes)
-{
+static void *first_malloc(size_t bytes) {
     return heap_choose()->malloc(bytes);
 }
 
-static void first_free(void *block)
-{
+static void first_free(void *block) {
     heap_choose()->free(block);
 }
 
-static void *first_calloc(size_t count, size_t bytes)
-{
+static void *first_calloc(size_t count, size_t bytes) {
     return heap_choose()->calloc(count, bytes);
 }
 
-static void *first_realloc(void *block, size_t bytes)
-{
+static void *first_realloc(void *block, size_t bytes) {
     return heap_choose()->realloc(block, bytes);
 }
 
-static void *first_aligned_alloc(size_t align, size_t bytes)
-{
+static void *first_aligned_alloc(size_t align, size_t bytes) {
     return heap_choose()->aligned_alloc(align, bytes);
 }
 
-static size_t first_usable_size(void *block)
-{
+static size_t first_usable_size(void *block) {
     return heap_choose()->usable_size(block);
 }
 
-static void first_stats(struct mimosa_heap_stats *stats)
-{
+static void first_stats(struct mimosa_heap_stats *stats) {
     heap_choose()->stats(stats);
 }
 
@@ -62,8 +55,7 @@ static const struct heap undecided = {
 
 _Atomic(const struct heap *) heap_chosen_table = &undecided;
 
-static const char *wanted(void)
-{
+static const char *wanted(void) {
     static const char variable[] = "MIMOSA_HEAP=";
 
     for (char **entry = environ; entry && *entry; entry++) {
@@ -75,8 +67,7 @@ static const char *wanted(void)
     return HEAP_DEFAULT;
 }
 
-static void append(char *line, size_t size, const char *text)
-{
+static void append(char *line, size_t size, const char *text) {
     size_t used = strlen(line), length = strlen(text);
 
     if (length > size - 1 - used) {
@@ -86,8 +77,7 @@ static void append(char *line, size_t size, const char *text)
     line[used + length] = '\0';
 }
 
-static _Noreturn void refuse(const char *name)
-{
+static _Noreturn void refuse(const char *name) {
     char line[256] = "mimosa: MIMOSA_HEAP=";
 
     append(line, 100, name); /* whatever it is, the list below must fit */
@@ -102,8 +92,7 @@ static _Noreturn void refuse(const char *name)
     _exit(125);
 }
 
-const struct heap *heap_choose(void)
-{
+const struct heap *heap_choose(void) {
     const struct heap *chosen = heap_chosen();
     const char *name = wanted();
 

@@ -18,8 +18,7 @@
  */
 extern _Atomic(const struct heap *) heap_chosen_table;
 
-static inline const struct heap *heap_chosen(void)
-{
+static inline const struct heap *heap_chosen(void) {
     /* acquire; pairs with the release in heap_choose */
     return atomic_load_explicit(&heap_chosen_table, memory_order_acquire);
 }

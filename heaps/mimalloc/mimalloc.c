@@ -16,8 +16,8 @@
 #include <stdatomic.h>
 
 #define MIMALLOC_JOIN2(a, b) a##b
-#define MIMALLOC_JOIN(a, b) MIMALLOC_JOIN2(a, b)
-#define MIMALLOC_FN(verb) MIMALLOC_JOIN(MIMALLOC_TABLE, _##verb)
+#define MIMALLOC_JOIN(a, b)  MIMALLOC_JOIN2(a, b)
+#define MIMALLOC_FN(verb)    MIMALLOC_JOIN(MIMALLOC_TABLE, _##verb)
 
 void *mi_malloc(size_t bytes);
 void mi_free(void *block);
@@ -30,45 +30,37 @@ void mi_register_error(void (*handler)(int error, void *context), void *context)
 void mi_process_info(size_t *elapsed, size_t *user, size_t *system, size_t *rss, size_t *peak_rss,
                      size_t *commit, size_t *peak_commit, size_t *faults) __attribute__((weak));
 
-static void *checked(void *block)
-{
+static void *checked(void *block) {
     return block ? block : heap_no_memory();
 }
 
-void *MIMALLOC_FN(malloc)(size_t bytes)
-{
+void *MIMALLOC_FN(malloc)(size_t bytes) {
     return checked(mi_malloc(bytes));
 }
 
-void MIMALLOC_FN(free)(void *block)
-{
+void MIMALLOC_FN(free)(void *block) {
     mi_free(block);
 }
 
-void *MIMALLOC_FN(calloc)(size_t count, size_t bytes)
-{
+void *MIMALLOC_FN(calloc)(size_t count, size_t bytes) {
     return checked(mi_calloc(count, bytes));
 }
 
-void *MIMALLOC_FN(realloc)(void *block, size_t bytes)
-{
+void *MIMALLOC_FN(realloc)(void *block, size_t bytes) {
     return checked(mi_realloc(block, bytes));
 }
 
-void *MIMALLOC_FN(aligned_alloc)(size_t align, size_t bytes)
-{
+void *MIMALLOC_FN(aligned_alloc)(size_t align, size_t bytes) {
     return checked(mi_malloc_aligned(bytes, align));
 }
 
-size_t MIMALLOC_FN(usable_size)(void *block)
-{
+size_t MIMALLOC_FN(usable_size)(void *block) {
     return mi_usable_size(block);
 }
 
 static _Atomic uint64_t highest; /* peak that any call of stats has told */
 
-void MIMALLOC_FN(stats)(struct mimosa_heap_stats *stats)
-{
+void MIMALLOC_FN(stats)(struct mimosa_heap_stats *stats) {
     size_t skip, commit, peak;
 
     stats->requested = stats->live = stats->committed = stats->peak = MIMOSA_HEAP_UNKNOWN;
@@ -77,9 +69,9 @@ void MIMALLOC_FN(stats)(struct mimosa_heap_stats *stats)
         /* Its peak lags behind: it merges a thread's counts when the thread ends. */
         uint64_t seen = atomic_load_explicit(&highest, memory_order_relaxed);
         uint64_t high = peak > commit ? peak : commit;
-        while (high > seen && !atomic_compare_exchange_weak_explicit(
-                                  &highest, &seen, high, memory_order_relaxed,
-                                  memory_order_relaxed)) {
+        while (high > seen &&
+               !atomic_compare_exchange_weak_explicit(&highest, &seen, high, memory_order_relaxed,
+                                                      memory_order_relaxed)) {
         }
         stats->committed = commit;
         stats->peak = high > seen ? high : seen;
@@ -88,18 +80,16 @@ void MIMALLOC_FN(stats)(struct mimosa_heap_stats *stats)
 
 #ifdef MIMALLOC_SECURE
 /* mimalloc reports and goes on; a program that frees twice is ended instead. */
-static void on_error(int error, void *context)
-{
+static void on_error(int error, void *context) {
     (void)context;
     if (error == EAGAIN || error == EFAULT || error == EINVAL) {
-        heap_misuse("mimalloc-secure",
-                    error == EAGAIN ? "double free" : "damaged block, or a pointer that is no block",
-                    NULL);
+        heap_misuse(
+            "mimalloc-secure",
+            error == EAGAIN ? "double free" : "damaged block, or a pointer that is no block", NULL);
     }
 }
 
-__attribute__((constructor)) static void watch_errors(void)
-{
+__attribute__((constructor)) static void watch_errors(void) {
     if (mi_register_error) {
         mi_register_error(on_error, NULL);
     }

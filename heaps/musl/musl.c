@@ -20,38 +20,31 @@ void *__libc_calloc(size_t count, size_t bytes);
 void *heap_musl_member_aligned_alloc(size_t align, size_t bytes);
 size_t heap_musl_member_malloc_usable_size(void *block);
 
-void *heap_musl_malloc(size_t bytes)
-{
+void *heap_musl_malloc(size_t bytes) {
     return __libc_malloc_impl(bytes);
 }
 
-void heap_musl_free(void *block)
-{
+void heap_musl_free(void *block) {
     __libc_free(block);
 }
 
-void *heap_musl_calloc(size_t count, size_t bytes)
-{
+void *heap_musl_calloc(size_t count, size_t bytes) {
     return __libc_calloc(count, bytes);
 }
 
-void *heap_musl_realloc(void *block, size_t bytes)
-{
+void *heap_musl_realloc(void *block, size_t bytes) {
     return __libc_realloc(block, bytes);
 }
 
-void *heap_musl_aligned_alloc(size_t align, size_t bytes)
-{
+void *heap_musl_aligned_alloc(size_t align, size_t bytes) {
     return heap_musl_member_aligned_alloc(align, bytes);
 }
 
-size_t heap_musl_usable_size(void *block)
-{
+size_t heap_musl_usable_size(void *block) {
     return heap_musl_member_malloc_usable_size(block);
 }
 
-void heap_musl_stats(struct mimosa_heap_stats *stats)
-{
+void heap_musl_stats(struct mimosa_heap_stats *stats) {
     stats->requested = stats->live = stats->committed = stats->peak = MIMOSA_HEAP_UNKNOWN;
 }
 

@@ -6,14 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_aligned(const void *block, size_t align)
-{
+static bool is_aligned(const void *block, size_t align) {
     return !((uintptr_t)block & (align - 1));
 }
 
 /* One block of `bytes`: aligned, all of it usable, its contents its own. */
-static void try_size(size_t bytes)
-{
+static void try_size(size_t bytes) {
     void *block = t_malloc(bytes);
 
     CHECK(block);
@@ -23,8 +21,7 @@ static void try_size(size_t bytes)
     t_free(block);
 }
 
-const char *case_sizes(void)
-{
+const char *case_sizes(void) {
     enum { HELD = 3000 };
     static unsigned char *held[HELD];
 
@@ -53,18 +50,17 @@ const char *case_sizes(void)
     return PASSED;
 }
 
-static void refused(void *block)
-{
+static void refused(void *block) {
     CHECK(!block);
     CHECK(errno == ENOMEM);
     errno = 0;
 }
 
-const char *case_beyond(void)
-{
+const char *case_beyond(void) {
     static volatile const size_t too_large[] = {
-        (size_t)PTRDIFF_MAX + 1, SIZE_MAX, SIZE_MAX - 1, SIZE_MAX - 15, SIZE_MAX - 64,
-        SIZE_MAX - 4096,         (size_t)1 << 62, PTRDIFF_MAX, (size_t)PTRDIFF_MAX - 4096,
+        (size_t)PTRDIFF_MAX + 1, SIZE_MAX,      SIZE_MAX - 1,
+        SIZE_MAX - 15,           SIZE_MAX - 64, SIZE_MAX - 4096,
+        (size_t)1 << 62,         PTRDIFF_MAX,   (size_t)PTRDIFF_MAX - 4096,
         (size_t)1 << 48,
     };
     char *old = t_malloc(100);
@@ -95,9 +91,8 @@ const char *case_beyond(void)
     return PASSED;
 }
 
-const char *case_align(void)
-{
-    static const size_t sizes[] = {0, 1, 8, 24, 100, 4095, 4096, 5000, 100000, 3000000};
+const char *case_align(void) {
+    static const size_t sizes[] = { 0, 1, 8, 24, 100, 4095, 4096, 5000, 100000, 3000000 };
     enum { SIZES = sizeof(sizes) / sizeof(sizes[0]) };
 
     for (size_t align = 1; align <= (size_t)1 << 26; align *= 2) {
@@ -119,8 +114,7 @@ const char *case_align(void)
     return PASSED;
 }
 
-const char *case_family(void)
-{
+const char *case_family(void) {
 #ifdef CONTRACT_TABLE
     return "the table has no public names";
 #else
@@ -163,14 +157,12 @@ const char *case_family(void)
 #endif
 }
 
-static bool is_zero(const char *block, size_t bytes)
-{
+static bool is_zero(const char *block, size_t bytes) {
     return !bytes || (!block[0] && !memcmp(block, block + 1, bytes - 1));
 }
 
-const char *case_calloc(void)
-{
-    static const size_t sizes[] = {1, 16, 40, 100, 1000, 5000, 40000, 1000000, 20000000};
+const char *case_calloc(void) {
+    static const size_t sizes[] = { 1, 16, 40, 100, 1000, 5000, 40000, 1000000, 20000000 };
     volatile size_t half = SIZE_MAX / 2 + 1;
 
     errno = 0;
@@ -196,8 +188,7 @@ const char *case_calloc(void)
     return PASSED;
 }
 
-const char *case_realloc(void)
-{
+const char *case_realloc(void) {
     char *block = t_realloc(NULL, 0);
     size_t bytes = 1;
 
@@ -240,8 +231,7 @@ const char *case_realloc(void)
     return PASSED;
 }
 
-const char *case_usable(void)
-{
+const char *case_usable(void) {
     enum { BLOCKS = 500 };
     static char *blocks[BLOCKS];
     uint32_t random = 12345;
@@ -261,8 +251,7 @@ const char *case_usable(void)
 }
 
 /* Mostly small, some of a few pages, a few of a megabyte or more. */
-static size_t random_size(uint32_t *random)
-{
+static size_t random_size(uint32_t *random) {
     uint32_t kind = random_next(random) % 1000;
 
     if (kind < 900) {
@@ -271,8 +260,7 @@ static size_t random_size(uint32_t *random)
     return random_next(random) % (kind < 990 ? 40000 : kind < 999 ? 2000000 : 30000000);
 }
 
-const char *case_fuzz(void)
-{
+const char *case_fuzz(void) {
     enum { SLOTS = 400 };
     static struct {
         char *block;
@@ -311,8 +299,7 @@ const char *case_fuzz(void)
     return PASSED;
 }
 
-const char *case_stats(void)
-{
+const char *case_stats(void) {
     struct mimosa_heap_stats before, during, after;
 
     t_heap_stats(&before);

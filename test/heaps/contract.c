@@ -14,29 +14,28 @@ struct named_case {
 };
 
 static const struct named_case cases[] = {
-    {"fork", case_fork, false}, /* first: fork copies what the others leave */
-    {"sizes", case_sizes, false},
-    {"beyond", case_beyond, false},
-    {"align", case_align, false},
-    {"family", case_family, false},
-    {"calloc", case_calloc, false},
-    {"realloc", case_realloc, false},
-    {"usable", case_usable, false},
-    {"fuzz", case_fuzz, false},
-    {"stats", case_stats, false},
-    {"cross-thread", case_cross_thread, false},
-    {"thread-exit", case_thread_exit, false},
-    {"tls-destructor", case_tls_destructor, false},
-    {"hammer", case_hammer, false},
-    {"giant", case_giant, false},
-    {"exhaustion", case_exhaustion, false},
-    {"many-threads", case_many_threads, true},
+    { "fork", case_fork, false }, /* first: fork copies what the others leave */
+    { "sizes", case_sizes, false },
+    { "beyond", case_beyond, false },
+    { "align", case_align, false },
+    { "family", case_family, false },
+    { "calloc", case_calloc, false },
+    { "realloc", case_realloc, false },
+    { "usable", case_usable, false },
+    { "fuzz", case_fuzz, false },
+    { "stats", case_stats, false },
+    { "cross-thread", case_cross_thread, false },
+    { "thread-exit", case_thread_exit, false },
+    { "tls-destructor", case_tls_destructor, false },
+    { "hammer", case_hammer, false },
+    { "giant", case_giant, false },
+    { "exhaustion", case_exhaustion, false },
+    { "many-threads", case_many_threads, true },
 };
 
 static const char *current = "start";
 
-void contract_fail(const char *file, int line, const char *what)
-{
+void contract_fail(const char *file, int line, const char *what) {
     /* No stdio: the heap under test may be in no state to serve it. */
     char text[512];
     int length = snprintf(text, sizeof(text), "FAIL %s %s: %s:%d: %s\n", t_heap_name(), current,
@@ -46,28 +45,24 @@ void contract_fail(const char *file, int line, const char *what)
     _exit(1);
 }
 
-static unsigned char pattern(size_t at, uint32_t seed)
-{
+static unsigned char pattern(size_t at, uint32_t seed) {
     return (unsigned char)((at * 31 + seed * 2654435761u) >> 3);
 }
 
-static size_t next_byte(size_t at, size_t bytes)
-{
+static size_t next_byte(size_t at, size_t bytes) {
     if (bytes <= 65536 || at < 64 || at + 64 >= bytes) {
         return at + 1;
     }
     return at + 4096 < bytes - 64 ? at + 4096 : bytes - 64;
 }
 
-void block_fill(void *block, size_t bytes, uint32_t seed)
-{
+void block_fill(void *block, size_t bytes, uint32_t seed) {
     for (size_t at = 0; at < bytes; at = next_byte(at, bytes)) {
         ((unsigned char *)block)[at] = pattern(at, seed);
     }
 }
 
-bool block_holds(const void *block, size_t bytes, uint32_t seed)
-{
+bool block_holds(const void *block, size_t bytes, uint32_t seed) {
     for (size_t at = 0; at < bytes; at = next_byte(at, bytes)) {
         if (((const unsigned char *)block)[at] != pattern(at, seed)) {
             return false;
@@ -76,16 +71,14 @@ bool block_holds(const void *block, size_t bytes, uint32_t seed)
     return true;
 }
 
-uint32_t random_next(uint32_t *state)
-{
+uint32_t random_next(uint32_t *state) {
     *state ^= *state << 13;
     *state ^= *state >> 17;
     *state ^= *state << 5;
     return *state;
 }
 
-unsigned contract_work(unsigned operations)
-{
+unsigned contract_work(unsigned operations) {
     const char *factor = getenv("CONTRACT_WORK");
 
 #ifdef CONTRACT_TABLE
@@ -94,8 +87,7 @@ unsigned contract_work(unsigned operations)
     return factor ? operations * (unsigned)atoi(factor) : operations;
 }
 
-static void run_case(const struct named_case *named)
-{
+static void run_case(const struct named_case *named) {
     current = named->name;
     const char *skipped = named->run();
     if (skipped) {
@@ -106,8 +98,7 @@ static void run_case(const struct named_case *named)
     fflush(stdout);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const size_t count = sizeof(cases) / sizeof(cases[0]);
     int named = 0;
 

@@ -24,27 +24,27 @@
 
 #ifdef CONTRACT_TABLE
 #include "heaps/dispatch/dispatch.h"
-#define t_malloc heap_chosen()->malloc
-#define t_free heap_chosen()->free
-#define t_calloc heap_chosen()->calloc
-#define t_realloc heap_chosen()->realloc
+#define t_malloc        heap_chosen()->malloc
+#define t_free          heap_chosen()->free
+#define t_calloc        heap_chosen()->calloc
+#define t_realloc       heap_chosen()->realloc
 #define t_aligned_alloc heap_chosen()->aligned_alloc
-#define t_usable_size heap_chosen()->usable_size
-#define t_heap_name() (heap_choose()->name)
-#define t_heap_stats heap_chosen()->stats
+#define t_usable_size   heap_chosen()->usable_size
+#define t_heap_name()   (heap_choose()->name)
+#define t_heap_stats    heap_chosen()->stats
 #else
 #include <malloc.h>
 #include <mimosa/heap.h>
 #include <stdlib.h>
 void *pvalloc(size_t bytes); /* musl declares none */
-#define t_malloc malloc
-#define t_free free
-#define t_calloc calloc
-#define t_realloc realloc
+#define t_malloc        malloc
+#define t_free          free
+#define t_calloc        calloc
+#define t_realloc       realloc
 #define t_aligned_alloc aligned_alloc
-#define t_usable_size malloc_usable_size
-#define t_heap_name mimosa_heap_name
-#define t_heap_stats mimosa_heap_stats
+#define t_usable_size   malloc_usable_size
+#define t_heap_name     mimosa_heap_name
+#define t_heap_stats    mimosa_heap_stats
 #endif
 
 /* Ends the program with status 1 and a line that names the check. */

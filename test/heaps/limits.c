@@ -15,8 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-const char *case_giant(void)
-{
+const char *case_giant(void) {
     size_t gigabyte = (size_t)1 << 30;
     struct sysinfo info;
 
@@ -41,8 +40,7 @@ enum { HOARD = 100000 };
 static void *hoard[HOARD];
 
 /* Allocates until the heap says no, or the hoard is full; how many it got. */
-static unsigned hoard_fill(size_t bytes)
-{
+static unsigned hoard_fill(size_t bytes) {
     unsigned count = 0;
 
     errno = 0;
@@ -58,8 +56,7 @@ static unsigned hoard_fill(size_t bytes)
     return count;
 }
 
-static void hoard_free(unsigned count, size_t bytes)
-{
+static void hoard_free(unsigned count, size_t bytes) {
     for (unsigned i = 0; i < count; i++) {
         CHECK(block_holds(hoard[i], bytes < 64 ? bytes : 64, i));
         t_free(hoard[i]);
@@ -73,8 +70,7 @@ void *__real_heap_map_pages(size_t bytes, size_t align);
 void *__wrap_heap_map_pages(size_t bytes, size_t align);
 static _Atomic long knocks_left = -1; /* -1: open for ever */
 
-void *__wrap_heap_map_pages(size_t bytes, size_t align)
-{
+void *__wrap_heap_map_pages(size_t bytes, size_t align) {
     long left = atomic_load(&knocks_left);
 
     while (left > 0 && !atomic_compare_exchange_weak(&knocks_left, &left, left - 1)) {
@@ -82,9 +78,8 @@ void *__wrap_heap_map_pages(size_t bytes, size_t align)
     return left ? __real_heap_map_pages(bytes, align) : NULL;
 }
 
-const char *case_exhaustion(void)
-{
-    static const size_t sizes[] = {16, 3000, 100000, 5000000, 30000000};
+const char *case_exhaustion(void) {
+    static const size_t sizes[] = { 16, 3000, 100000, 5000000, 30000000 };
 
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         for (long knocks = 0; knocks < 12; knocks++) {
@@ -107,8 +102,7 @@ const char *case_exhaustion(void)
 
 #else
 
-static bool set_limit(rlim_t bytes)
-{
+static bool set_limit(rlim_t bytes) {
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_AS, &limit)) {
@@ -119,8 +113,7 @@ static bool set_limit(rlim_t bytes)
 }
 
 /* Sets how much more address space there is; false if that has no effect. */
-static bool limit_space(size_t more)
-{
+static bool limit_space(size_t more) {
     char text[64] = "";
     int file = open("/proc/self/statm", O_RDONLY); /* stdio would ask the heap */
     unsigned long pages;
@@ -141,10 +134,9 @@ static bool limit_space(size_t more)
     return true;
 }
 
-const char *case_exhaustion(void)
-{
-    static const size_t room[] = {0, 4096, 65536, 1 << 20, 3 << 20, 40 << 20, 100 << 20};
-    static const size_t sizes[] = {16, 3000, 100000, 5000000, 30000000};
+const char *case_exhaustion(void) {
+    static const size_t room[] = { 0, 4096, 65536, 1 << 20, 3 << 20, 40 << 20, 100 << 20 };
+    static const size_t sizes[] = { 16, 3000, 100000, 5000000, 30000000 };
 
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         for (size_t j = 0; j < sizeof(room) / sizeof(room[0]); j++) {
@@ -179,8 +171,7 @@ const char *case_exhaustion(void)
 
 static _Atomic bool stop;
 
-static void *keep_busy(void *argument)
-{
+static void *keep_busy(void *argument) {
     uint32_t random = (uint32_t)(intptr_t)argument + 1;
 
     while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
@@ -193,8 +184,7 @@ static void *keep_busy(void *argument)
 }
 
 /* In the child, whose only thread this is. */
-static int child_work(void)
-{
+static int child_work(void) {
     for (size_t i = 0; i < 200; i++) {
         char *block = t_malloc(i * 50);
         if (!block) {
@@ -210,8 +200,7 @@ static int child_work(void)
     return 0;
 }
 
-const char *case_fork(void)
-{
+const char *case_fork(void) {
     pthread_t threads[3];
     const char *result = PASSED;
 
@@ -249,8 +238,7 @@ const char *case_fork(void)
 
 /* ---- Misuse ---- */
 
-static int free_twice(size_t bytes)
-{
+static int free_twice(size_t bytes) {
     char *volatile first = t_malloc(bytes);
     char *volatile second = t_malloc(bytes);
 
@@ -260,8 +248,7 @@ static int free_twice(size_t bytes)
     return 0;
 }
 
-int misuse(const char *name)
-{
+int misuse(const char *name) {
     static char not_a_block[4096];
 
     if (!strcmp(name, "double-free")) {

@@ -11,8 +11,7 @@
 
 enum { THREADS = 4 };
 
-static void run_threads(void *(*body)(void *), int count)
-{
+static void run_threads(void *(*body)(void *), int count) {
     pthread_t threads[64];
 
     for (int i = 0; i < count; i++) {
@@ -27,8 +26,7 @@ static void run_threads(void *(*body)(void *), int count)
 
 static _Atomic(uint32_t *) mailbox[THREADS];
 
-static void *pass_on(void *argument)
-{
+static void *pass_on(void *argument) {
     int me = (int)(intptr_t)argument;
     uint32_t random = (uint32_t)me + 99;
 
@@ -48,8 +46,7 @@ static void *pass_on(void *argument)
     return NULL;
 }
 
-const char *case_cross_thread(void)
-{
+const char *case_cross_thread(void) {
     run_threads(pass_on, THREADS);
     for (int i = 0; i < THREADS; i++) {
         t_free(atomic_exchange(&mailbox[i], NULL));
@@ -62,8 +59,7 @@ const char *case_cross_thread(void)
 enum { LEFT = 200, LEAVERS = 32 };
 static char *left[LEAVERS][LEFT];
 
-static void *leave_blocks(void *argument)
-{
+static void *leave_blocks(void *argument) {
     intptr_t me = (intptr_t)argument;
 
     for (uint32_t i = 0; i < LEFT; i++) {
@@ -74,8 +70,7 @@ static void *leave_blocks(void *argument)
     return NULL;
 }
 
-const char *case_thread_exit(void)
-{
+const char *case_thread_exit(void) {
     for (int round = 0; round < 3; round++) {
         run_threads(leave_blocks, LEAVERS);
         for (int thread = 0; thread < LEAVERS; thread++) {
@@ -100,8 +95,7 @@ enum { ROUNDS = 2 }; /* ThreadSanitizer forgets a thread in the last round */
 enum { ROUNDS = 9 }; /* until the library has had enough */
 #endif
 
-static void destroy(void *block)
-{
+static void destroy(void *block) {
     char *fresh;
 
     CHECK(block_holds(block, 300, 5));
@@ -119,8 +113,7 @@ static void destroy(void *block)
     }
 }
 
-static void *use_keys(void *argument)
-{
+static void *use_keys(void *argument) {
     char *early = t_malloc(300), *late = t_malloc(300);
 
     (void)argument;
@@ -132,8 +125,7 @@ static void *use_keys(void *argument)
     return NULL;
 }
 
-const char *case_tls_destructor(void)
-{
+const char *case_tls_destructor(void) {
     CHECK(!pthread_key_create(&early_key, destroy));
     CHECK(!pthread_key_create(&late_key, destroy));
     for (int round = 0; round < 20; round++) {
@@ -150,8 +142,7 @@ const char *case_tls_destructor(void)
 enum { SHARED = 256 };
 static _Atomic(uint32_t *) shared[SHARED];
 
-static void *hammer(void *argument)
-{
+static void *hammer(void *argument) {
     uint32_t random = (uint32_t)(intptr_t)argument * 7919 + 1;
 
     for (unsigned i = 0; i < contract_work(100000); i++) {
@@ -187,8 +178,7 @@ static void *hammer(void *argument)
     return NULL;
 }
 
-const char *case_hammer(void)
-{
+const char *case_hammer(void) {
     run_threads(hammer, THREADS);
     for (int i = 0; i < SHARED; i++) {
         t_free(atomic_exchange(&shared[i], NULL));
@@ -198,8 +188,7 @@ const char *case_hammer(void)
 
 /* ---- 100,000 threads, one after another, leave memory where it was ---- */
 
-static void *touch_heap(void *argument)
-{
+static void *touch_heap(void *argument) {
     char *block = t_malloc(16);
 
     (void)argument;
@@ -210,8 +199,7 @@ static void *touch_heap(void *argument)
 }
 
 /* Resident pages, from /proc/self/statm; 0 where there is none. */
-static long resident_pages(void)
-{
+static long resident_pages(void) {
     FILE *file = fopen("/proc/self/statm", "r");
     long size = 0, resident = 0;
 
@@ -224,8 +212,7 @@ static long resident_pages(void)
     return resident;
 }
 
-const char *case_many_threads(void)
-{
+const char *case_many_threads(void) {
     /* Some first, for what is kept for ever: shards, caches, stacks. */
     for (int i = 0; i < 200; i++) {
         run_threads(touch_heap, THREADS);
