@@ -33,9 +33,9 @@ static const char help_text[] =
     "  --on A,B         of: qemu (Mimosa), linux-vm, linux (all)\n"
     "  --runs N         rounds; each runs every cell once (5)\n"
     "  --baseline HEAP  what the others are compared with (buddy, else the first)\n"
-    "  --budget SECONDS size the work so that all of it ends in this time (170)\n"
+    "  --budget SECONDS size the work so that all of it ends in this time (165)\n"
     "  --cell MS        size the work by the time of one cell instead\n"
-    "  --quick          --runs 5 --budget 170\n"
+    "  --quick          --runs 5 --budget 165\n"
     "  --mem SIZE       memory of a machine (512M)\n"
     "  --machine NAME   microvm or q35, as for `mimosa run`\n"
     "  --populate       Mimosa commits all memory when it is mapped\n"
@@ -440,7 +440,7 @@ int cmd_bench(int argc, char **argv) {
     struct bench bench = {
         .memory = "512M",
         .timeout_s = 120,
-        .budget_s = 170,
+        .budget_s = 165,
         .cell_s = 0.1,
         .started_ns = bench_now_ns(),
     };

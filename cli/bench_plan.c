@@ -29,6 +29,8 @@
 
 #define CALIBRATION_OPERATIONS 5000
 #define CELL_MIN_S             0.005
+#define OPERATIONS_MIN         1000
+#define SHRINK_MOST            0.3 /* of a cell's work from one round to the next */
 #define CELL_MAX_S             0.5
 #define PLAIN_LINE_EVERY_S     10.0 /* progress where the terminal is none */
 
@@ -312,7 +314,8 @@ static void set_operations(struct bench *bench) {
             if (each > 0) {
                 double operations = seconds / each;
                 operations = operations < most ? operations : most;
-                r->operations[system][load] = two_digits(operations < 1000 ? 1000 : operations);
+                r->operations[system][load] =
+                    two_digits(operations < OPERATIONS_MIN ? OPERATIONS_MIN : operations);
             }
         }
     }
@@ -320,18 +323,45 @@ static void set_operations(struct bench *bench) {
     results_fact(r, "time planned", text);
 }
 
-static void run_boot(struct bench *bench, const struct boot *boot, unsigned round) {
+/* Returns the seconds that were not the cells' own. */
+static double run_boot(struct bench *bench, const struct boot *boot, unsigned round) {
     struct results *r = &bench->results;
     double wall_s, cells_s;
     char *error;
 
     if (!boot_run(bench, boot, round, &wall_s, &cells_s, &error)) {
-        return;
+        return wall_s - cells_s;
     }
     bench_note(bench, "round %u, %s, %u CPUs, %s: %s", round + 1, r->systems[boot->system],
                boot->cpus, boot->heap >= 0 ? r->heaps[boot->heap] : "all heaps", error);
     r->failures++;
     free(error);
+    return wall_s - cells_s;
+}
+
+/*
+ * The machine may have become slower than it was in the calibration.  Rounds
+ * that are left then get less work; within a round all cells of a system and
+ * load still do the same, and only there are they compared.
+ */
+static void shrink_work(struct bench *bench, double round_s, double boots_s, unsigned rounds_left) {
+    struct results *r = &bench->results;
+    double left_s = bench->budget_s - (double)(bench_now_ns() - bench->started_ns) / 1e9;
+    double cells_s = round_s - boots_s, may_s = left_s / rounds_left - boots_s;
+
+    if (bench->budget_s <= 0 || r->whole_program || cells_s <= 0 || may_s >= cells_s) {
+        return;
+    }
+    double factor = may_s > cells_s * SHRINK_MOST ? may_s / cells_s : SHRINK_MOST;
+    for (unsigned system = 0; system < r->system_count; system++) {
+        for (unsigned load = 0; load < r->load_count; load++) {
+            double operations = r->operations[system][load] * factor;
+
+            if (operations >= OPERATIONS_MIN) {
+                r->operations[system][load] = two_digits(operations);
+            }
+        }
+    }
 }
 
 static void run_rounds(struct bench *bench, struct progress *progress) {
@@ -340,6 +370,8 @@ static void run_rounds(struct bench *bench, struct progress *progress) {
 
     for (unsigned round = 0; round < r->rounds; round++) {
         struct plan plan;
+        uint64_t round_begin = bench_now_ns();
+        double boots_s = 0;
 
         plan_round(bench, &plan);
         for (unsigned i = 0; i < plan.count; i++) {
@@ -356,10 +388,14 @@ static void run_rounds(struct bench *bench, struct progress *progress) {
                      boot->cpus, boot->cpus > 1 ? "s" : "",
                      boot->heap >= 0 ? r->heaps[boot->heap] : "all heaps");
             progress_show(progress, bench, false, text);
-            run_boot(bench, boot, round);
+            boots_s += run_boot(bench, boot, round);
         }
         plan_free(&plan);
         r->rounds_done = round + 1;
+        if (r->rounds_done < r->rounds) {
+            shrink_work(bench, (double)(bench_now_ns() - round_begin) / 1e9, boots_s,
+                        r->rounds - r->rounds_done);
+        }
     }
 }
 
