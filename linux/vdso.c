@@ -13,9 +13,11 @@
 #include "kernel/aspace.h"
 #include "kernel/log.h"
 #include "kernel/pages.h"
+#include "kernel/panic.h"
 #include "kernel/timer.h"
 #include "linux/exec.h"
 #include "linux/process.h"
+#include "linux/vdso/vdso.h"
 
 extern const char vdso_image[], vdso_image_end[];
 
@@ -66,6 +68,7 @@ uintptr_t vdso_map(struct process *p) {
     uintptr_t clock = 0, image;
     int err;
 
+    assert(clock_page->shift == VDSO_SHIFT);
     for (uint64_t i = 0; i <= image_pages(); i++)
         atomic_store(&page_at(i)->refs, 1);
     err = aspace_map(p->aspace, &clock, PAGE_SIZE + size, PROT_READ,

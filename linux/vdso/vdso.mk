@@ -3,7 +3,7 @@
 
 VDSO := $(O)/kernel/vdso.so
 
-$(VDSO): linux/vdso/vdso.c linux/vdso/vdso.lds linux/vdso/vdso.mk kernel/timer.h
+$(VDSO): linux/vdso/vdso.c linux/vdso/vdso.h linux/vdso/vdso.lds linux/vdso/vdso.mk kernel/timer.h
 	@mkdir -p $(@D)
 	$(call say,VDSO,$@)
 	$(Q)gcc -std=gnu11 -O2 -ffreestanding -fPIC -fvisibility=hidden -fno-stack-protector \
