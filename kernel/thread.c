@@ -5,7 +5,9 @@
  * Kernel stacks lie in slots of their own with an unmapped half below each, so
  * that an overflow is a double fault with a clear report.  They are cached, not
  * unmapped, when a thread ends: unmapping would need a shootdown.  The cache is
- * a list per CPU (interrupts off), linked through the stacks' last words.
+ * a list per CPU (interrupts off) of at most STACK_CACHE_MAX, linked through the
+ * stacks' last words, and one list for all behind it: without that, a CPU that
+ * creates threads which end on another one would map new stacks for ever.
  */
 #include <asm-generic/errno.h>
 #include "arch/x86_64/boot.h"
@@ -28,7 +30,12 @@
 struct list all_threads = LIST_INIT(all_threads);
 struct spinlock all_threads_lock = SPINLOCK_INIT(RANK_PROCESS);
 
+#define STACK_CACHE_MAX 16u
+
 static PERCPU uintptr_t stack_cache; /* top of the first cached stack; interrupts off */
+static PERCPU unsigned stack_cached; /* stacks in it; the same */
+static struct spinlock stack_lock = SPINLOCK_INIT(RANK_SLAB); /* irqsave; guards stack_shared */
+static _Atomic(uintptr_t) stack_shared; /* top of the first; a look without the lock is a hint */
 static _Atomic(uintptr_t) stack_next = KERNEL_STACKS;
 static struct thread boot_thread; /* becomes CPU 0's idle thread */
 extern char boot_stack_top[];
@@ -39,18 +46,43 @@ static uintptr_t *stack_link(uintptr_t top) {
 
 static void stack_free(uintptr_t top) {
     uint64_t flags = irq_save();
-    *stack_link(top) = this_cpu_read(stack_cache);
-    this_cpu_write(stack_cache, top);
+    unsigned cached = this_cpu_read(stack_cached);
+    if (cached < STACK_CACHE_MAX) {
+        *stack_link(top) = this_cpu_read(stack_cache);
+        this_cpu_write(stack_cache, top);
+        this_cpu_write(stack_cached, cached + 1);
+        irq_restore(flags);
+        return;
+    }
     irq_restore(flags);
+    flags = spin_lock_irqsave(&stack_lock);
+    *stack_link(top) = atomic_load_explicit(&stack_shared, memory_order_relaxed);
+    atomic_store_explicit(&stack_shared, top, memory_order_relaxed);
+    spin_unlock_irqrestore(&stack_lock, flags);
+}
+
+/* A cached stack, this CPU's before the shared ones; 0: none. */
+static uintptr_t stack_from_cache(void) {
+    uint64_t flags = irq_save();
+    uintptr_t top = this_cpu_read(stack_cache);
+    if (top) {
+        this_cpu_write(stack_cache, *stack_link(top));
+        this_cpu_write(stack_cached, this_cpu_read(stack_cached) - 1);
+    }
+    irq_restore(flags);
+    if (top || !atomic_load_explicit(&stack_shared, memory_order_relaxed))
+        return top;
+    flags = spin_lock_irqsave(&stack_lock);
+    top = atomic_load_explicit(&stack_shared, memory_order_relaxed);
+    if (top)
+        atomic_store_explicit(&stack_shared, *stack_link(top), memory_order_relaxed);
+    spin_unlock_irqrestore(&stack_lock, flags);
+    return top;
 }
 
 /* Top of a stack, or 0 without memory. */
 static uintptr_t stack_alloc(void) {
-    uint64_t flags = irq_save();
-    uintptr_t top = this_cpu_read(stack_cache);
-    if (top)
-        this_cpu_write(stack_cache, *stack_link(top));
-    irq_restore(flags);
+    uintptr_t top = stack_from_cache();
     if (top)
         return top;
 
