@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What test/run-wire runs: a program of many small parts, each of which uses
+ * standard input and output, signals, arguments or the exit status one way.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static void write_all(int fd, const char *data, long length)
+{
+    while (length > 0) {
+        long n = write(fd, data, length);
+        if (n < 0)
+            _exit(errno == EPIPE ? 33 : 34);
+        data += n;
+        length -= n;
+    }
+}
+
+static int cat(void)
+{
+    static char block[65536];
+    long n;
+    while ((n = read(0, block, sizeof block)) > 0)
+        write_all(1, block, n);
+    return n < 0;
+}
+
+/* A million bytes, all values in turn. */
+static int produce(long megabytes)
+{
+    static char block[1 << 20];
+    for (long i = 0; i < (long)sizeof block; i++)
+        block[i] = (char)(i * 7 + i / 256);
+    for (long i = 0; i < megabytes; i++)
+        write_all(1, block, sizeof block);
+    return 0;
+}
+
+static int both(void)
+{
+    for (int i = 0; i < 200; i++) {
+        char line[32];
+        int length = snprintf(line, sizeof line, "%s %d\n", i % 2 ? "err" : "out", i);
+        write_all(i % 2 ? 2 : 1, line, length);
+    }
+    return 0;
+}
+
+static void on_term(int signal)
+{
+    (void)signal;
+    write_all(1, "caught\n", 7);
+    _exit(7);
+}
+
+__attribute__((noreturn)) static void wait_for_signal(int catch)
+{
+    if (catch)
+        signal(SIGTERM, on_term);
+    write_all(1, "ready\n", 6);
+    for (;;)
+        pause();
+}
+
+__attribute__((noreturn)) static void yes(int ignore)
+{
+    if (ignore)
+        signal(SIGPIPE, SIG_IGN);
+    for (;;)
+        write_all(1, "y\n", 2);
+}
+
+int main(int argc, char **argv)
+{
+    const char *part = argc > 1 ? argv[1] : "";
+    long number = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
+    if (!strcmp(part, "cat"))
+        return cat();
+    if (!strcmp(part, "produce"))
+        return produce(number);
+    if (!strcmp(part, "status"))
+        return (int)number;
+    if (!strcmp(part, "kill"))
+        return raise((int)number), 0;
+    if (!strcmp(part, "both"))
+        return both();
+    if (!strcmp(part, "wait"))
+        wait_for_signal(0);
+    if (!strcmp(part, "catch"))
+        wait_for_signal(1);
+    if (!strcmp(part, "yes"))
+        yes(0);
+    if (!strcmp(part, "yes-ignoring"))
+        yes(1);
+    if (!strcmp(part, "args")) {
+        for (int i = 2; i < argc; i++)
+            write_all(1, argv[i], (long)strlen(argv[i]) + 1);
+        return 0;
+    }
+    if (!strcmp(part, "env")) {
+        const char *value = getenv(argv[2]);
+        write_all(1, value ? value : "(none)", value ? (long)strlen(value) : 6);
+        return 0;
+    }
+    if (!strcmp(part, "spin"))
+        for (;;)
+            __asm__ volatile("");
+    if (!strcmp(part, "tty"))
+        return isatty(0) | isatty(1) << 1 | isatty(2) << 2;
+    return 99;
+}
