@@ -32,6 +32,7 @@
 
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/percpu.h"
+#include "base/string.h"
 #include "kernel/lock.h"
 #include "kernel/log.h"
 #include "kernel/machine.h"
@@ -190,12 +191,13 @@ static bool section_activate_locked(unsigned number) {
             return false;
         pages = page_address(block);
     }
-    for (uint64_t i = 0; i < s->frames; i++) {
-        atomic_init(&pages[i].refs, 0);
-        pages[i].order = 0;
-        page_set_flags(&pages[i], 0);
-        pages[i].section = (uint16_t)number;
-    }
+    const struct page fresh = { .section = (uint16_t)number };
+    uint64_t word;
+    memcpy(&word, (const char *)&fresh + offsetof(struct page, refs), sizeof(word));
+    /* refs, order, flags and section in one store: boot pays for each instruction here. */
+#pragma GCC unroll 8
+    for (uint64_t i = 0; i < s->frames; i++)
+        *(uint64_t *)(void *)((char *)&pages[i] + offsetof(struct page, refs)) = word;
     atomic_store_explicit(&s->pages, pages, memory_order_release);
     if (!s->usable)
         return true;
@@ -281,18 +283,48 @@ static void cache_unlock(struct page_cache *c) {
     preempt_enable();
 }
 
-/* Takes up to half a stack from the buddy; false where it has none. */
-static cold_fn bool cache_refill(struct page_cache *c, unsigned order) {
-    unsigned want = (order ? huge_limit : cache_limit) / 2, got = 0;
-    struct page **stack = order ? c->block : c->frame;
-    uint64_t flags = spin_lock_irqsave(&buddy.lock);
+/* Makes the frames of `p`, a block of 2^order, into cached single frames, the lowest on top. */
+static unsigned push_frames(struct page **stack, struct page *p, unsigned order) {
+    unsigned n = 1u << order;
+    for (unsigned i = 0; i < n; i++) {
+        p[i].order = 0;
+        page_set_flags(&p[i], PAGE_CACHED);
+        stack[n - 1 - i] = &p[i];
+    }
+    return n;
+}
+
+/* Half a stack of single frames: small blocks first, which keeps the large ones whole. */
+static unsigned refill_frames_locked(struct page **stack, unsigned want) {
+    unsigned got = 0;
     while (got < want) {
+        unsigned most = 31 - (unsigned)__builtin_clz(want - got);
+        uint32_t small = buddy.orders & ((2u << most) - 1);
+        unsigned order = small ? 31 - (unsigned)__builtin_clz(small) : most;
         struct page *p = buddy_alloc_locked(order);
-        if (!p)
-            break;
+        if (p)
+            got += push_frames(stack + got, p, order);
+        else if (!buddy.orders)
+            break; /* else the attempt activated a section with small blocks only */
+    }
+    return got;
+}
+
+static unsigned refill_huge_locked(struct page **stack, unsigned want) {
+    unsigned got = 0;
+    struct page *p;
+    while (got < want && (p = buddy_alloc_locked(HUGE_ORDER))) {
         page_set_flags(p, PAGE_CACHED);
         stack[got++] = p;
     }
+    return got;
+}
+
+/* Takes up to half a stack from the buddy; false where it has none. */
+static cold_fn bool cache_refill(struct page_cache *c, unsigned order) {
+    uint64_t flags = spin_lock_irqsave(&buddy.lock);
+    unsigned got = order ? refill_huge_locked(c->block, huge_limit / 2)
+                         : refill_frames_locked(c->frame, cache_limit / 2);
     buddy.refills++;
     spin_unlock_irqrestore(&buddy.lock, flags);
     if (order)
@@ -433,6 +465,26 @@ void pages_free(struct page *p, unsigned order) {
     }
     uint64_t flags = spin_lock_irqsave(&buddy.lock);
     buddy_free_locked(p, order);
+    spin_unlock_irqrestore(&buddy.lock, flags);
+}
+
+void pages_free_run(struct page *p, uint64_t n) {
+    const struct section *s = &sections[p->section];
+    struct page *first = atomic_load_explicit(&s->pages, memory_order_relaxed);
+    uint64_t index = (uint64_t)(p - first);
+    if (n < 8) {
+        for (uint64_t i = 0; i < n; i++)
+            pages_free(p + i, 0);
+        return;
+    }
+    for (uint64_t i = 0; i < n; i++) {
+        assert(page_flags(&p[i]) == PAGE_USED && p[i].order == 0);
+        page_set_flags(&p[i], 0);
+        poison(&p[i], 0);
+    }
+    uint64_t flags = spin_lock_irqsave(&buddy.lock);
+    free_frames_locked(first, index, index + n);
+    buddy.drains++;
     spin_unlock_irqrestore(&buddy.lock, flags);
 }
 

@@ -57,6 +57,13 @@ struct page *pages_alloc_zeroed(unsigned order);
 /* Gives back a block; `order` as allocated, nobody else may hold a reference. */
 void pages_free(struct page *p, unsigned order);
 
+/*
+ * Gives back `n` single frames that lie next to each other in one section
+ * (PAGES_MAX_ORDER), as pages_free one by one, but in few large blocks.
+ */
+void pages_free_run(struct page *p, uint64_t n);
+#define PAGES_SECTION_SIZE (PAGE_SIZE << PAGES_MAX_ORDER)
+
 /* Makes an allocated block into single frames, each with one reference, to be freed one by one. */
 void pages_split(struct page *p, unsigned order);
 

@@ -120,6 +120,39 @@ static void gather_range(struct gather *g, uintptr_t start, uintptr_t end) {
     g->end = MAX(g->end, end);
 }
 
+/* Whether `p` is a single frame that nobody else uses. */
+static bool is_sole(const struct page *p) {
+    return page_flags(p) == PAGE_USED && p->order == 0 &&
+           atomic_load_explicit(&p->refs, memory_order_acquire) == 1;
+}
+
+/*
+ * Frees entry `i` and those after it that continue a run of neighbouring
+ * frames, up or down: memory that was touched in order.  Returns how many.
+ */
+static unsigned free_run(const struct gather *g, unsigned i) {
+    uint64_t phys = g->entry[i] & PTE_ADDR;
+    struct page *p = phys_to_page(PADDR(phys));
+    if ((g->entry[i] & ~PTE_ADDR) || !is_sole(p)) {
+        if (g->entry[i] & GATHER_TABLE)
+            pages_free(p, 0);
+        else
+            page_put(p);
+        return 1;
+    }
+    unsigned n = 1;
+    int64_t step = i + 1 < g->count && g->entry[i + 1] < phys ? -1 : 1;
+    while (i + n < g->count) {
+        uint64_t next = phys + (uint64_t)(step * (int64_t)(n * PAGE_SIZE));
+        if (g->entry[i + n] != next || (next ^ phys) & ~(PAGES_SECTION_SIZE - 1) ||
+            !is_sole(p + step * (int64_t)n))
+            break;
+        n++;
+    }
+    pages_free_run(step > 0 ? p : p - (n - 1), n);
+    return n;
+}
+
 void table_flush(struct aspace *as) {
     struct gather *g = as->gather;
     if (g->start >= g->end)
@@ -127,13 +160,8 @@ void table_flush(struct aspace *as) {
     tlb_shootdown(as, g->start, g->end);
     if (g->count)
         aspace_readers_drain(as);
-    for (unsigned i = 0; i < g->count; i++) {
-        struct page *p = phys_to_page(PADDR(g->entry[i] & PTE_ADDR));
-        if (g->entry[i] & GATHER_TABLE)
-            pages_free(p, 0);
-        else
-            page_put(p);
-    }
+    for (unsigned i = 0; i < g->count;)
+        i += free_run(g, i);
     g->count = 0;
     g->start = UINTPTR_MAX;
     g->end = 0;

@@ -129,6 +129,24 @@ static void splits_blocks(void **state) {
     assert_int_equal(free_now(), before);
 }
 
+static void frees_runs(void **state) {
+    (void)state;
+    uint64_t before = free_now();
+    for (unsigned n = 1; n < 200; n += 13) {
+        struct page *p = pages_alloc(8);
+        pages_split(p, 8);
+        pages_free_run(p + n, 256 - n);
+        pages_free_run(p, n);
+        assert_int_equal(free_now(), before);
+    }
+    struct page *p = pages_alloc(4);
+    pages_split(p, 4);
+    pages_free(p + 15, 0);
+    assert_true(host_panics(pages_free(p + 15, 0)));
+    pages_free_run(p, 15);
+    assert_int_equal(free_now(), before);
+}
+
 static void counts_references(void **state) {
     (void)state;
     uint64_t before = free_now();
@@ -222,7 +240,8 @@ int main(void) {
         cmocka_unit_test(exhausts_and_recovers), cmocka_unit_test(merges_to_large_blocks),
         cmocka_unit_test(aligns_every_order),    cmocka_unit_test(zeroes_on_request),
         cmocka_unit_test(splits_blocks),         cmocka_unit_test(counts_references),
-        cmocka_unit_test(catches_misuse),        cmocka_unit_test(survives_threads),
+        cmocka_unit_test(catches_misuse),        cmocka_unit_test(frees_runs),
+        cmocka_unit_test(survives_threads),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
