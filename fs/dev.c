@@ -23,10 +23,15 @@ static long null_seek(struct file *f, int64_t offset, int whence) {
     return 0;
 }
 
+/* A read of gigabytes ends early where a signal waits, as any long read may. */
+static bool is_interrupted(void) {
+    return atomic_load_explicit(&current->work, memory_order_relaxed) & WORK_LINUX;
+}
+
 static long zero_read(struct file *f, struct iter *to, uint64_t *pos) {
     (void)f, (void)pos;
     size_t done = 0;
-    while (to->left && !to->faulted) {
+    while (to->left && !to->faulted && !(done && is_interrupted())) {
         done += iter_zero(to, MIB(1));
         thread_preempt_point();
     }
@@ -42,7 +47,7 @@ static long random_read(struct file *f, struct iter *to, uint64_t *pos) {
     (void)f, (void)pos;
     char bytes[256];
     size_t done = 0;
-    while (to->left && !to->faulted) {
+    while (to->left && !to->faulted && !(done && is_interrupted())) {
         size_t n = MIN(to->left, sizeof bytes);
         random_bytes(bytes, n);
         done += iter_to(to, bytes, n);

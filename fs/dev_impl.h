@@ -10,6 +10,8 @@ void dev_attach(struct inode *i);
 int dev_open(struct file *f); /* inode_ops.open of character devices */
 /* Makes /dev and its files below `root`.  0 or -errno. */
 int dev_populate(void);
+/* Makes /sys and its files: sysfs.c. 0 or -errno. */
+int sysfs_populate(void);
 
 /* Terminal and stream files: tty.c. */
 extern const struct file_ops tty_file_ops;

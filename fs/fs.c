@@ -116,6 +116,8 @@ int fs_init(const void *initrd, size_t size, const char **manifest, size_t *mani
     if (!err)
         err = dev_populate();
     if (!err)
+        err = sysfs_populate();
+    if (!err)
         err = proc_init();
     return err;
 }

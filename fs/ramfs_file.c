@@ -55,17 +55,20 @@ void ramfs_init_contents(struct ram_contents *c) {
     spin_init(&c->lock, RANK_FILE);
 }
 
-/* So that files cannot take the last memory from the kernel and the program. */
-static bool memory_is_short(void) {
-    static _Atomic(uint64_t) reserve;
-    uint64_t want = atomic_load_explicit(&reserve, memory_order_relaxed);
-    if (!want) {
+/*
+ * Files may take half of the memory, as Linux limits a tmpfs, and never the last of it: the kernel
+ * and the program must be able to go on after ENOSPC.
+ */
+static bool files_are_full(void) {
+    static _Atomic(uint64_t) total; /* frames; 0: not asked yet */
+    uint64_t all = atomic_load_explicit(&total, memory_order_relaxed);
+    if (!all) {
         struct pages_stats s;
         pages_stats(&s);
-        want = MIN(s.total / 64 + 1, 4096ul);
-        atomic_store_explicit(&reserve, want, memory_order_relaxed);
+        all = s.total;
+        atomic_store_explicit(&total, all, memory_order_relaxed);
     }
-    return pages_free_estimate() < want;
+    return ramfs_pages() > all / 2 || pages_free_estimate() < MIN(all / 64 + 1, 4096ul);
 }
 
 static bool tree_covers(const struct ram_contents *c, uint64_t index) {
@@ -191,7 +194,7 @@ static struct page *page_find(struct ram_contents *c, uint64_t index) {
 static struct page *page_make(struct inode *i, uint64_t index) {
     struct ram_contents *c = &ram_of(i)->file;
     struct page *p = page_find(c, index);
-    if (p || memory_is_short())
+    if (p || files_are_full())
         return p;
     struct page *fresh = pages_alloc_zeroed(0);
     if (!fresh)
@@ -378,6 +381,8 @@ int ramfs_get_page(struct inode *i, uint64_t index, bool write, struct page **ou
     *out = p;
     if (p)
         return 0;
+    if (files_are_full())
+        return -EIO;
     struct page *fresh = pages_alloc_zeroed(0);
     if (!fresh)
         return -ENOMEM;

@@ -119,6 +119,30 @@ static long exe_target(char *to, size_t size) {
     return (long)n;
 }
 
+static void version(struct proc_buffer *b) {
+    proc_printf(b, "Linux version %s %s\n", UNAME_RELEASE, UNAME_VERSION);
+}
+
+static void ostype(struct proc_buffer *b) {
+    proc_printf(b, "Linux\n");
+}
+
+static void osrelease(struct proc_buffer *b) {
+    proc_printf(b, "%s\n", UNAME_RELEASE);
+}
+
+static void hostname(struct proc_buffer *b) {
+    proc_printf(b, "%s\n", UNAME_NODE);
+}
+
+static void pid_max(struct proc_buffer *b) {
+    proc_printf(b, "4194304\n");
+}
+
+static void threads_max(struct proc_buffer *b) {
+    proc_printf(b, "%lu\n", the_process->limits.of[6].soft + 0ul);
+}
+
 static int cwd_follow(struct entry **out) {
     *out = fs_context_cwd(the_process->fs);
     return 0;
@@ -128,6 +152,30 @@ static int root_follow(struct entry **out) {
     *out = entry_get(vfs_root);
     return 0;
 }
+
+/* The smallest tid that is there and not below `from`, or -1. */
+static int next_task(int from) {
+    int best = -1;
+    struct task *t;
+    uint64_t flags = spin_lock_irqsave(&the_process->lock);
+    list_for_each(t, &the_process->tasks, link)
+        if (t->thread.tid >= from && (best < 0 || t->thread.tid < best))
+            best = t->thread.tid;
+    spin_unlock_irqrestore(&the_process->lock, flags);
+    return best;
+}
+
+static struct entry *self_entry; /* /proc/1; constant once the program runs */
+
+/* A thread shows what its program shows. */
+static int follow_task(int tid, struct entry **out) {
+    if (!self_entry || next_task(tid) != tid)
+        return -ENOENT;
+    *out = entry_get(self_entry);
+    return 0;
+}
+
+static const struct proc_numbers tasks = { .next = next_task, .follow = follow_task };
 
 static int next_descriptor(int from) {
     return fd_next_open(the_process->files, from);
@@ -174,9 +222,18 @@ void proc_self_init(void) {
     proc_register("self/cmdline", cmdline);
     proc_register("self/comm", comm);
     proc_register("self/limits", limits);
+    proc_register("version", version);
+    proc_register("sys/kernel/ostype", ostype);
+    proc_register("sys/kernel/osrelease", osrelease);
+    proc_register("sys/kernel/hostname", hostname);
+    proc_register("sys/kernel/pid_max", pid_max);
+    proc_register("sys/kernel/threads-max", threads_max);
     proc_register_link("self/exe", exe_target);
     proc_register_jump("self/cwd", cwd_follow);
     proc_register_jump("self/root", root_follow);
     proc_register_numbers("self/fd", &descriptors);
+    proc_register_numbers("self/task", &tasks);
+    if (vfs_walk(vfs_root, "/proc/1", 0, &self_entry))
+        self_entry = NULL;
     proc_register_counters("mimosa/program", aspace_counters);
 }

@@ -199,7 +199,8 @@ static long copy_between(struct file *in, uint64_t *in_at, struct file *out, uin
         if (out_at)
             *out_at += (uint64_t)written;
         done += (size_t)written;
-        if (written < n)
+        thread_preempt_point();
+        if (written < n || signal_is_pending())
             break;
     }
     kfree(buffer);

@@ -15,6 +15,7 @@
 #include "fs/fdtable.h"
 #include "kernel/machine.h"
 #include "kernel/pages.h"
+#include "linux/proc_self.h"
 #include "linux/process.h"
 #include "linux/syscalls.h"
 #include "linux/time_user.h"
@@ -25,9 +26,9 @@ long sys_uname(long to) {
     struct new_utsname u = { 0 };
 
     string_copy(u.sysname, "Linux", sizeof(u.sysname));
-    string_copy(u.nodename, "mimosa", sizeof(u.nodename));
-    string_copy(u.release, "6.1.0-mimosa", sizeof(u.release));
-    string_copy(u.version, "#1 SMP Mimosa " MIMOSA_VERSION, sizeof(u.version));
+    string_copy(u.nodename, UNAME_NODE, sizeof(u.nodename));
+    string_copy(u.release, UNAME_RELEASE, sizeof(u.release));
+    string_copy(u.version, UNAME_VERSION, sizeof(u.version));
     string_copy(u.machine, "x86_64", sizeof(u.machine));
     string_copy(u.domainname, "(none)", sizeof(u.domainname));
     return copy_to_user((void *)to, &u, sizeof(u));
