@@ -49,7 +49,7 @@ struct slab_cache {
     uint8_t id;        /* index into `magazines` */
     uint8_t rounds;    /* capacity of a magazine */
 
-    struct spinlock lock; /* RANK_SLAB; guards `partial` and the descriptors of the slabs */
+    struct spinlock lock; /* RANK_SLAB, irqsave; guards `partial` and the descriptors of the slabs */
     struct list partial;  /* slabs with a free object: page.link */
 };
 
