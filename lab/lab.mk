@@ -34,11 +34,12 @@ bench-need:
 	    xz-utils dpkg-dev qemu-system-x86
 
 ## make bench      install what is missing, build, measure (three minutes), print the table
+##                 (BENCH="--runs 11 --budget 600" for more)
 bench: bench-need
 	@$(MAKE) --no-print-directory all
 	@MIMOSA_CACHE="$(CACHE)" tools/fetch-linux || echo "mimosa: going on without the Linux VM" >&2
 	@mkdir -p $(O)/bench
-	@MIMOSA_CACHE="$(CACHE)" $(O)/mimosa bench --quick --json $(O)/bench/latest.json \
+	@MIMOSA_CACHE="$(CACHE)" $(O)/mimosa bench --quick $(BENCH) --json $(O)/bench/latest.json \
 	    --html $(O)/bench/latest.html
 	@echo "Raw samples: $(O)/bench/latest.json; plots: $(O)/bench/latest.html"
 
