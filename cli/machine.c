@@ -93,7 +93,8 @@ static void add_channels(struct words *words, const struct run_options *options,
         "-chardev socket,id=wire,fd=%d -device %s,max_ports=2 "
         "-device virtserialport,chardev=wire,nr=1,name=mimosa.wire "
         "-chardev socket,id=serial,fd=%d -serial chardev:serial",
-        wire, pci ? "virtio-serial-pci,disable-legacy=on" : "virtio-serial-device", serial);
+        wire, pci ? "virtio-serial-pci,disable-legacy=on,vectors=8" : "virtio-serial-device",
+        serial);
 
     add_split(words, text);
     free(text);

@@ -45,6 +45,7 @@
 #define LEAVE_WAIT_NS      2000000000ull
 #define LOG_WAITING_MOST   (4u << 20)
 #define INPUT_PART         (1u << 15)
+#define CREDIT_PART        (WIRE_WINDOW / 4)
 #define MESSAGES_KEPT      4096u
 #define LINUX_MEMORY_LEAST (96u << 20)
 #define NEVER              UINT64_MAX
@@ -70,6 +71,7 @@ struct relay {
     struct output outputs[2];
     struct output *standard_output, *standard_error;
     bool told_closed[OUTPUT_STREAMS];
+    uint32_t owed[OUTPUT_STREAMS]; /* credit not given back yet */
     struct frame_writer writer;
     struct log log;
     size_t messages_used;
@@ -118,13 +120,19 @@ static struct output *stream_output(struct relay *relay, unsigned stream) {
     return stream == WIRE_STDOUT ? relay->standard_output : relay->standard_error;
 }
 
-/* Gives back credit for what left, and tells the kernel of readers that are gone. */
+/*
+ * Gives back credit for what left, and tells the kernel of readers that are
+ * gone.  Credit goes in large parts, so that small writes cost no frame each;
+ * the kernel never waits for less, since it always has the rest of the window.
+ */
 static void settle_output(struct relay *relay, unsigned stream) {
     struct output *output = stream_output(relay, stream);
-    uint32_t consumed = (uint32_t)output_take_consumed(output, stream);
 
-    if (consumed) {
-        frame_writer_put(&relay->writer, WIRE_CREDIT, stream, &consumed, sizeof(consumed));
+    relay->owed[stream] += (uint32_t)output_take_consumed(output, stream);
+    if (relay->owed[stream] >= CREDIT_PART) {
+        frame_writer_put(&relay->writer, WIRE_CREDIT, stream, &relay->owed[stream],
+                         sizeof(relay->owed[stream]));
+        relay->owed[stream] = 0;
     }
     if (output->broken && !relay->told_closed[stream]) {
         relay->told_closed[stream] = true;

@@ -373,7 +373,7 @@ static void finish(int status) {
 }
 
 int main(void) {
-    struct wire_hello hello = { .version = WIRE_VERSION };
+    struct wire_hello hello = { .version = WIRE_VERSION, .stdin_credit = WIRE_WINDOW };
     sigset_t set;
 
     mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
