@@ -55,7 +55,7 @@ $(O)/test/errors/%: test/errors/%.c test/test.mk | test-need
 	$(call say,CC,$@)
 	@mkdir -p $(@D) $(O)/test/obj
 	$(Q)musl-gcc -std=gnu11 -O1 -g -pthread -I. -fno-pie -static -fstack-protector-all \
-	    -fno-omit-frame-pointer -fno-optimize-sibling-calls -w -MMD -MP \
+	    -fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-inline -w -MMD -MP \
 	    -MF $(O)/test/obj/errors-$*.d -MT $@ -o $@ $<
 
 # The program behind test/run-wire.

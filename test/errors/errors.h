@@ -9,7 +9,7 @@
  *     mem SIZE                         the machine's memory
  *     stdout TEXT                      instead of `before`
  *
- * Where a signal ends the program, Mimosa's report must also name the
+ * Where a signal of its own making ends the program, Mimosa's report must also name the
  * instruction pointer, and a backtrace with `main` and `deliberate` in it,
  * where the source has a function of that name.
  */

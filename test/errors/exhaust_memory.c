@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* expect: 137 SIGKILL
+/* expect: 137
  * mem 128M
- * text memory
+ * text out of memory
  * on mimosa */
 #include "test/errors/errors.h"
 #include <stdlib.h>

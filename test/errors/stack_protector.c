@@ -3,7 +3,7 @@
 #include "test/errors/errors.h"
 
 /* musl's __stack_chk_fail executes hlt, and that is a SIGSEGV. */
-__attribute__((noinline)) void deliberate(int length)
+__attribute__((noinline)) void overrun(int length)
 {
     char buffer[16];
     memset(hidden((unsigned long)buffer), 'A', length);
@@ -13,6 +13,6 @@ __attribute__((noinline)) void deliberate(int length)
 int main(void)
 {
     said("before\n");
-    deliberate(40);
+    overrun(40);
     return 0;
 }
