@@ -56,6 +56,7 @@
      REGION_LOCKED | REGION_SPECIAL | REGION_NOWRITE)
 
 struct slab_cache *region_cache;
+struct page *aspace_zero_page;
 uint64_t aspace_total_frames;
 bool aspace_populate_all;
 static struct slab_cache *aspace_cache;
@@ -66,6 +67,9 @@ void aspace_init(void) {
     aspace_cache = slab_cache_create("aspace", sizeof(struct aspace), CACHE_LINE);
     pages_stats(&stats);
     aspace_total_frames = stats.total;
+    aspace_zero_page = pages_alloc_zeroed(0);
+    if (!region_cache || !aspace_cache || !aspace_zero_page)
+        panic("no memory for an address space");
 }
 
 struct aspace *aspace_create(void) {

@@ -13,6 +13,12 @@
  * region, not a stack, not under MADV_NOHUGEPAGE, and in which nothing is
  * mapped yet, gets one large page while at least a quarter of memory is free.
  * Clearing takes long, so it is done without the mark, and all is checked again.
+ * When memory runs out, large pages are split and what was never touched in
+ * them is taken back (aspace_reclaim), after what MADV_FREE gave up.
+ *
+ * A read of untouched memory gets a frame of its own, so that the write that
+ * mostly follows needs no second fault; only with less than an eighth of memory
+ * free do reads share one frame of zeros.
  *
  * Files.  get_page may sleep: the mark ends, the region's object is kept alive
  * by a reference of ours, and afterwards the region must still show the same
@@ -154,6 +160,17 @@ static int fault_mapped(struct aspace *as, struct aspace_cpu *c, const struct re
     return 0;
 }
 
+/* Memory is short and this is a read: all such pages share one frame.  Ends the mark. */
+static cold_fn void map_zero_page(struct aspace_cpu *c, const struct region *r, struct pte *e) {
+    page_get(aspace_zero_page);
+    uint64_t bits = page_to_phys(aspace_zero_page).value | table_bits(r->prot);
+    if (install(e, (bits & ~PTE_WRITE) | PTE_COW))
+        c->resident++;
+    else
+        page_put(aspace_zero_page);
+    aspace_read_end(c);
+}
+
 static int fault_anonymous(struct aspace *as, struct aspace_cpu *c, const struct region *r,
                            uintptr_t addr, unsigned access, bool *may_be_huge) {
     unsigned level = 1;
@@ -174,6 +191,10 @@ static int fault_anonymous(struct aspace *as, struct aspace_cpu *c, const struct
     uint64_t old = atomic_load_explicit(&e->bits, memory_order_acquire);
     if (unlikely(old))
         return fault_mapped(as, c, r, e, old, addr, access);
+    if (unlikely(!(access & FAULT_WRITE)) && pages_free_estimate() * 8 < aspace_total_frames) {
+        map_zero_page(c, r, e);
+        return 0;
+    }
     p = pages_alloc_zeroed(0);
     if (unlikely(!p))
         goto end;
@@ -298,12 +319,22 @@ uint64_t aspace_reclaim(struct aspace *as) {
             frames += table_take_back(as, r->start, r->end);
     }
     table_flush(as);
+    list_for_each(r, &as->tree.list, link) {
+        if (!frames && !r->object)
+            frames += table_trim(as, r->start, r->end);
+    }
     mutex_unlock(&as->mutex);
     return frames;
 }
 
+/* Memory is out.  Whether it is worth another try: we, or another thread, got some back. */
+static cold_fn bool try_reclaim(struct aspace *as, unsigned *tries) {
+    return aspace_reclaim(as) > 0 || (pages_free_estimate() > 0 && ++*tries < 100);
+}
+
 int aspace_fault(struct aspace *as, uintptr_t addr, unsigned access) {
     bool may_be_huge = true;
+    unsigned tries = 0;
     addr = ALIGN_DOWN(addr, PAGE_SIZE);
     if (unlikely(addr >= USER_END))
         return -EFAULT;
@@ -326,7 +357,7 @@ int aspace_fault(struct aspace *as, uintptr_t addr, unsigned access) {
             err = fault_anonymous(as, c, r, addr, access, &may_be_huge);
         else
             err = fault_object(as, c, r, addr, access);
-        if (err == -ENOMEM && aspace_reclaim(as))
+        if (err == -ENOMEM && try_reclaim(as, &tries))
             continue;
         if (err <= 0)
             return err;

@@ -69,6 +69,7 @@ struct aspace {
 
 /* Every address space lives on; at most a few. Its caches, made by aspace_init(). */
 extern struct slab_cache *region_cache;
+extern struct page *aspace_zero_page; /* what reads see when memory is short */
 extern uint64_t aspace_total_frames; /* what one accountable request may ask for at most */
 
 /* ---- aspace.c: the reader's mark and the writer's announcement ---- */
@@ -135,7 +136,8 @@ bool aspace_range(uintptr_t addr, size_t length, uintptr_t *end);
 /* Commits what is accessible in [start, end); errors are the caller's to ignore.  No locks held. */
 int aspace_populate(struct aspace *as, uintptr_t start, uintptr_t end);
 
-/* aspace_fault.c: takes back frames that MADV_FREE gave up; how many.  May sleep, takes the mutex. */
+/* aspace_fault.c: takes back frames that MADV_FREE gave up, else untouched parts of 2 MiB pages;
+ * how many.  May sleep, takes the mutex. */
 uint64_t aspace_reclaim(struct aspace *as);
 
 /* ---- table.c: page tables ---- */
@@ -167,6 +169,8 @@ void table_protect(struct aspace *as, uintptr_t start, uintptr_t end, int prot, 
 void table_give_up(struct aspace *as, uintptr_t start, uintptr_t end);
 /* Takes back given-up frames of [start, end) that were not written since; how many. */
 uint64_t table_take_back(struct aspace *as, uintptr_t start, uintptr_t end);
+/* Splits 2 MiB pages of [start, end) and frees what holds only zeros; how many frames. */
+uint64_t table_trim(struct aspace *as, uintptr_t start, uintptr_t end);
 /* Frames that leaves in the range own. */
 uint64_t table_count(struct aspace *as, uintptr_t start, uintptr_t end);
 /* Makes the tables that table_move needs.  0 or -ENOMEM. */

@@ -26,6 +26,7 @@
 #include "kernel/count.h"
 #include "kernel/panic.h"
 
+#define TRIM_ENOUGH 512 /* frames that one call takes back before it lets the program go on */
 #define TABLE_BITS (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED)
 
 static size_t span_of(unsigned level) {
@@ -207,6 +208,7 @@ struct walk {
 
 static void zap_leaves(struct walk *w, struct pte *e, unsigned n, uintptr_t addr, size_t size);
 static void count_leaves(struct walk *w, struct pte *e, unsigned n, uintptr_t addr, size_t size);
+static void trim_leaves(struct walk *w, struct pte *e, unsigned n, uintptr_t addr, size_t size);
 
 /*
  * The range covers part of a 2 MiB page: only madvise, which makes no region
@@ -214,7 +216,7 @@ static void count_leaves(struct walk *w, struct pte *e, unsigned n, uintptr_t ad
  * part in place, which is all that MADV_DONTNEED promises.
  */
 static cold_fn bool split_partial(struct walk *w, struct pte *e, uintptr_t start, uintptr_t end) {
-    if (w->leaves != count_leaves && split_leaf(e) == 0)
+    if (w->leaves != count_leaves && w->leaves != trim_leaves && split_leaf(e) == 0)
         return true;
     if (w->leaves == zap_leaves)
         memset((char *)table_at(load(e)) + start % HUGE_SIZE, 0, end - start);
@@ -367,6 +369,62 @@ static void take_back_leaves(struct walk *w, struct pte *e, unsigned n, uintptr_
 
 uint64_t table_take_back(struct aspace *as, uintptr_t start, uintptr_t end) {
     struct walk w = { .as = as, .leaves = take_back_leaves };
+    walk_range(&w, start, end);
+    aspace_count_resident(as, -w.frames);
+    return (uint64_t)w.frames;
+}
+
+static bool is_zero(const struct page *p) {
+    const uint64_t *at = page_address(p);
+    for (unsigned i = 0; i < PAGE_SIZE / sizeof(*at); i++) {
+        if (at[i])
+            return false;
+    }
+    return true;
+}
+
+/* Splits the block of leaf bits `old`, which no CPU can reach now, and frees the frames that
+ * hold only zeros; one of these becomes the table.  Returns what the entry is to be. */
+static uint64_t split_zeros(struct walk *w, uint64_t old) {
+    struct page *p = phys_to_page(PADDR(old & PTE_ADDR)), *table = NULL;
+    uint64_t zero[512 / 64] = { 0 };
+    unsigned zeros = 0;
+    for (unsigned i = 0; i < 512; i++) {
+        if (is_zero(p + i)) {
+            zero[i / 64] |= 1ul << i % 64;
+            table = p + i;
+            zeros++;
+        }
+    }
+    if (zeros < 2)
+        return old;
+    pages_split(p, HUGE_ORDER);
+    struct pte *small = page_address(table);
+    for (unsigned i = 0; i < 512; i++) {
+        if (!(zero[i / 64] & 1ul << i % 64))
+            atomic_init(&small[i].bits, (old & ~PTE_HUGE) + i * PAGE_SIZE);
+        else if (p + i != table)
+            pages_free(p + i, 0);
+    }
+    w->frames += zeros;
+    return page_to_phys(table).value | TABLE_BITS;
+}
+
+static void trim_leaves(struct walk *w, struct pte *e, unsigned n, uintptr_t addr, size_t size) {
+    (void)n;
+    if (size != HUGE_SIZE || w->frames >= TRIM_ENOUGH)
+        return;
+    /* All faults wait meanwhile, but they would fail without memory. */
+    aspace_write_begin(w->as);
+    uint64_t old = atomic_exchange_explicit(&e->bits, 0, memory_order_acq_rel);
+    tlb_shootdown(w->as, addr, addr + HUGE_SIZE);
+    atomic_store_explicit(&e->bits, split_zeros(w, old), memory_order_release);
+    aspace_write_end(w->as);
+    thread_preempt_point();
+}
+
+uint64_t table_trim(struct aspace *as, uintptr_t start, uintptr_t end) {
+    struct walk w = { .as = as, .leaves = trim_leaves };
     walk_range(&w, start, end);
     aspace_count_resident(as, -w.frames);
     return (uint64_t)w.frames;
