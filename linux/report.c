@@ -13,7 +13,7 @@
 
 #define BACKTRACE_MAX 24
 #define MAPS_BUFFER 1024
-/* Signals that somebody sends on purpose to end a program: its status says enough. */
+/* Signals by which others end a program on purpose: its status says enough. */
 #define SIGNALS_QUIET                                                                              \
     (SIGNAL_BIT(SIGHUP) | SIGNAL_BIT(SIGINT) | SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGTERM) |         \
      SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGALRM) | SIGNAL_BIT(SIGUSR1) | SIGNAL_BIT(SIGUSR2) |       \
@@ -131,7 +131,7 @@ static const char *reason(const struct trap_frame *f, int signo, const siginfo_t
     case SIGABRT:
         return "the program called abort()";
     default:
-        return "";
+        return is_from_itself(the_process, info) ? "sent by the program itself" : "";
     }
 }
 
@@ -159,11 +159,17 @@ static bool has_address(const siginfo_t *info) {
            (SIGNAL_BIT(info->si_signo) & SIGNALS_SYNCHRONOUS);
 }
 
+static bool is_from_itself(const struct process *p, const siginfo_t *info) {
+    return (info->si_code == SI_USER || info->si_code == SI_TKILL || info->si_code == SI_QUEUE) &&
+           info->si_pid == p->pid;
+}
+
 void report_fatal_signal(const struct trap_frame *f, int signo, const siginfo_t *info) {
     struct task *t = current_task();
     const char *why = reason(f, signo, info);
 
-    if ((SIGNALS_QUIET & SIGNAL_BIT(signo)) || atomic_load(&t->process->exiting))
+    if (atomic_load(&t->process->exiting) ||
+        ((SIGNALS_QUIET & SIGNAL_BIT(signo)) && !is_from_itself(t->process, info)))
         return;
     report("mimosa: %s ended by %s%s%s\n", t->process->exe, signal_name(signo), *why ? ": " : "",
            why);
