@@ -108,6 +108,11 @@ static const char *protection_reason(const struct trap_frame *f) {
     return "a privileged instruction or an address that cannot be";
 }
 
+static bool is_from_itself(const struct process *p, const siginfo_t *info) {
+    return (info->si_code == SI_USER || info->si_code == SI_TKILL || info->si_code == SI_QUEUE) &&
+           info->si_pid == p->pid;
+}
+
 static const char *reason(const struct trap_frame *f, int signo, const siginfo_t *info) {
     uintptr_t addr = (uintptr_t)info->si_addr;
 
@@ -157,11 +162,6 @@ static void report_mapping(struct process *p, const struct trap_frame *f, uintpt
 static bool has_address(const siginfo_t *info) {
     return info->si_code > 0 && info->si_code != SI_KERNEL &&
            (SIGNAL_BIT(info->si_signo) & SIGNALS_SYNCHRONOUS);
-}
-
-static bool is_from_itself(const struct process *p, const siginfo_t *info) {
-    return (info->si_code == SI_USER || info->si_code == SI_TKILL || info->si_code == SI_QUEUE) &&
-           info->si_pid == p->pid;
 }
 
 void report_fatal_signal(const struct trap_frame *f, int signo, const siginfo_t *info) {
