@@ -220,7 +220,8 @@ static void clear_part(struct inode *i, uint64_t from, uint64_t to) {
 
 /* Clears what may be dirty between the end of the file and the end of its last page. */
 static void clear_tail(struct inode *i) {
-    clear_part(i, i->size, ALIGN_UP(i->size, PAGE_SIZE));
+    uint64_t size = i->size;
+    clear_part(i, size, ALIGN_UP(size, PAGE_SIZE));
 }
 
 static void set_size(struct inode *i, uint64_t size) {
@@ -367,11 +368,17 @@ int ramfs_allocate(struct inode *i, uint64_t offset, uint64_t size, unsigned mod
     return err;
 }
 
+/* Whether page `index` shows a part of the file. */
+static bool is_inside_locked(const struct inode *i, uint64_t index) {
+    uint64_t size = i->size;
+    return index < ALIGN_UP(size, PAGE_SIZE) >> PAGE_SHIFT;
+}
+
 int ramfs_get_page(struct inode *i, uint64_t index, bool write, struct page **out) {
     struct ram_contents *c = &ram_of(i)->file;
     (void)write; /* a hole is filled for a reader too: a later writer must not show another page */
     spin_lock(&c->lock);
-    bool inside = index < ALIGN_UP(i->size, PAGE_SIZE) >> PAGE_SHIFT;
+    bool inside = is_inside_locked(i, index);
     struct page *p = inside ? tree_find_locked(c, index) : NULL;
     if (p)
         page_get(p);
@@ -388,7 +395,7 @@ int ramfs_get_page(struct inode *i, uint64_t index, bool write, struct page **ou
         return -ENOMEM;
     int err = 0;
     spin_lock(&c->lock);
-    if (index >= ALIGN_UP(i->size, PAGE_SIZE) >> PAGE_SHIFT) {
+    if (!is_inside_locked(i, index)) {
         err = -EIO;
     } else {
         *out = tree_insert_locked(i, index, fresh);
