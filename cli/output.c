@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define CHUNK_BYTES (1u << 16)
+#define SMALL_BYTES 4096u
 
 struct output_chunk {
     struct output_chunk *next;
@@ -108,15 +109,16 @@ void output_put(struct output *output, unsigned stream, const void *bytes, size_
     const char *from = bytes;
     size_t written = 0;
 
-    /* Straight to the file, unless others wait or a write could block. */
-    while (!output->first && !output->broken && output->most == SSIZE_MAX && written < length) {
+    /* Straight to the file, unless others wait, it could block, or more such bits may come. */
+    while (length >= SMALL_BYTES && !output->first && !output->broken &&
+           output->most == SSIZE_MAX && written < length) {
         size_t part = write_some(output, from + written, length - written);
         if (!part) {
             break;
         }
         written += part;
     }
-    if (output->broken) {
+    if (output->broken) { /* nobody will read it */
         written = length;
         drop_all(output);
     }
@@ -155,6 +157,12 @@ uint64_t output_take_consumed(struct output *output, unsigned stream) {
 
     output->consumed[stream] = 0;
     return bytes;
+}
+
+void output_flush_now(struct output *output) {
+    if (output->most == SSIZE_MAX) {
+        output_flush(output);
+    }
 }
 
 bool output_is_same(int one, int other) {

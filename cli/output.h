@@ -32,11 +32,17 @@ struct output {
 void output_open(struct output *output, int fd);
 void output_close(struct output *output);
 
-/* Writes what can be written now and keeps the rest. */
+/*
+ * Writes what can be written now and keeps the rest.  A few bytes are only
+ * kept: call output_flush_now when no more follow at once.
+ */
 void output_put(struct output *output, unsigned stream, const void *bytes, size_t length);
 
 /* Writes what waits, as far as the file takes it.  Call when it can be written to. */
 void output_flush(struct output *output);
+
+/* As output_flush, without having asked poll(): does nothing where a write could block. */
+void output_flush_now(struct output *output);
 
 /* The bytes of a stream that left since the last call: the credit to give back. */
 uint64_t output_take_consumed(struct output *output, unsigned stream);

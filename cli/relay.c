@@ -114,6 +114,7 @@ static void show_text(void *context, const char *text, size_t length) {
     struct relay *relay = context;
 
     output_put(relay->standard_error, OUTPUT_NO_STREAM, text, length);
+    output_flush_now(relay->standard_error);
 }
 
 static struct output *stream_output(struct relay *relay, unsigned stream) {
@@ -499,6 +500,8 @@ static void take_events(struct relay *relay, const struct pollfd *polls) {
     if (polls[WATCH_MACHINE].revents) {
         relay->machine_gone = true;
     }
+    output_flush_now(relay->standard_output);
+    output_flush_now(relay->standard_error);
     if (relay->said_hello) {
         settle_output(relay, WIRE_STDOUT);
         settle_output(relay, WIRE_STDERR);
