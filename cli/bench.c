@@ -19,7 +19,7 @@ static const char help_text[] =
     "\n"
     "Compares heaps on loads, numbers of CPUs and systems, with one binary.  Without\n"
     "PROGRAM it runs the loads of the lab; with PROGRAM, it times that (built with\n"
-    "`mimosa cc`; \"{threads}\" in an argument becomes the number of threads).\n"
+    "`mimosa cc`; \"{threads}\" in an argument becomes each number of --threads).\n"
     "\n"
     "  mimosa bench --quick                    the table of the README, three minutes\n"
     "  mimosa bench --on linux --loads larson  just here, just that\n"
@@ -192,14 +192,29 @@ static int split_numbers(const char *option, const char *list, unsigned *numbers
     return status;
 }
 
-static int make_shapes(struct results *r, const struct wishes *wishes) {
+/* Whether an argument of the user's program depends on the number of threads. */
+static bool mentions_threads(const struct bench *bench) {
+    for (char **argument = bench->program_arguments; argument && *argument; argument++) {
+        if (strstr(*argument, "{threads}")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int make_shapes(struct results *r, const struct wishes *wishes, bool uses_threads) {
     unsigned cpus[RESULTS_MAX], threads[RESULTS_MAX], cpu_count, thread_count;
     int status = split_numbers("--cpus", wishes->cpus, cpus, &cpu_count);
 
     status = status ? status : split_numbers("--threads", wishes->threads, threads, &thread_count);
+    if (r->whole_program && !uses_threads) {
+        threads[0] = 0; /* the program decides */
+        thread_count = 1;
+    }
     for (unsigned c = 0; !status && c < cpu_count; c++) {
         for (unsigned t = 0; t < thread_count; t++) {
-            if (threads[t] < cpus[c] || results_find_shape(r, cpus[c], threads[t]) >= 0) {
+            if ((threads[t] && threads[t] < cpus[c]) ||
+                results_find_shape(r, cpus[c], threads[t]) >= 0) {
                 continue;
             }
             if (r->shape_count == RESULTS_MAX) {
@@ -231,7 +246,7 @@ static int make_matrix(struct bench *bench, const struct wishes *wishes) {
                              ",compute,cache-thrash,cache-scratch,larson,faults,", r->loads,
                              &r->load_count);
     }
-    status = status ? status : make_shapes(r, wishes);
+    status = status ? status : make_shapes(r, wishes, mentions_threads(bench));
     if (status) {
         return status;
     }

@@ -144,9 +144,13 @@ static void print_panel(const struct results *r, unsigned system, unsigned load,
                 print_bar(r, heap, left + width * heap, width * 0.9, top, &rate, shape_name, to);
             }
         }
-        fprintf(to, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%u on %u</text>\n",
-                left + group * 0.4, PANEL_HEIGHT - 20, r->shapes[shape].threads,
-                r->shapes[shape].cpus);
+        fprintf(to, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">", left + group * 0.4,
+                PANEL_HEIGHT - 20);
+        if (r->shapes[shape].threads) {
+            fprintf(to, "%u on %u</text>\n", r->shapes[shape].threads, r->shapes[shape].cpus);
+        } else {
+            fprintf(to, "%s</text>\n", shape_name);
+        }
     }
     fputs("</svg>\n", to);
 }

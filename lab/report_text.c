@@ -27,6 +27,10 @@ const char *report_quantity(double value, char *buffer) {
 }
 
 const char *report_shape(const struct shape *shape, char *buffer) {
+    if (!shape->threads) {
+        snprintf(buffer, 40, "%u CPU%s", shape->cpus, shape->cpus > 1 ? "s" : "");
+        return buffer;
+    }
     snprintf(buffer, 40, "%u thread%s, %u CPU%s", shape->threads, shape->threads > 1 ? "s" : "",
              shape->cpus, shape->cpus > 1 ? "s" : "");
     return buffer;

@@ -21,7 +21,8 @@
 #define RESULTS_CONFIDENCE 0.93 /* what five rounds can give (the sign test: 93.75 %) */
 
 struct shape {
-    unsigned cpus, threads;
+    unsigned cpus;
+    unsigned threads; /* 0: the program decides */
 };
 
 /* One measurement.  `rate` 0 means that it failed or never ran. */
