@@ -10,12 +10,19 @@
 #include <asm-generic/errno-base.h>
 #include "base/string.h"
 
-#define HEADER_SIZE 110u
+#define HEADER_SIZE   110u
 #define NAME_MAX_PART 255u
 #define PATH_MAX_NAME 4095u
 
-enum { FIELD_MODE = 1, FIELD_MTIME = 5, FIELD_SIZE = 6, FIELD_RDEV_MAJOR = 9, FIELD_RDEV_MINOR = 10,
-       FIELD_NAME_SIZE = 11, FIELD_COUNT = 13 };
+enum {
+    FIELD_MODE = 1,
+    FIELD_MTIME = 5,
+    FIELD_SIZE = 6,
+    FIELD_RDEV_MAJOR = 9,
+    FIELD_RDEV_MINOR = 10,
+    FIELD_NAME_SIZE = 11,
+    FIELD_COUNT = 13
+};
 
 void cpio_start(struct cpio_reader *r, const void *data, size_t size) {
     *r = (struct cpio_reader){ .data = data, .size = size };

@@ -74,9 +74,12 @@ static const struct device {
     uint32_t rdev;
     const struct file_ops *ops;
 } devices[] = {
-    { "/dev/null", VFS_RDEV(1, 3), &null_ops },     { "/dev/zero", VFS_RDEV(1, 5), &zero_ops },
-    { "/dev/full", VFS_RDEV(1, 7), &full_ops },     { "/dev/random", VFS_RDEV(1, 8), &random_ops },
-    { "/dev/urandom", VFS_RDEV(1, 9), &random_ops }, { "/dev/tty", VFS_RDEV(5, 0), &tty_file_ops },
+    { "/dev/null", VFS_RDEV(1, 3), &null_ops },
+    { "/dev/zero", VFS_RDEV(1, 5), &zero_ops },
+    { "/dev/full", VFS_RDEV(1, 7), &full_ops },
+    { "/dev/random", VFS_RDEV(1, 8), &random_ops },
+    { "/dev/urandom", VFS_RDEV(1, 9), &random_ops },
+    { "/dev/tty", VFS_RDEV(5, 0), &tty_file_ops },
     { "/dev/console", VFS_RDEV(5, 1), &tty_file_ops },
 };
 

@@ -15,7 +15,7 @@ int sysfs_populate(void);
 
 /* Terminal and stream files: tty.c. */
 extern const struct file_ops tty_file_ops;
-bool tty_exists(void); /* one of the standard streams is a terminal */
+bool tty_exists(void);        /* one of the standard streams is a terminal */
 int tty_open(struct file *f); /* inode_ops.open of /dev/tty and /dev/console */
 
 #endif

@@ -70,8 +70,8 @@ static long event_write(struct file *f, struct iter *from, uint64_t *pos) {
     while (!event_add(e, add)) {
         if (file_is_nonblocking(f))
             return -EAGAIN;
-        int err = wait_until(&e->changed, add <= EVENT_MAX - atomic_load(&e->value), TIME_NEVER,
-                             true);
+        int err =
+            wait_until(&e->changed, add <= EVENT_MAX - atomic_load(&e->value), TIME_NEVER, true);
         if (err)
             return err;
     }

@@ -22,15 +22,15 @@
 #include "kernel/lock.h"
 #include "kernel/slab.h"
 
-#define FD_START 64u /* slots of a new table: a multiple of 64 */
+#define FD_START                 64u                /* slots of a new table: a multiple of 64 */
 #define MAP_ACCESS_SHARED(flags) (((flags)&3) != 2) /* MAP_SHARED, MAP_SHARED_VALIDATE */
 
 struct fd_table {
-    struct spinlock lock;  /* RANK_FILE; guards all below but limit */
-    struct file **slots;   /* `capacity` of them */
-    uint64_t *cloexec;     /* a bit per slot */
+    struct spinlock lock; /* RANK_FILE; guards all below but limit */
+    struct file **slots;  /* `capacity` of them */
+    uint64_t *cloexec;    /* a bit per slot */
     unsigned capacity;
-    unsigned first_free;   /* no free slot lies below */
+    unsigned first_free; /* no free slot lies below */
     atomic_uint limit;
 };
 

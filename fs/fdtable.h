@@ -16,7 +16,7 @@ struct fd_table;
 
 #define FD_LIMIT_MAX (1u << 20) /* no table grows beyond, whatever the limit (Linux's nr_open) */
 
-struct fd_table *fd_table_create(void); /* empty; limit 1024; NULL without memory */
+struct fd_table *fd_table_create(void);    /* empty; limit 1024; NULL without memory */
 void fd_table_destroy(struct fd_table *t); /* closes all; nobody may use it any more */
 
 /* RLIMIT_NOFILE: new descriptors stay below it. */

@@ -21,16 +21,16 @@
 #include "fs/vfs.h"
 #include "kernel/slab.h"
 
-#define PIPE_START_PAGES 16u  /* 64 KiB */
-#define PIPE_MOST_PAGES 256u  /* 1 MiB: Linux's pipe-max-size */
-#define PIPE_BUF_SIZE 4096u   /* what is written at once or not at all */
+#define PIPE_START_PAGES 16u   /* 64 KiB */
+#define PIPE_MOST_PAGES  256u  /* 1 MiB: Linux's pipe-max-size */
+#define PIPE_BUF_SIZE    4096u /* what is written at once or not at all */
 
 struct pipe {
     struct inode inode;
-    struct mutex lock;       /* guards what follows, down to the blank line */
-    char **pages;            /* `page_count`; NULL: not needed so far */
-    uint32_t page_count;     /* a power of two */
-    uint64_t head, tail;     /* bytes ever written and read; head - tail == used */
+    struct mutex lock;   /* guards what follows, down to the blank line */
+    char **pages;        /* `page_count`; NULL: not needed so far */
+    uint32_t page_count; /* a power of two */
+    uint64_t head, tail; /* bytes ever written and read; head - tail == used */
     _Atomic(size_t) used, capacity;
     _Atomic(uint32_t) readers, writers;
 
@@ -197,7 +197,10 @@ static void pipe_release(struct file *f) {
 }
 
 static const struct file_ops pipe_ops = {
-    .read = pipe_read, .write = pipe_write, .ioctl = pipe_ioctl, .poll = pipe_poll,
+    .read = pipe_read,
+    .write = pipe_write,
+    .ioctl = pipe_ioctl,
+    .poll = pipe_poll,
     .release = pipe_release,
 };
 static const struct inode_ops pipe_inode_ops = { .open = pipe_open, .destroy = pipe_destroy };

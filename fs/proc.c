@@ -26,7 +26,7 @@ struct proc_node {
     struct inode inode; /* never freed: the node keeps the first reference */
     const char *name;   /* constant, not terminated */
     size_t name_length;
-    uint64_t cookie, next_cookie; /* place in its directory; of its next child */
+    uint64_t cookie, next_cookie;      /* place in its directory; of its next child */
     struct proc_node *children, *next; /* constant after boot */
     void (*generate)(struct proc_buffer *b);
     unsigned (*counters)(struct proc_counter *out, unsigned max);
@@ -249,9 +249,9 @@ static long proc_read(struct file *f, struct iter *to, uint64_t *pos) {
     return n;
 }
 
-static const struct file_ops proc_file_ops = {
-    .read = proc_read, .release = proc_release, .positional = true
-};
+static const struct file_ops proc_file_ops = { .read = proc_read,
+                                               .release = proc_release,
+                                               .positional = true };
 
 /* The entry of a number that is present. */
 static int number_lookup(struct entry *dir, const struct proc_numbers *numbers, const char *name,
@@ -359,14 +359,14 @@ static void number_destroy(struct inode *i) {
     kfree(container_of(i, struct proc_number, inode));
 }
 
-static const struct inode_ops proc_inode_ops = {
-    .lookup = proc_lookup, .list = proc_list, .open = proc_open_file
-};
+static const struct inode_ops proc_inode_ops = { .lookup = proc_lookup,
+                                                 .list = proc_list,
+                                                 .open = proc_open_file };
 static const struct inode_ops proc_link_ops = { .readlink = proc_readlink };
 static const struct inode_ops proc_jump_ops = { .readlink = jump_readlink, .follow = proc_jump };
-static const struct inode_ops number_ops = {
-    .readlink = jump_readlink, .follow = number_follow, .destroy = number_destroy
-};
+static const struct inode_ops number_ops = { .readlink = jump_readlink,
+                                             .follow = number_follow,
+                                             .destroy = number_destroy };
 
 static long self_target(char *to, size_t size) {
     *to = '1';

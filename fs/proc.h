@@ -22,7 +22,8 @@ struct proc_buffer {
 
 void proc_printf(struct proc_buffer *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void proc_write(struct proc_buffer *b, const void *bytes, size_t n);
-/* Space for n more bytes, to be filled by the caller and then counted in b->size; NULL: no memory. */
+/* Space for n more bytes, to be filled by the caller and then counted in b->size; NULL: no memory.
+ */
 char *proc_reserve(struct proc_buffer *b, size_t n);
 
 /* Context of all generators: thread, may sleep, no spinlock held. */
@@ -37,7 +38,7 @@ void proc_register_jump(const char *path, int (*follow)(struct entry **out));
 
 /* A directory of numbers, each a link to an entry (descriptors). Called under the tree lock. */
 struct proc_numbers {
-    int (*next)(int from);                      /* smallest present, >= from, or -1 */
+    int (*next)(int from);                         /* smallest present, >= from, or -1 */
     int (*follow)(int number, struct entry **out); /* with a reference; -ENOENT */
 };
 void proc_register_numbers(const char *path, const struct proc_numbers *numbers);

@@ -19,16 +19,26 @@ static void meminfo(struct proc_buffer *b) {
     pages_stats(&s);
     uint64_t files = ramfs_pages();
     const struct proc_counter lines[] = {
-        { "MemTotal", s.total }, { "MemFree", s.free },  { "MemAvailable", s.free },
-        { "Buffers", 0 },        { "Cached", files },    { "SwapCached", 0 },
-        { "Active", 0 },         { "Inactive", 0 },      { "SwapTotal", 0 },
-        { "SwapFree", 0 },       { "Dirty", 0 },         { "Writeback", 0 },
-        { "Shmem", files },      { "CommitLimit", s.total },
+        { "MemTotal", s.total },
+        { "MemFree", s.free },
+        { "MemAvailable", s.free },
+        { "Buffers", 0 },
+        { "Cached", files },
+        { "SwapCached", 0 },
+        { "Active", 0 },
+        { "Inactive", 0 },
+        { "SwapTotal", 0 },
+        { "SwapFree", 0 },
+        { "Dirty", 0 },
+        { "Writeback", 0 },
+        { "Shmem", files },
+        { "CommitLimit", s.total },
     };
     for (unsigned i = 0; i < ARRAY_SIZE(lines); i++)
         proc_printf(b, "%s:%*lu kB\n", lines[i].name, 23 - (int)strlen(lines[i].name),
                     kib(lines[i].value));
-    proc_printf(b, "HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n");
+    proc_printf(
+        b, "HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n");
 }
 
 static void cpuinfo(struct proc_buffer *b) {
@@ -60,7 +70,8 @@ static void cpuinfo(struct proc_buffer *b) {
         for (unsigned i = 0; i < ARRAY_SIZE(flags); i++)
             if (*((const bool *)&cpu_features + flags[i].offset))
                 proc_printf(b, " %s", flags[i].name);
-        proc_printf(b, "\ncache_alignment\t: 64\naddress sizes\t: 48 bits physical, 48 bits virtual\n\n");
+        proc_printf(
+            b, "\ncache_alignment\t: 64\naddress sizes\t: 48 bits physical, 48 bits virtual\n\n");
     }
 }
 
@@ -93,14 +104,14 @@ static void stat(struct proc_buffer *b) {
     for (unsigned cpu = 0; cpu < cpu_count; cpu++)
         proc_printf(b, "cpu%u %lu 0 0 %lu 0 0 0 0 0 0\n", cpu, used / cpu_count,
                     (total - used) / cpu_count);
-    proc_printf(b, "intr 0\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %lu\nprocs_blocked 0\n",
-                s.switches, (clock_realtime_ns() - clock_now_ns()) / NS_PER_SEC, s.count,
-                s.running);
+    proc_printf(
+        b, "intr 0\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %lu\nprocs_blocked 0\n",
+        s.switches, (clock_realtime_ns() - clock_now_ns()) / NS_PER_SEC, s.count, s.running);
 }
 
 static void uptime(struct proc_buffer *b) {
-    uint64_t now = clock_now_ns(), idle = now * cpu_count - MIN(sum_threads().runtime_ns,
-                                                               now * cpu_count);
+    uint64_t now = clock_now_ns(),
+             idle = now * cpu_count - MIN(sum_threads().runtime_ns, now * cpu_count);
     proc_printf(b, "%lu.%02lu %lu.%02lu\n", now / NS_PER_SEC, now / (NS_PER_SEC / 100) % 100,
                 idle / NS_PER_SEC, idle / (NS_PER_SEC / 100) % 100);
 }
@@ -145,9 +156,12 @@ static unsigned memory_counters(struct proc_counter *out, unsigned max) {
     struct pages_stats s;
     pages_stats(&s);
     const struct proc_counter all[] = {
-        { "frames", s.total },          { "frames_free", s.free },
-        { "frames_free_huge", s.free_huge }, { "cache_refills", s.refills },
-        { "cache_drains", s.drains },   { "file_frames", ramfs_pages() },
+        { "frames", s.total },
+        { "frames_free", s.free },
+        { "frames_free_huge", s.free_huge },
+        { "cache_refills", s.refills },
+        { "cache_drains", s.drains },
+        { "file_frames", ramfs_pages() },
     };
     unsigned n = MIN((unsigned)ARRAY_SIZE(all), max);
     for (unsigned i = 0; i < n; i++)
@@ -165,8 +179,8 @@ static uint64_t cpus_running(void) {
 static unsigned thread_counters(struct proc_counter *out, unsigned max) {
     struct thread_sums s = sum_threads();
     const struct proc_counter all[] = {
-        { "cpus", cpu_count },     { "cpus_online", cpus_running() },
-        { "threads", s.count },    { "threads_runnable", s.running },
+        { "cpus", cpu_count },      { "cpus_online", cpus_running() },
+        { "threads", s.count },     { "threads_runnable", s.running },
         { "switches", s.switches }, { "runtime_ns", s.runtime_ns },
     };
     unsigned n = MIN((unsigned)ARRAY_SIZE(all), max);

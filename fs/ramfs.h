@@ -32,5 +32,4 @@ int ramfs_adopt(struct inode *i, const char *data, size_t size);
 /* Frames that hold file contents, for statfs and /proc/meminfo. */
 uint64_t ramfs_pages(void);
 
-
 #endif

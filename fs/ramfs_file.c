@@ -31,11 +31,11 @@
 #include "kernel/thread.h"
 #include "kernel/timer.h"
 
-#define TABLE_SHIFT 9
-#define TABLE_SLOTS (1u << TABLE_SHIFT)
+#define TABLE_SHIFT     9
+#define TABLE_SLOTS     (1u << TABLE_SHIFT)
 #define BLOCKS_PER_PAGE (PAGE_SIZE / 512)
-#define SIZE_LIMIT ((uint64_t)INT64_MAX)
-#define TAKE_BATCH 64
+#define SIZE_LIMIT      ((uint64_t)INT64_MAX)
+#define TAKE_BATCH      64
 
 /* In memory a node is a `struct page *` at level 0, above it an array of TABLE_SLOTS nodes. */
 struct taking {

@@ -9,8 +9,13 @@
 #include "fs/dev_impl.h"
 
 static const char *const folders[] = {
-    "/sys",           "/sys/devices",        "/sys/devices/system", "/sys/devices/system/cpu",
-    "/sys/kernel",    "/sys/kernel/mm",      "/sys/kernel/mm/transparent_hugepage",
+    "/sys",
+    "/sys/devices",
+    "/sys/devices/system",
+    "/sys/devices/system/cpu",
+    "/sys/kernel",
+    "/sys/kernel/mm",
+    "/sys/kernel/mm/transparent_hugepage",
 };
 
 static const char *const cpu_lists[] = {

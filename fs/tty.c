@@ -37,14 +37,25 @@ static struct mutex stream_mutex[3]; /* by enum wire_stream */
 static unsigned terminals;           /* bit n: descriptor n is one; constant after boot */
 
 static struct spinlock termios_lock = SPINLOCK_INIT(RANK_PIPE);
-static struct wire_termios settings = { /* termios_lock */
+static struct wire_termios settings = {
+    /* termios_lock */
     .iflag = ICRNL | IXON,
     .oflag = OPOST | ONLCR,
     .cflag = B38400 | CS8 | CREAD,
     .lflag = ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN,
-    .cc = { [VINTR] = 3, [VQUIT] = 28, [VERASE] = 127, [VKILL] = 21, [VEOF] = 4, [VMIN] = 1,
-            [VSTART] = 17, [VSTOP] = 19, [VSUSP] = 26, [VREPRINT] = 18, [VDISCARD] = 15,
-            [VWERASE] = 23, [VLNEXT] = 22 },
+    .cc = { [VINTR] = 3,
+            [VQUIT] = 28,
+            [VERASE] = 127,
+            [VKILL] = 21,
+            [VEOF] = 4,
+            [VMIN] = 1,
+            [VSTART] = 17,
+            [VSTOP] = 19,
+            [VSUSP] = 26,
+            [VREPRINT] = 18,
+            [VDISCARD] = 15,
+            [VWERASE] = 23,
+            [VLNEXT] = 22 },
 };
 
 bool tty_exists(void) {
@@ -244,12 +255,12 @@ static long tty_ioctl(struct file *f, unsigned command, uintptr_t arg) {
 const struct file_ops tty_file_ops = {
     .read = stream_read, .write = stream_write, .ioctl = tty_ioctl, .poll = tty_poll
 };
-static const struct file_ops input_ops = {
-    .read = stream_read, .ioctl = stream_ioctl, .poll = stream_poll
-};
-static const struct file_ops output_ops = {
-    .write = stream_write, .ioctl = stream_ioctl, .poll = stream_poll
-};
+static const struct file_ops input_ops = { .read = stream_read,
+                                           .ioctl = stream_ioctl,
+                                           .poll = stream_poll };
+static const struct file_ops output_ops = { .write = stream_write,
+                                            .ioctl = stream_ioctl,
+                                            .poll = stream_poll };
 
 static void stream_destroy(struct inode *i) {
     kfree(i);

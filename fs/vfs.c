@@ -74,7 +74,7 @@ static int open_find(struct walk *w, uint32_t flags, uint32_t mode, struct entry
 static int open_entry(struct entry *e, uint32_t flags, struct file **out) {
     struct inode *i = e->inode;
     uint32_t kept = flags & ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
-    const struct file_ops *ops = flags & O_PATH                  ? &vfs_path_ops
+    const struct file_ops *ops = flags & O_PATH             ? &vfs_path_ops
                                  : inode_type(i) == S_IFDIR ? &vfs_directory_ops
                                                             : i->file_ops;
     struct file *f = file_create(ops, e, kept);

@@ -22,13 +22,13 @@
 
 struct fd_table;
 
-#define VFS_NAME_MAX 255
-#define VFS_PATH_MAX 4096 /* with the NUL */
+#define VFS_NAME_MAX     255
+#define VFS_PATH_MAX     4096 /* with the NUL */
 #define VFS_SYMLINKS_MAX 40
 
 /* Device numbers of the file systems, for st_dev. */
-#define VFS_DEV_ROOT 1u
-#define VFS_DEV_PROC 2u
+#define VFS_DEV_ROOT      1u
+#define VFS_DEV_PROC      2u
 #define VFS_DEV_ANONYMOUS 3u /* pipes, eventfds, streams */
 
 #define VFS_RDEV(major, minor) ((uint32_t)(major) << 8 | (uint32_t)(minor))
@@ -38,8 +38,8 @@ struct inode {
     const struct inode_ops *ops;
     const struct file_ops *file_ops; /* used by open where ops->open is NULL */
     uint64_t number;
-    uint32_t dev;  /* VFS_DEV_* */
-    uint32_t rdev; /* VFS_RDEV(), for devices */
+    uint32_t dev;           /* VFS_DEV_* */
+    uint32_t rdev;          /* VFS_RDEV(), for devices */
     _Atomic(uint32_t) mode; /* S_IF* and permission bits */
     _Atomic(uint32_t) uid, gid;
     _Atomic(uint32_t) links;
@@ -58,8 +58,8 @@ struct entry {
     uint32_t hash;        /* of the name; tree lock */
     bool dead;            /* unlinked; tree lock */
     /* The file system's; tree lock. */
-    uint64_t cookie;       /* place in the directory's listing; 2 and up */
-    struct list siblings;  /* by rising cookie */
+    uint64_t cookie;      /* place in the directory's listing; 2 and up */
+    struct list siblings; /* by rising cookie */
     struct entry *next_in_bucket;
 };
 
@@ -80,8 +80,8 @@ struct inode_ops {
     int (*lookup)(struct entry *dir, const char *name, size_t length, struct entry **out);
     /* Makes it (it is not there): `mode` with S_IF*; `target` of a symbolic link. NULL: -ENOENT.
      * A NULL name makes an inode without a name (O_TMPFILE). */
-    int (*create)(struct entry *dir, const char *name, size_t length, uint32_t mode,
-                  uint32_t rdev, const char *target, struct entry **out);
+    int (*create)(struct entry *dir, const char *name, size_t length, uint32_t mode, uint32_t rdev,
+                  const char *target, struct entry **out);
     int (*link)(struct entry *dir, const char *name, size_t length, struct inode *inode);
     int (*unlink)(struct entry *e); /* directories too: -ENOTEMPTY */
     /* Moves `e`; `over`, if not NULL, is what has that name now; `exchange` swaps the two. */
@@ -138,9 +138,9 @@ struct entry *entry_create_anonymous(const char *name, struct inode *inode);
 
 extern struct entry *vfs_root; /* constant after fs_init */
 
-#define WALK_FOLLOW 1u    /* follow a symbolic link at the end */
+#define WALK_FOLLOW    1u /* follow a symbolic link at the end */
 #define WALK_DIRECTORY 2u /* -ENOTDIR for anything else */
-#define WALK_EMPTY 4u     /* "" is `base` itself (AT_EMPTY_PATH) */
+#define WALK_EMPTY     4u /* "" is `base` itself (AT_EMPTY_PATH) */
 
 must_check int vfs_walk(struct entry *base, const char *path, unsigned flags, struct entry **out);
 
@@ -167,7 +167,7 @@ struct fs_context {
     struct entry *cwd;
     _Atomic(uint32_t) umask;
 };
-struct fs_context *fs_context_create(void); /* "/", 022; NULL without memory */
+struct fs_context *fs_context_create(void);         /* "/", 022; NULL without memory */
 struct entry *fs_context_cwd(struct fs_context *c); /* with a reference for the caller */
 void fs_context_set_cwd(struct fs_context *c, struct entry *e); /* takes over the reference */
 /* From a path, for the boot. */

@@ -15,13 +15,13 @@ extern const struct file_ops vfs_path_ops;      /* O_PATH: a name, no contents *
 
 /* A path on its way to an entry: begin, then walk_parent, ... and always walk_end. */
 struct walk {
-    struct entry *at;        /* where we are; one reference */
-    const char *rest;        /* what is still to come */
-    char *buffer;            /* WALK_BUFFER bytes once a link was met; `rest` lies at its end */
-    unsigned links;          /* followed so far */
-    const char *last;        /* the final component, after walk_parent */
-    size_t last_length;      /* 0: the path has none ("/") */
-    bool slash;              /* one or more follow it */
+    struct entry *at;   /* where we are; one reference */
+    const char *rest;   /* what is still to come */
+    char *buffer;       /* WALK_BUFFER bytes once a link was met; `rest` lies at its end */
+    unsigned links;     /* followed so far */
+    const char *last;   /* the final component, after walk_parent */
+    size_t last_length; /* 0: the path has none ("/") */
+    bool slash;         /* one or more follow it */
 };
 
 /* All of these need the tree lock. */

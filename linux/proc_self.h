@@ -6,7 +6,7 @@
 /* What uname(2) and /proc say; the release whose ABI we follow comes first. */
 #define UNAME_RELEASE "6.1.0-mimosa"
 #define UNAME_VERSION "#1 SMP Mimosa " MIMOSA_VERSION
-#define UNAME_NODE "mimosa"
+#define UNAME_NODE    "mimosa"
 
 /* Registers them; once, before the program starts, when `the_process` is filled. */
 void proc_self_init(void);

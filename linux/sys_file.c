@@ -10,8 +10,8 @@
 #include "kernel/slab.h"
 #include "linux/syscalls.h"
 
-#define COUNT_MAX 0x7ffff000ul /* bytes that one call moves at most */
-#define PARTS_MAX 1024ul       /* IOV_MAX */
+#define COUNT_MAX   0x7ffff000ul /* bytes that one call moves at most */
+#define PARTS_MAX   1024ul       /* IOV_MAX */
 #define PARTS_SMALL 8
 #define COPY_BUFFER KIB(32)
 

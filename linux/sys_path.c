@@ -11,7 +11,7 @@
 #include "linux/sys_file.h"
 #include "linux/syscalls.h"
 
-#define UTIME_NOW_NSEC 0x3fffffffl
+#define UTIME_NOW_NSEC  0x3fffffffl
 #define UTIME_OMIT_NSEC 0x3ffffffel
 
 static long create(long dirfd, long path, uint32_t mode, uint32_t rdev, const char *target) {

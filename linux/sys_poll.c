@@ -23,11 +23,11 @@
 #include "linux/syscalls.h"
 
 #define QUEUES_PER_FILE 2 /* at most: a terminal has input and output */
-#define SMALL 6           /* files that need no memory from the heap */
-#define SELECT_BITS 64u
+#define SMALL           6 /* files that need no memory from the heap */
+#define SELECT_BITS     64u
 
-#define SELECT_IN (POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR)
-#define SELECT_OUT (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR)
+#define SELECT_IN     (POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR)
+#define SELECT_OUT    (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR)
 #define SELECT_EXCEPT POLLPRI
 
 struct poll_item {
@@ -91,7 +91,9 @@ static int poller_sleep(struct poller *p, uint64_t deadline) {
 
 /* How many items are ready, 0 after the deadline (0: no waiting), -EINTR or -ENOMEM. */
 static long poll_items(struct poll_item *items, size_t n, uint64_t deadline) {
-    struct poller p = { .table.add = poller_add, .thread = current, .waiters = p.small,
+    struct poller p = { .table.add = poller_add,
+                        .thread = current,
+                        .waiters = p.small,
                         .capacity = SMALL * QUEUES_PER_FILE };
     if (n > SMALL && deadline) {
         p.capacity = (unsigned)n * QUEUES_PER_FILE;
@@ -194,14 +196,14 @@ static long poll_again(struct restart *r) {
 
 long sys_poll(long fds, long n, long timeout_ms) {
     int ms = (int)timeout_ms;
-    uint64_t deadline = ms < 0 ? TIME_NEVER
-                               : deadline_in(0, (uint64_t)ms * NS_PER_MS);
+    uint64_t deadline = ms < 0 ? TIME_NEVER : deadline_in(0, (uint64_t)ms * NS_PER_MS);
     long r = poll_fds(fds, (uint32_t)n, deadline);
     if (r != -EINTR)
         return r;
-    current_task()->restart = (struct restart){
-        .call = poll_again, .deadline_ns = deadline, .addr = (uintptr_t)fds, .values = { (uint32_t)n }
-    };
+    current_task()->restart = (struct restart){ .call = poll_again,
+                                                .deadline_ns = deadline,
+                                                .addr = (uintptr_t)fds,
+                                                .values = { (uint32_t)n } };
     return -ERESTART_RESTARTBLOCK;
 }
 
@@ -292,8 +294,8 @@ static long select_items(const struct select_sets *s, size_t n, uint64_t deadlin
         uint32_t want = sets_want(s, fd);
         if (!want)
             continue;
-        items[count] = (struct poll_item){ .file = our_real_file((long)fd), .fd = (int)fd,
-                                           .want = want };
+        items[count] =
+            (struct poll_item){ .file = our_real_file((long)fd), .fd = (int)fd, .want = want };
         r = items[count].file ? 0 : -EBADF;
         count++;
     }

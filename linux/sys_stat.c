@@ -74,7 +74,8 @@ static struct statx_timestamp statx_time(uint64_t ns) {
 long sys_statx(long dirfd, long path, long flags, long mask, long to) {
     struct entry *e;
     if (mask & (long)STATX__RESERVED ||
-        flags & ~(long)(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE) ||
+        flags &
+            ~(long)(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE) ||
         (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
         return -EINVAL;
     long err = path_walk_user(dirfd, path, flags, true, &e);
@@ -186,7 +187,9 @@ static long getdents(long fd, long to, long size, bool old) {
     if (!f)
         return -EBADF;
     size_t room = (uint32_t)size;
-    struct getdents g = { .lister.emit = getdents_emit, .to = (char *)to, .room = room, .old = old };
+    struct getdents g = {
+        .lister.emit = getdents_emit, .to = (char *)to, .room = room, .old = old
+    };
     mutex_lock(&f->pos_lock);
     g.cursor = f->pos;
     int err = vfs_list(f->entry, f->pos, &g.lister);
