@@ -57,11 +57,15 @@ static void receive_interrupt(void *arg) {
     wait_wake_all(&receive_wake);
 }
 
-static void transmit_interrupt(void *arg) {
-    (void)arg;
+void console_room_appeared(void) {
     wait_wake_all(&console_room);
     if (atomic_load_explicit(&credit_waits, memory_order_relaxed))
         wait_wake_all(&receive_wake);
+}
+
+static void transmit_interrupt(void *arg) {
+    (void)arg;
+    console_room_appeared();
 }
 
 static void serial_interrupt(void *arg) {

@@ -53,6 +53,9 @@ bool output_has_room(enum output_class class);
 /* Waits until the device has taken every frame; false when it stopped taking any. May sleep. */
 bool output_flush(void);
 
+/* console.c: wakes all who wait for frames.  Context: any. */
+void console_room_appeared(void);
+
 #define OUTPUT_SEND_MAX 4000
 #define OUTPUT_STALL_NS (5 * NS_PER_SEC) /* a device that takes nothing for so long is dead */
 

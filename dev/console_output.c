@@ -88,13 +88,24 @@ static void put_frame(struct frame *f) {
     free_equipped++;
 }
 
-/* Collects what the device has taken. */
+/*
+ * Collects what the device has taken.  Who collects also answers for the
+ * interrupt: it may not come for these frames any more, so those who wait for
+ * it are woken here, and ask for it anew if this was not enough for them.
+ */
 static void reclaim(void) {
+    bool any = false;
     void *token;
     uint32_t length;
 
-    while (virtio_queue_take(queue, &token, &length) > 0)
+    while (virtio_queue_take(queue, &token, &length) > 0) {
         put_frame(token);
+        any = true;
+    }
+    if (any && queue->ring.interrupt_wanted) {
+        virtq_disable_interrupt(&queue->ring);
+        console_room_appeared();
+    }
 }
 
 /* Moves a frame without a buffer to `kind`; false where there is no memory. */
@@ -153,8 +164,6 @@ static struct frame *get_frame(enum output_class class, size_t size) {
     f = take_kind(large ? BUFFER_LARGE : BUFFER_SMALL);
     if (!f)
         f = take_kind(large ? BUFFER_SMALL : BUFFER_LARGE);
-    if (queue->ring.interrupt_wanted)
-        virtq_disable_interrupt(&queue->ring);
     return f;
 }
 
