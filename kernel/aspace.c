@@ -49,7 +49,7 @@
 #include "kernel/panic.h"
 #include "kernel/slab.h"
 
-#define STACK_RANDOM GIB(16)  /* how far below USER_END linux/ may put the stack */
+#define STACK_RANDOM     GIB(16) /* how far below USER_END linux/ may put the stack */
 #define MAP_RANDOM_PAGES (1ul << 28)
 #define KEPT_FLAGS                                                                                 \
     (REGION_SHARED | REGION_STACK | REGION_NORESERVE | REGION_NOHUGE | REGION_HUGE |               \
@@ -113,8 +113,7 @@ static void free_region(struct region *r) {
 void aspace_destroy(struct aspace *as) {
     struct region *r, *next;
     table_destroy(as);
-    list_for_each_safe(r, next, &as->tree.list, link)
-        free_region(r);
+    list_for_each_safe(r, next, &as->tree.list, link) free_region(r);
     pages_free(phys_to_page(as->root_phys), 0);
     kfree(as->cpus);
     kfree(as->gather);
@@ -214,8 +213,13 @@ int aspace_cut(struct aspace *as, uintptr_t start, uintptr_t end) {
 int aspace_insert_locked(struct aspace *as, uintptr_t start, uintptr_t end, int prot,
                          uint32_t flags, struct vm_object *object, uint64_t offset,
                          const char *tag) {
-    struct region key = { .start = start, .end = end, .prot = prot, .flags = flags,
-                          .object = object, .offset = object ? offset : 0, .tag = tag };
+    struct region key = { .start = start,
+                          .end = end,
+                          .prot = prot,
+                          .flags = flags,
+                          .object = object,
+                          .offset = object ? offset : 0,
+                          .tag = tag };
     struct region *above = region_find_above(&as->tree, start);
     struct region *below = above ? region_prev(&as->tree, above)
                            : list_is_empty(&as->tree.list)
@@ -362,12 +366,10 @@ int aspace_unmap_locked(struct aspace *as, uintptr_t start, uintptr_t end) {
                            : list_is_empty(&as->tree.list)
                                ? NULL
                                : list_entry(as->tree.list.prev, struct region, link);
-    list_for_each(r, &dead, link)
-        table_zap(as, r->start, r->end);
+    list_for_each(r, &dead, link) table_zap(as, r->start, r->end);
     table_free_unused(as, start, end, below ? below->end : 0, above ? above->start : USER_END);
     table_flush(as);
-    list_for_each_safe(r, next, &dead, link)
-        free_region(r);
+    list_for_each_safe(r, next, &dead, link) free_region(r);
     return 0;
 }
 

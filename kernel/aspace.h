@@ -42,17 +42,18 @@ void vm_object_put(struct vm_object *o);
 struct vm_object *vm_object_create_shared(void);
 
 /* Protection bits are Linux's PROT_READ 1, PROT_WRITE 2, PROT_EXEC 4. */
-#define REGION_SHARED 1u    /* MAP_SHARED */
-#define REGION_FIXED 2u     /* MAP_FIXED: replaces what is there */
-#define REGION_NOREPLACE 4u /* MAP_FIXED_NOREPLACE: -EEXIST instead */
-#define REGION_POPULATE 8u  /* commit now */
-#define REGION_STACK 16u    /* MAP_GROWSDOWN or the main stack: never huge pages, grows on faults */
+#define REGION_SHARED    1u  /* MAP_SHARED */
+#define REGION_FIXED     2u  /* MAP_FIXED: replaces what is there */
+#define REGION_NOREPLACE 4u  /* MAP_FIXED_NOREPLACE: -EEXIST instead */
+#define REGION_POPULATE  8u  /* commit now */
+#define REGION_STACK     16u /* MAP_GROWSDOWN or the main stack: never huge pages, grows on faults */
 #define REGION_NORESERVE 32u
-#define REGION_NOHUGE 64u
-#define REGION_HUGE 128u    /* MADV_HUGEPAGE */
-#define REGION_LOCKED 256u
-#define REGION_SPECIAL 512u /* vDSO, clock page: not merged, not remapped */
-#define REGION_NOWRITE 1024u /* shared, of a file not open for writing: mprotect may not add PROT_WRITE */
+#define REGION_NOHUGE    64u
+#define REGION_HUGE      128u /* MADV_HUGEPAGE */
+#define REGION_LOCKED    256u
+#define REGION_SPECIAL   512u /* vDSO, clock page: not merged, not remapped */
+#define REGION_NOWRITE                                                                             \
+    1024u /* shared, of a file not open for writing: mprotect may not add PROT_WRITE */
 
 struct aspace *aspace_create(void);     /* NULL without memory; one reference */
 void aspace_destroy(struct aspace *as); /* no CPU may run on it; frees everything */
@@ -101,7 +102,8 @@ must_check int aspace_fault(struct aspace *as, uintptr_t addr, unsigned access);
 must_check int aspace_futex_key(struct aspace *as, uintptr_t addr, const void **base,
                                 uint64_t *offset);
 
-/* Writes /proc/self/maps text from region number *cursor on; returns bytes written, 0 at the end. */
+/* Writes /proc/self/maps text from region number *cursor on; returns bytes written, 0 at the end.
+ */
 size_t aspace_format_maps(struct aspace *as, uint64_t *cursor, char *to, size_t size);
 
 struct aspace_stats {

@@ -7,7 +7,7 @@
 #include "kernel/aspace_impl.h"
 
 #ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_READ  22
 #define MADV_POPULATE_WRITE 23
 #endif
 
@@ -70,8 +70,9 @@ int aspace_protect(struct aspace *as, uintptr_t addr, size_t length, int prot) {
     int err = 0, check = 0;
     if (grows) {
         r = region_find_above(&as->tree, addr);
-        err = !r || r->start >= end ? -ENOMEM
-              : (grows & PROT_GROWSUP) || !(r->flags & REGION_STACK) ? -EINVAL : 0;
+        err = !r || r->start >= end                                  ? -ENOMEM
+              : (grows & PROT_GROWSUP) || !(r->flags & REGION_STACK) ? -EINVAL
+                                                                     : 0;
         if (err)
             goto unlock;
         addr = r->start;
@@ -141,7 +142,10 @@ static int populate_advised(struct aspace *as, uintptr_t start, uintptr_t end, u
         int err = aspace_fault(as, at, access);
         /* Linux's madvise: no mapping ENOMEM, forbidden EINVAL, beyond the file EFAULT. */
         if (err)
-            return err == -EFAULT ? -ENOMEM : err == -EACCES ? -EINVAL : err == -EIO ? -EFAULT : err;
+            return err == -EFAULT   ? -ENOMEM
+                   : err == -EACCES ? -EINVAL
+                   : err == -EIO    ? -EFAULT
+                                    : err;
         if ((at >> PAGE_SHIFT) % 256 == 255)
             thread_preempt_point();
     }

@@ -379,8 +379,8 @@ int aspace_populate(struct aspace *as, uintptr_t start, uintptr_t end) {
     for (uintptr_t at = start; at < end; at += PAGE_SIZE) {
         struct aspace_cpu *c = aspace_read_begin(as);
         const struct region *r = region_find(&as->tree, at);
-        unsigned access = r && (r->prot & PROT_WRITE) && !(r->flags & REGION_SHARED) ? FAULT_WRITE
-                                                                                    : 0;
+        unsigned access =
+            r && (r->prot & PROT_WRITE) && !(r->flags & REGION_SHARED) ? FAULT_WRITE : 0;
         bool accessible = r && is_allowed(r, access);
         aspace_read_end(c);
         int err = accessible ? aspace_fault(as, at, access) : -EFAULT;

@@ -16,15 +16,15 @@
 #include "kernel/region.h"
 #include "kernel/thread.h"
 
-#define MAP_MIN 0x10000ul           /* Linux's vm.mmap_min_addr */
-#define MAX_REGIONS 65530u          /* Linux's vm.max_map_count */
-#define STACK_GUARD (256 * PAGE_SIZE) /* kept free below a growing stack */
+#define MAP_MIN        0x10000ul         /* Linux's vm.mmap_min_addr */
+#define MAX_REGIONS    65530u            /* Linux's vm.max_map_count */
+#define STACK_GUARD    (256 * PAGE_SIZE) /* kept free below a growing stack */
 #define GATHER_ENTRIES 500u
 
 /* Software bits of an entry.  PTE_HELD: not present, yet it owns its frame (PROT_NONE).
  * PTE_COW: the frame is shared, copy before writing.  PTE_LAZY: after MADV_FREE; while the
  * entry is not dirty the frame may be taken back. */
-#define PTE_COW PTE_SOFT0
+#define PTE_COW  PTE_SOFT0
 #define PTE_HELD PTE_SOFT1
 #define PTE_LAZY PTE_SOFT2
 
@@ -41,11 +41,11 @@ struct gather {
     unsigned count;
     uint64_t entry[GATHER_ENTRIES]; /* physical address | GATHER_* */
 };
-#define GATHER_HUGE 1u
+#define GATHER_HUGE  1u
 #define GATHER_TABLE 2u
 
 struct aspace {
-    struct pte *root; /* constant */
+    struct pte *root;        /* constant */
     struct aspace_cpu *cpus; /* [cpu_count]; constant */
     struct paddr root_phys;
 
@@ -60,9 +60,9 @@ struct aspace {
     struct gather *gather;
     uintptr_t map_base; /* mappings are placed below */
     uintptr_t brk_start, brk_end;
-    uint64_t stack_limit;     /* bytes a REGION_STACK may have */
-    uint32_t future_flags;    /* REGION_LOCKED after mlockall(MCL_FUTURE) */
-    uint64_t peak_resident;   /* frames */
+    uint64_t stack_limit;   /* bytes a REGION_STACK may have */
+    uint32_t future_flags;  /* REGION_LOCKED after mlockall(MCL_FUTURE) */
+    uint64_t peak_resident; /* frames */
 
     _Atomic(uint64_t) shootdowns, shootdown_ipis;
 };
@@ -70,7 +70,7 @@ struct aspace {
 /* Every address space lives on; at most a few. Its caches, made by aspace_init(). */
 extern struct slab_cache *region_cache;
 extern struct page *aspace_zero_page; /* what reads see when memory is short */
-extern uint64_t aspace_total_frames; /* what one accountable request may ask for at most */
+extern uint64_t aspace_total_frames;  /* what one accountable request may ask for at most */
 
 /* ---- aspace.c: the reader's mark and the writer's announcement ---- */
 

@@ -189,7 +189,7 @@ int aspace_remap(struct aspace *as, uintptr_t addr, size_t old_size, size_t new_
     if (old_size > USER_END || new_size > USER_END)
         return -EINVAL;
     struct remap m = { .old = addr,
-                       .new = flags & MREMAP_FIXED ? *new_addr : 0,
+                       .new = flags &MREMAP_FIXED ? *new_addr : 0,
                        .old_size = ALIGN_UP(old_size, PAGE_SIZE),
                        .new_size = ALIGN_UP(new_size, PAGE_SIZE),
                        .flags = flags };
@@ -202,8 +202,8 @@ int aspace_remap(struct aspace *as, uintptr_t addr, size_t old_size, size_t new_
     mutex_lock(&as->mutex);
     err = remap_locked(as, &m);
     const struct region *r = err ? NULL : region_find(&as->tree, m.new);
-    bool commit = r && m.new_size > m.old_size &&
-                  ((r->flags & REGION_LOCKED) || aspace_populate_all);
+    bool commit =
+        r && m.new_size > m.old_size && ((r->flags & REGION_LOCKED) || aspace_populate_all);
     mutex_unlock(&as->mutex);
     if (!err)
         *new_addr = m.new;

@@ -9,7 +9,7 @@
 #include "kernel/log.h"
 
 #define NAME_COLUMN 73 /* where Linux prints names */
-#define LARGEST 5
+#define LARGEST     5
 
 static uint64_t name_of(const struct region *r, char *to, size_t size) {
     to[0] = 0;
@@ -23,11 +23,11 @@ static uint64_t name_of(const struct region *r, char *to, size_t size) {
 static size_t format_region(const struct region *r, char *to, size_t size) {
     char name[160];
     uint64_t inode = name_of(r, name, sizeof(name));
-    int n = format(to, size, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu", r->start, r->end,
-                   r->prot & PROT_READ ? 'r' : '-', r->prot & PROT_WRITE ? 'w' : '-',
-                   r->prot & PROT_EXEC ? 'x' : '-', r->flags & REGION_SHARED ? 's' : 'p',
-                   (unsigned long)(r->object ? r->offset : 0), 0, inode ? 1 : 0,
-                   (unsigned long)inode);
+    int n =
+        format(to, size, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu", r->start, r->end,
+               r->prot & PROT_READ ? 'r' : '-', r->prot & PROT_WRITE ? 'w' : '-',
+               r->prot & PROT_EXEC ? 'x' : '-', r->flags & REGION_SHARED ? 's' : 'p',
+               (unsigned long)(r->object ? r->offset : 0), 0, inode ? 1 : 0, (unsigned long)inode);
     size_t at = (size_t)n;
     if (name[0]) {
         while (at < NAME_COLUMN && at < size)
@@ -100,15 +100,20 @@ static void report_region(const char *what, const struct region *r, uint64_t fra
     (void)name_of(r, name, sizeof(name));
     report("mimosa:   %s%012lx-%012lx %c%c%c %s%s: %lu KiB of %lu KiB in memory\n", what, r->start,
            r->end, r->prot & PROT_READ ? 'r' : '-', r->prot & PROT_WRITE ? 'w' : '-',
-           r->prot & PROT_EXEC ? 'x' : '-', name[0] ? name : r->object ? "shared" : "anonymous",
-           r->flags & REGION_STACK ? " (stack)" : "",
-           (unsigned long)(frames << (PAGE_SHIFT - 10)),
+           r->prot & PROT_EXEC ? 'x' : '-',
+           name[0]     ? name
+           : r->object ? "shared"
+                       : "anonymous",
+           r->flags & REGION_STACK ? " (stack)" : "", (unsigned long)(frames << (PAGE_SHIFT - 10)),
            (unsigned long)((r->end - r->start) >> 10));
 }
 
 void aspace_report_largest(struct aspace *as, uintptr_t fault_addr) {
     struct pages_stats pages;
-    struct { struct region r; uint64_t frames; } largest[LARGEST] = { 0 }, fault = { 0 };
+    struct {
+        struct region r;
+        uint64_t frames;
+    } largest[LARGEST] = { 0 }, fault = { 0 };
     struct region *r;
     pages_stats(&pages);
     mutex_lock(&as->mutex);

@@ -39,14 +39,14 @@
 #include "kernel/panic.h"
 #include "kernel/thread.h"
 
-#define SECTION_SHIFT 27
+#define SECTION_SHIFT  27
 #define SECTION_FRAMES (1ul << (SECTION_SHIFT - PAGE_SHIFT))
-#define MAX_SECTIONS 512 /* 64 GiB; memory above stays unused */
-#define MAX_RANGES 32
-#define NO_FRAME UINT64_MAX
+#define MAX_SECTIONS   512 /* 64 GiB; memory above stays unused */
+#define MAX_RANGES     32
+#define NO_FRAME       UINT64_MAX
 
 #define CACHE_FRAMES 64
-#define CACHE_HUGE 4
+#define CACHE_HUGE   4
 
 struct section {
     struct page *_Atomic pages; /* release after the array is written; pairs with phys_to_page */
@@ -65,11 +65,11 @@ static unsigned range_count;
 static struct {
     struct spinlock lock;
     struct list free[PAGES_MAX_ORDER + 1];
-    uint32_t orders;           /* bit per non-empty list */
-    uint64_t total;            /* frames that can be allocated, sections to come included */
+    uint32_t orders; /* bit per non-empty list */
+    uint64_t total;  /* frames that can be allocated, sections to come included */
     uint64_t blocks[PAGES_MAX_ORDER + 1];
     uint64_t refills, drains;
-    unsigned next_section;     /* all usable ones below are active */
+    unsigned next_section;      /* all usable ones below are active */
     _Atomic(uint64_t) estimate; /* free frames; written under the lock, read without */
 } buddy = { .lock = SPINLOCK_INIT(RANK_PAGES) };
 
@@ -516,10 +516,11 @@ void page_put(struct page *p) {
 
 void pages_stats(struct pages_stats *out) {
     uint64_t flags = spin_lock_irqsave(&buddy.lock);
-    *out = (struct pages_stats){ .total = buddy.total,
-                                 .free = atomic_load_explicit(&buddy.estimate, memory_order_relaxed),
-                                 .refills = buddy.refills,
-                                 .drains = buddy.drains };
+    *out =
+        (struct pages_stats){ .total = buddy.total,
+                              .free = atomic_load_explicit(&buddy.estimate, memory_order_relaxed),
+                              .refills = buddy.refills,
+                              .drains = buddy.drains };
     for (unsigned order = HUGE_ORDER; order <= PAGES_MAX_ORDER; order++)
         out->free_huge += buddy.blocks[order] << order;
     spin_unlock_irqrestore(&buddy.lock, flags);

@@ -18,18 +18,18 @@
 #define PAGES_MAX_ORDER 15 /* 128 MiB, one section */
 
 /* page.flags: exactly one of the first three, or none for a frame that was never handed over. */
-#define PAGE_FREE 1u   /* first frame of a free block in the buddy */
+#define PAGE_FREE   1u /* first frame of a free block in the buddy */
 #define PAGE_CACHED 2u /* first frame of a free block in a CPU's cache */
-#define PAGE_USED 4u   /* first frame of an allocated block */
-#define PAGE_SLAB 8u   /* part of a slab; `owner` is its cache */
+#define PAGE_USED   4u /* first frame of an allocated block */
+#define PAGE_SLAB   8u /* part of a slab; `owner` is its cache */
 
 struct page {
-    struct list link;     /* free list, or its owner's use while allocated */
+    struct list link;       /* free list, or its owner's use while allocated */
     _Atomic(uint32_t) refs; /* 1 after pages_alloc; see page_get and page_put */
-    uint8_t order;        /* of a free block's or an allocated block's first frame */
-    uint8_t flags;        /* PAGE_*; through page_flags and page_set_flags */
-    uint16_t section;     /* which section the frame is in; constant */
-    void *owner;          /* its owner's use while allocated; undefined after pages_alloc */
+    uint8_t order;          /* of a free block's or an allocated block's first frame */
+    uint8_t flags;          /* PAGE_*; through page_flags and page_set_flags */
+    uint16_t section;       /* which section the frame is in; constant */
+    void *owner;            /* its owner's use while allocated; undefined after pages_alloc */
 };
 
 /* The flags have one writer, the block's owner; the buddy looks at those of neighbours. */

@@ -193,8 +193,7 @@ uintptr_t region_find_gap(const struct region_tree *t, uintptr_t low, uintptr_t 
     if (align > PAGE_SIZE) {
         at = find_gap(t->root, low, high, length + align - PAGE_SIZE, PAGE_SIZE, up);
         if (at)
-            return up ? ALIGN_UP(at, align)
-                      : ALIGN_DOWN(at + align - PAGE_SIZE, align);
+            return up ? ALIGN_UP(at, align) : ALIGN_DOWN(at + align - PAGE_SIZE, align);
     }
     return find_gap(t->root, low, high, length, align, up);
 }

@@ -17,8 +17,8 @@ struct region {
     struct region *left, *right;
     uint32_t priority; /* random; a parent's is not below its children's */
 
-    uint32_t flags; /* REGION_* that outlive mmap */
-    int prot;       /* PROT_READ | PROT_WRITE | PROT_EXEC */
+    uint32_t flags;           /* REGION_* that outlive mmap */
+    int prot;                 /* PROT_READ | PROT_WRITE | PROT_EXEC */
     struct vm_object *object; /* one reference; NULL: private anonymous */
     uint64_t offset;          /* bytes into the object at `start`; 0 without object */
     const char *tag;          /* constant name, or NULL */

@@ -31,10 +31,10 @@
 #include "kernel/panic.h"
 #include "kernel/thread.h"
 
-#define MAX_CACHES 64
-#define MAX_SLAB_ORDER 3
+#define MAX_CACHES      64
+#define MAX_SLAB_ORDER  3
 #define MAGAZINE_ROUNDS 31
-#define UNIT 16u /* objects are multiples of this */
+#define UNIT            16u /* objects are multiples of this */
 
 struct magazine {
     unsigned rounds;
@@ -49,8 +49,9 @@ struct slab_cache {
     uint8_t id;        /* index into `magazines` */
     uint8_t rounds;    /* capacity of a magazine */
 
-    struct spinlock lock; /* RANK_SLAB, irqsave; guards `partial` and the descriptors of the slabs */
-    struct list partial;  /* slabs with a free object: page.link */
+    struct spinlock
+        lock;            /* RANK_SLAB, irqsave; guards `partial` and the descriptors of the slabs */
+    struct list partial; /* slabs with a free object: page.link */
 };
 
 static struct slab_cache caches[MAX_CACHES];
@@ -60,8 +61,8 @@ static PERCPU struct magazine *magazines[MAX_CACHES];
 /* Magazines come from caches[0], which has none itself. */
 #define MAGAZINE_CACHE (&caches[0])
 
-static const uint16_t class_sizes[] = { 16,  32,  48,  64,  96,   128,  192, 256,
-                                        384, 512, 768, 1024, 1344, 2048 };
+static const uint16_t class_sizes[] = { 16,  32,  48,  64,  96,   128,  192,
+                                        256, 384, 512, 768, 1024, 1344, 2048 };
 static struct slab_cache *classes[ARRAY_SIZE(class_sizes)];
 static uint8_t class_of[2048 / UNIT + 1]; /* by size in units, rounded up */
 
@@ -103,9 +104,8 @@ static cold_fn struct page *slab_create_locked(struct slab_cache *c) {
 }
 
 static void *slab_take_locked(struct slab_cache *c) {
-    struct page *slab = list_is_empty(&c->partial)
-                            ? slab_create_locked(c)
-                            : list_first(&c->partial, struct page, link);
+    struct page *slab = list_is_empty(&c->partial) ? slab_create_locked(c)
+                                                   : list_first(&c->partial, struct page, link);
     if (!slab)
         return NULL;
     void *object = (char *)page_address(slab) + (slab_chain(slab) - 1) * UNIT;
@@ -241,8 +241,8 @@ void slab_init(void) {
         classes[i] = slab_cache_create("kmalloc", class_sizes[i], 0);
     for (unsigned units = 0; units < ARRAY_SIZE(class_of); units++) {
         if (units * UNIT > class_sizes[class])
-            class++;
-        class_of[units] = (uint8_t)class;
+            class ++;
+        class_of[units] = (uint8_t) class;
     }
 }
 
@@ -252,7 +252,8 @@ void *kmalloc(size_t size) {
     if (size > PAGE_SIZE << PAGES_MAX_ORDER)
         return NULL;
     uint64_t frames = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
-    struct page *p = pages_alloc_zeroed(frames == 1 ? 0 : 64 - (unsigned)__builtin_clzl(frames - 1));
+    struct page *p =
+        pages_alloc_zeroed(frames == 1 ? 0 : 64 - (unsigned)__builtin_clzl(frames - 1));
     return p ? page_address(p) : NULL;
 }
 

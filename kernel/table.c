@@ -27,7 +27,7 @@
 #include "kernel/panic.h"
 
 #define TRIM_ENOUGH 512 /* frames that one call takes back before it lets the program go on */
-#define TABLE_BITS (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED)
+#define TABLE_BITS  (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED)
 
 static size_t span_of(unsigned level) {
     return 1ul << (PAGE_SHIFT + 9 * (level - 1));
@@ -237,8 +237,7 @@ static void walk(struct walk *w, struct pte *table, unsigned level, uintptr_t st
         uint64_t bits = load(e);
         if (!bits)
             continue;
-        if (!is_leaf(bits, level) ||
-            (next - at < HUGE_SIZE && split_partial(w, e, at, next)))
+        if (!is_leaf(bits, level) || (next - at < HUGE_SIZE && split_partial(w, e, at, next)))
             walk(w, table_at(load(e)), level - 1, at, next);
         else if (next - at == HUGE_SIZE)
             w->leaves(w, e, 1, at, HUGE_SIZE);
@@ -306,8 +305,7 @@ int table_split_at(struct aspace *as, uintptr_t addr) {
 
 /* Old translations allow what the new entry forbids. */
 static bool needs_flush(uint64_t old, uint64_t new) {
-    return (old & PTE_PRESENT) &&
-           ((old & ~new & (PTE_PRESENT | PTE_WRITE)) || (new & ~old & PTE_NX));
+    return (old & PTE_PRESENT) && ((old & ~new &(PTE_PRESENT | PTE_WRITE)) || (new & ~old &PTE_NX));
 }
 
 static void protect_leaves(struct walk *w, struct pte *e, unsigned n, uintptr_t addr, size_t size) {

@@ -36,8 +36,9 @@ struct tlb_cpu {
     struct aspace *_Atomic active;
     /* This CPU's request: written before the bits in the inboxes (release there). */
     uintptr_t start, end;
-    _Atomic(uint64_t) pending cache_aligned; /* CPUs that have not answered; they clear their bits */
-    _Atomic(uint64_t) inbox cache_aligned;   /* CPUs that ask; they set their bits */
+    _Atomic(uint64_t) pending
+        cache_aligned;                     /* CPUs that have not answered; they clear their bits */
+    _Atomic(uint64_t) inbox cache_aligned; /* CPUs that ask; they set their bits */
 } cache_aligned;
 
 static PERCPU struct tlb_cpu tlb_cpu;
@@ -81,8 +82,8 @@ static cold_fn void complain(uint64_t silent, uint64_t waited_ns) {
 
 static void wait_answers(struct tlb_cpu *me) {
     uint64_t start = 0, limit = NS_PER_SEC, silent;
-    for (unsigned spins = 0;
-         (silent = atomic_load_explicit(&me->pending, memory_order_acquire)); spins++) {
+    for (unsigned spins = 0; (silent = atomic_load_explicit(&me->pending, memory_order_acquire));
+         spins++) {
         tlb_serve();
         cpu_relax();
         if (spins % 1024 != 1023)

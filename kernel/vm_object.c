@@ -11,7 +11,7 @@
 #include "kernel/lock.h"
 #include "kernel/slab.h"
 
-#define SLOTS 512
+#define SLOTS     512
 #define SLOT_BITS 9
 
 void vm_object_put(struct vm_object *o) {

@@ -160,6 +160,25 @@ static void locking(void)
     munmap(p, 4 * PAGE);
 }
 
+static void locking_all(void)
+{
+    CHECK_ERRNO(mlockall(0), EINVAL);
+    CHECK_ERRNO(mlockall(MCL_FUTURE | 64), EINVAL);
+    if (mlockall(MCL_FUTURE) != 0)
+        SKIP("no right to lock memory here");
+    char *p = map(4);
+    CHECK_EQ(munlockall(), 0);
+    REQUIRE(p != MAP_FAILED);
+    CHECK_EQ(resident(p, 4), 4);
+    CHECK_EQ(madvise(p, 4 * PAGE, MADV_DONTNEED), 0);
+    CHECK_EQ(resident(p, 4), 0);
+    CHECK_EQ(mlockall(MCL_CURRENT), 0);
+    CHECK_EQ(resident(p, 4), 4);
+    CHECK_ERRNO(madvise(p, 4 * PAGE, MADV_DONTNEED), EINVAL);
+    CHECK_EQ(munlockall(), 0);
+    munmap(p, 4 * PAGE);
+}
+
 /* Memory given back is there again: far more in all than a small guest has. */
 static void dontneed_gives_memory_back(void)
 {
@@ -191,5 +210,5 @@ static void one_fault_per_page(void)
 
 GUEST_MAIN(CASE(dontneed_drops), CASE(free_may_drop), CASE(huge_hints),
            CASE(nohuge_commits_single_pages), CASE(populate), CASE(madvise_errors),
-           CASE(mincore_errors), CASE(locking), CASE(dontneed_gives_memory_back),
-           CASE(one_fault_per_page))
+           CASE(mincore_errors), CASE(locking), CASE(locking_all),
+           CASE(dontneed_gives_memory_back), CASE(one_fault_per_page))

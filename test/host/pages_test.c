@@ -176,7 +176,7 @@ static void catches_misuse(void **state) {
 }
 
 #define THREADS 4
-#define SLOTS 200
+#define SLOTS   200
 static atomic_uint started, stopped;
 
 static void *hammer(void *arg) {

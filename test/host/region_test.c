@@ -11,7 +11,7 @@
 #include "kernel/region.h"
 
 #define PAGES 400u
-#define BASE 0x10000ul
+#define BASE  0x10000ul
 
 static struct region_tree tree;
 static struct region *model[PAGES];

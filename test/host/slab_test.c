@@ -34,7 +34,7 @@ static uint64_t free_now(void) {
 
 static void serves_every_size(void **state) {
     (void)state;
-    static const size_t sizes[] = { 0,    1,    15,   16,   17,    33,    64,    65,     100,
+    static const size_t sizes[] = { 0,    1,    15,   16,   17,   33,   64,    65,     100,
                                     1000, 1344, 1345, 2048, 2049, 4096, 10000, 100000, 3000000 };
     for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
         uint8_t *p = kmalloc(sizes[i]);
@@ -99,7 +99,7 @@ static void returns_null_without_memory(void **state) {
 }
 
 #define THREADS 4
-#define SLOTS 256
+#define SLOTS   256
 static _Atomic(uint64_t *) slots[SLOTS];
 static atomic_uint stopped;
 
