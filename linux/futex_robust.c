@@ -75,7 +75,7 @@ long sys_get_robust_list(long tid, long head, long size) {
     struct task *t;
 
     flags = spin_lock_irqsave(&p->lock);
-    t = tid ? process_find_task(p, (int)tid) : current_task();
+    t = (int)tid ? process_find_task(p, (int)tid) : current_task();
     if (t)
         value = (uintptr_t)t->robust_list;
     spin_unlock_irqrestore(&p->lock, flags);

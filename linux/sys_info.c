@@ -52,6 +52,7 @@ long sys_getrandom(long to, long size, long flags) {
     uint8_t chunk[RANDOM_CHUNK];
     size_t done = 0, total = MIN((size_t)size, (size_t)INT32_MAX);
 
+    flags = (uint32_t)flags;
     if ((flags & ~(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE)) ||
         (flags & (GRND_RANDOM | GRND_INSECURE)) == (GRND_RANDOM | GRND_INSECURE))
         return -EINVAL;
@@ -102,9 +103,10 @@ long sys_prlimit64(long pid, long which, long from, long to) {
     struct process *p = current_task()->process;
     struct rlimit64 old;
 
+    which = (uint32_t)which;
     if ((unsigned long)which >= RLIMIT_COUNT)
         return -EINVAL;
-    if (pid != 0 && pid != p->pid)
+    if ((int)pid != 0 && (int)pid != p->pid)
         return -ESRCH;
     old.rlim_cur = p->limits.of[which].soft;
     old.rlim_max = p->limits.of[which].hard;
@@ -119,7 +121,7 @@ long sys_prlimit64(long pid, long which, long from, long to) {
 
 long sys_getrlimit(long which, long to) {
     if (!to)
-        return (unsigned long)which >= RLIMIT_COUNT ? -EINVAL : -EFAULT;
+        return (uint32_t)which >= RLIMIT_COUNT ? -EINVAL : -EFAULT;
     return sys_prlimit64(0, which, 0, to);
 }
 
@@ -143,12 +145,12 @@ long sys_getpgrp(void) {
     return 1;
 }
 
-static long of_this_process(long pid) {
+static long of_this_process(int pid) {
     return pid == 0 || pid == current_task()->process->pid ? 1 : pid < 0 ? -EINVAL : -ESRCH;
 }
 
 long sys_getpgid(long pid) {
-    long result = of_this_process(pid);
+    long result = of_this_process((int)pid);
 
     return result == -EINVAL ? -ESRCH : result;
 }
@@ -162,9 +164,9 @@ long sys_setsid(void) {
 }
 
 long sys_setpgid(long pid, long group) {
-    if (group < 0)
+    if ((int)group < 0)
         return -EINVAL;
-    return of_this_process(pid) < 0 ? -ESRCH : -EPERM;
+    return of_this_process((int)pid) < 0 ? -ESRCH : -EPERM;
 }
 
 long sys_getuid(void) {
@@ -243,12 +245,12 @@ long sys_getresgid(long real, long effective, long saved) {
 
 long sys_getgroups(long size, long to) {
     (void)to;
-    return size < 0 ? -EINVAL : 0;
+    return (int)size < 0 ? -EINVAL : 0;
 }
 
 long sys_setgroups(long size, long from) {
     (void)from;
-    return size == 0 ? 0 : (unsigned long)size > 65536 ? -EINVAL : -EPERM;
+    return (int)size == 0 ? 0 : (uint32_t)size > 65536 ? -EINVAL : -EPERM;
 }
 
 /* Words of capability data that a header's version has; 0 for an unknown one. */
@@ -318,7 +320,7 @@ long sys_personality(long persona) {
 #define POLICY_DEADLINE 6
 
 /* 0 where `tid` is the caller (0) or one of its tasks. */
-static long check_tid(long tid) {
+static long check_tid(int tid) {
     struct process *p = current_task()->process;
     uint64_t flags;
     bool found;
@@ -326,7 +328,7 @@ static long check_tid(long tid) {
     if (tid < 0)
         return -EINVAL;
     flags = spin_lock_irqsave(&p->lock);
-    found = tid == 0 || process_find_task(p, (int)tid);
+    found = tid == 0 || process_find_task(p, tid);
     spin_unlock_irqrestore(&p->lock, flags);
     return found ? 0 : -ESRCH;
 }
@@ -341,14 +343,14 @@ long sys_sched_setscheduler(long tid, long policy, long param) {
     int32_t priority;
     long err;
 
-    if (tid < 0 || policy < 0)
+    if ((int)tid < 0 || (int)policy < 0)
         return -EINVAL;
     err = read_priority(param, &priority);
     if (!err)
-        err = check_tid(tid);
+        err = check_tid((int)tid);
     if (err)
         return err;
-    switch (policy & ~SCHED_RESET_ON_FORK) {
+    switch ((int)policy & ~SCHED_RESET_ON_FORK) {
     case POLICY_OTHER:
     case POLICY_BATCH:
     case POLICY_IDLE:
@@ -366,17 +368,17 @@ long sys_sched_setparam(long tid, long param) {
 }
 
 long sys_sched_getscheduler(long tid) {
-    return check_tid(tid);
+    return check_tid((int)tid);
 }
 
 long sys_sched_getparam(long tid, long to) {
-    long err = !to ? -EINVAL : check_tid(tid);
+    long err = !to ? -EINVAL : check_tid((int)tid);
 
     return err ? err : user_write_u32((uint32_t *)to, 0);
 }
 
 long sys_sched_get_priority_max(long policy) {
-    switch (policy) {
+    switch ((int)policy) {
     case POLICY_FIFO:
     case POLICY_RR:
         return 99;
@@ -397,16 +399,17 @@ long sys_sched_get_priority_min(long policy) {
 }
 
 long sys_sched_rr_get_interval(long tid, long to) {
-    long err = check_tid(tid);
+    long err = check_tid((int)tid);
 
     return err ? err : timespec_to_user((void *)to, 4 * NS_PER_MS);
 }
 
 long sys_getpriority(long which, long who) {
+    which = (int)which, who = (int)who;
     if (which < PRIO_PROCESS || which > PRIO_USER)
         return -EINVAL;
     if (which == PRIO_PROCESS)
-        return check_tid(who) ? -ESRCH : 20; /* 20 minus a nice value of 0 */
+        return check_tid((int)who) ? -ESRCH : 20; /* 20 minus a nice value of 0 */
     return who == 0 || (which == PRIO_PGRP && who == 1) ? 20 : -ESRCH;
 }
 
@@ -421,19 +424,19 @@ long sys_setpriority(long which, long who, long value) {
 
 long sys_wait4(long pid, long status, long options, long usage) {
     (void)status, (void)usage;
-    if (options & ~(long)(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL))
+    if ((int)options & ~(int)(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL))
         return -EINVAL;
     return (int)pid == INT32_MIN ? -ESRCH : -ECHILD;
 }
 
 long sys_waitid(long which, long id, long info, long options, long usage) {
     (void)info, (void)usage;
-    if (options & ~(long)(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD |
+    if ((int)options & ~(int)(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD |
                           __WCLONE | __WALL))
         return -EINVAL;
     if (!(options & (WEXITED | WSTOPPED | WCONTINUED)))
         return -EINVAL;
-    switch (which) {
+    switch ((int)which) {
     case P_ALL:
         return -ECHILD;
     case P_PID:
@@ -485,9 +488,9 @@ long sys_membarrier(long command, long flags, long cpu) {
                        MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
 
     (void)cpu;
-    if (flags)
+    if ((uint32_t)flags)
         return -EINVAL;
-    switch (command) {
+    switch ((int)command) {
     case MEMBARRIER_CMD_QUERY:
         return known;
     case MEMBARRIER_CMD_GLOBAL:

@@ -10,7 +10,7 @@
 
 #define MASK_SIZE sizeof(uint64_t)
 
-static bool is_signal(long signo) {
+static bool is_signal(int signo) {
     return signo >= 1 && signo <= SIGNAL_COUNT;
 }
 
@@ -21,7 +21,8 @@ long sys_rt_sigaction(long signo, long new, long old, long size) {
         return -EINVAL;
     if (new && copy_from_user(&a, (const void *)new, sizeof(a)))
         return -EFAULT;
-    if (!is_signal(signo) || (new && (SIGNALS_UNBLOCKABLE & SIGNAL_BIT(signo))))
+    signo = (int)signo;
+    if (!is_signal((int)signo) || (new && (SIGNALS_UNBLOCKABLE & SIGNAL_BIT(signo))))
         return -EINVAL;
     signal_set_action((int)signo, new ? &a : NULL, &before);
     return old ? copy_to_user((void *)old, &before, sizeof(before)) : 0;
@@ -35,7 +36,7 @@ long sys_rt_sigprocmask(long how, long new, long old, long size) {
     if (new) {
         if (user_read_u64(&mask, (const uint64_t *)new))
             return -EFAULT;
-        switch (how) {
+        switch ((int)how) {
         case SIG_BLOCK:
             mask |= before;
             break;

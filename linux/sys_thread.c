@@ -142,7 +142,7 @@ long sys_sched_yield(void) {
 }
 
 /* Carries out `act` on the task `tid` (0: the caller) while it cannot vanish. */
-static long with_task(long tid, long (*act)(struct task *, uint64_t *), uint64_t *value) {
+static long with_task(int tid, long (*act)(struct task *, uint64_t *), uint64_t *value) {
     struct process *p = current_task()->process;
     uint64_t flags;
     struct task *t;
@@ -151,7 +151,7 @@ static long with_task(long tid, long (*act)(struct task *, uint64_t *), uint64_t
     if (tid < 0)
         return -EINVAL;
     flags = spin_lock_irqsave(&p->lock);
-    t = tid ? process_find_task(p, (int)tid) : current_task();
+    t = tid ? process_find_task(p, tid) : current_task();
     result = t ? act(t, value) : -ESRCH;
     spin_unlock_irqrestore(&p->lock, flags);
     return result;
@@ -171,12 +171,12 @@ long sys_sched_setaffinity(long tid, long size, long user_mask) {
     uint64_t mask = 0;
     long result;
 
-    if (copy_from_user(&mask, (const void *)user_mask, MIN((size_t)size, sizeof(mask))))
+    if (copy_from_user(&mask, (const void *)user_mask, MIN((size_t)(uint32_t)size, sizeof(mask))))
         return -EFAULT;
     mask &= cpus_online;
     if (!mask)
         return -EINVAL;
-    result = with_task(tid, set_affinity, &mask);
+    result = with_task((int)tid, set_affinity, &mask);
     if (result == 1) {
         thread_set_affinity(current, mask);
         return 0;
@@ -188,9 +188,9 @@ long sys_sched_getaffinity(long tid, long size, long user_mask) {
     uint64_t mask;
     long result;
 
-    if (size < (long)sizeof(mask) || size % (long)sizeof(mask))
+    if ((uint32_t)size < sizeof(mask) || (uint32_t)size % sizeof(mask))
         return -EINVAL;
-    result = with_task(tid, get_affinity, &mask);
+    result = with_task((int)tid, get_affinity, &mask);
     if (!result && copy_to_user((void *)user_mask, &mask, sizeof(mask)))
         result = -EFAULT;
     return result ? result : (long)sizeof(mask);
@@ -206,7 +206,7 @@ long sys_getcpu(long cpu, long node, long unused) {
 }
 
 long sys_arch_prctl(long code, long addr) {
-    switch (code) {
+    switch ((int)code) {
     case ARCH_SET_FS:
         if ((uint64_t)addr >= USER_END)
             return -EPERM;
@@ -241,7 +241,7 @@ long sys_arch_prctl(long code, long addr) {
 long sys_prctl(long option, long a, long b, long c, long d) {
     char name[16] = "";
 
-    switch (option) {
+    switch ((int)option) {
     case PR_SET_NAME:
         if (string_from_user(name, (const char *)a, sizeof(name)) == -EFAULT)
             return -EFAULT;

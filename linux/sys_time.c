@@ -136,6 +136,7 @@ long sys_clock_getres(long clock, long to) {
 
     if (err || !to)
         return err;
+    clock = (int)clock;
     ns = clock == CLOCK_REALTIME_COARSE || clock == CLOCK_MONOTONIC_COARSE ? COARSE_NS : 1;
     return timespec_to_user((void *)to, ns);
 }
@@ -144,7 +145,7 @@ long sys_clock_settime(long clock, long from) {
     uint64_t ns;
     int err;
 
-    if (clock != CLOCK_REALTIME)
+    if ((int)clock != CLOCK_REALTIME)
         return -EINVAL;
     err = timespec_from_user((const void *)from, &ns);
     if (!err)
@@ -224,13 +225,13 @@ long sys_nanosleep(long request, long left) {
 }
 
 long sys_clock_nanosleep(long clock, long flags, long request, long left) {
-    bool realtime = clock == CLOCK_REALTIME || clock == CLOCK_TAI;
+    bool realtime = (int)clock == CLOCK_REALTIME || (int)clock == CLOCK_TAI;
     uint64_t ns, unused;
     int err;
 
-    if (clock == CLOCK_THREAD_CPUTIME_ID || clock_read((int)clock, &unused))
+    if ((int)clock == CLOCK_THREAD_CPUTIME_ID || clock_read((int)clock, &unused))
         return -EINVAL;
-    if (!realtime && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME)
+    if (!realtime && (int)clock != CLOCK_MONOTONIC && (int)clock != CLOCK_BOOTTIME)
         return -EOPNOTSUPP;
     err = timespec_from_user((const void *)request, &ns);
     if (err)
@@ -314,6 +315,7 @@ static long itimer_to_user(void *to, uint64_t value_ns, uint64_t interval_ns) {
 long sys_getitimer(long which, long to) {
     const struct process_signals *s = &current_task()->process->signals;
 
+    which = (int)which;
     if (which != ITIMER_REAL)
         return which == ITIMER_VIRTUAL || which == ITIMER_PROF ? itimer_to_user((void *)to, 0, 0)
                                                                : -EINVAL;
@@ -332,6 +334,7 @@ long sys_setitimer(long which, long from, long to) {
         if (err)
             return err;
     }
+    which = (int)which;
     if (which == ITIMER_VIRTUAL || which == ITIMER_PROF)
         return -ENOSYS;
     if (which != ITIMER_REAL)
@@ -369,6 +372,7 @@ long sys_getrusage(long who, long to) {
     struct aspace_stats stats;
     uint64_t used_ns = 0;
 
+    who = (int)who;
     if (who == RUSAGE_SELF || who == RUSAGE_THREAD) {
         used_ns = who == RUSAGE_SELF ? process_runtime_ns(p) : thread_runtime_ns(current);
         aspace_stats(p->aspace, &stats);
