@@ -29,7 +29,7 @@ void ramfs_attach(struct entry *dir, struct entry *e);
  */
 int ramfs_adopt(struct inode *i, const char *data, size_t size);
 
-/* Frames that hold file contents, for statfs and /proc/meminfo. */
+/* Frames of the machine's memory that hold file contents; the initrd is not part of it. */
 uint64_t ramfs_pages(void);
 
 #endif

@@ -45,9 +45,11 @@ struct taking {
 };
 
 static _Atomic(uint64_t) pages_held;
+static uint64_t pages_adopted; /* of them, the initrd's; constant after boot */
 
 uint64_t ramfs_pages(void) {
-    return atomic_load_explicit(&pages_held, memory_order_relaxed);
+    uint64_t held = atomic_load_explicit(&pages_held, memory_order_relaxed);
+    return held - MIN(held, pages_adopted);
 }
 
 void ramfs_init_contents(struct ram_contents *c) {
@@ -418,6 +420,7 @@ int ramfs_adopt(struct inode *i, const char *data, size_t size) {
         if (n == PAGE_SIZE && IS_ALIGNED((uintptr_t)(data + at), PAGE_SIZE)) {
             p = phys_to_page(virt_to_phys(data + at));
             page_get(p);
+            pages_adopted++;
         } else {
             p = pages_alloc_zeroed(0);
             if (!p)

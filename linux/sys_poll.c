@@ -176,10 +176,10 @@ static long poll_fds(long user, size_t n, uint64_t deadline) {
         items[i].got = fds[i].fd >= 0 && !items[i].file ? POLLNVAL : 0;
     }
     r = poll_items(items, n, deadline);
-    struct pollfd *to = (struct pollfd *)user;
     for (size_t i = 0; i < n && r >= 0; i++) {
         fds[i].revents = (short)items[i].got;
-        if (copy_to_user(&to[i].revents, &fds[i].revents, sizeof fds[i].revents))
+        if (copy_to_user((char *)user + i * sizeof *fds + offsetof(struct pollfd, revents),
+                         &fds[i].revents, sizeof fds[i].revents))
             r = -EFAULT;
     }
 out:
