@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* expect: 143 SIGTERM */
+/* expect: 143 */
 #include "test/errors/errors.h"
 #include <signal.h>
 

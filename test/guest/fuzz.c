@@ -9,9 +9,11 @@
  * The program must survive its own calls, so that what ends it is the
  * kernel's fault: pointers lead into a region that the thread owns, to another
  * thread's region, or to where nothing can be; calls that change mappings get
- * addresses of that region only, which is mapped anew afterwards; the calls
- * that rightly end or lame a program are left out (see `avoided`).  A signal
- * every few milliseconds gets threads out of calls that wait.
+ * addresses of that region only, which is mapped anew afterwards (meanwhile
+ * there is a hole in it, guarded on both sides, so every other mapping is made
+ * too large for it); the calls that rightly end or lame a program are left out
+ * (see `avoided`).  A signal every few milliseconds gets threads out of calls
+ * that wait.
  *
  * guest: args-linux=3 args-mimosa=all-20 timeout=180 glibc=no
  */
@@ -170,7 +172,10 @@ static int tame(struct worker *w, long call, unsigned long a[6])
         if (pick(w, 2)) {
             a[0] = (unsigned long)w->region + page * 4096;
             a[1] = pick(w, REGION - page * 4096);
+            a[3] |= MAP_FIXED;
         } else {
+            if (a[1] <= REGION)
+                a[1] += REGION + 1;
             a[3] &= ~(MAP_FIXED | 0x100000UL | MAP_GROWSDOWN | MAP_LOCKED | MAP_POPULATE);
         }
         return 1;
@@ -186,8 +191,8 @@ static int tame(struct worker *w, long call, unsigned long a[6])
         if (call == SYS_mprotect)
             a[2] &= 0xff; /* no growing down, onto what lies below */
         if (call == SYS_mremap) {
-            a[2] = pick(w, REGION - page * 4096);
             a[3] &= ~(unsigned long)MREMAP_FIXED;
+            a[2] = a[3] & MREMAP_MAYMOVE ? REGION + 1 + pick(w, REGION) : pick(w, REGION);
         }
         return 1;
     case SYS_rt_sigprocmask:
@@ -296,8 +301,9 @@ int main(int argc, char **argv)
     for (int i = 0; i < worker_count; i++) {
         workers[i].state = (seed + 1) * 0x9e3779b97f4a7c15 + (unsigned long)i * 7919;
         workers[i].state += !workers[i].state;
-        workers[i].region = mmap(NULL, REGION, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                                 -1, 0);
+        char *guarded = mmap(NULL, REGION + 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        workers[i].region = guarded + 4096;
+        region_renew(&workers[i]);
     }
     long end = now_ns() + strtol(duration, NULL, 10) * 1000000000L;
     for (int i = 0; i < worker_count; i++)

@@ -155,7 +155,7 @@ static void stale_reads(void)
     REQUIRE(area != MAP_FAILED);
     published = 0;
     REQUIRE(crew_start(read_pages, 2));
-    for (long number = 1; number <= 400; number++) {
+    for (long number = 1; number <= 150; number++) {
         char *fresh = map(1);
         REQUIRE(fresh != MAP_FAILED);
         *(long *)fresh = number;
@@ -184,7 +184,7 @@ static void stale_writes_after_mprotect(void)
     area = map(8);
     REQUIRE(area != MAP_FAILED);
     REQUIRE(crew_start(write_page, 2));
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < 120; round++) {
         char before[PAGE];
         CHECK_EQ(mprotect(area, PAGE, PROT_READ), 0);
         memcpy(before, area, PAGE);
@@ -207,7 +207,7 @@ static void stale_writes_after_unmap(void)
     char *reserve = map(4); /* so that no fresh page lands in the hole itself */
     REQUIRE(area != MAP_FAILED && reserve != MAP_FAILED);
     REQUIRE(crew_start(write_page, 2));
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < 80; round++) {
         char *grabbed[4];
         switch (round % 3) {
         case 0:
