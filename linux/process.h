@@ -79,11 +79,14 @@ struct task *process_find_task(struct process *p, int tid);
 /* CPU time used by all tasks, living and ended. */
 uint64_t process_runtime_ns(struct process *p);
 
+must_check int task_init(void); /* once; 0 or -ENOMEM */
 /*
  * A new task of `p`, not yet running and not yet listed, that will start with
  * t->start (to be filled by the caller).  NULL without memory.
  */
 struct task *task_create(struct process *p);
+/* The same, starting with `entry(task)` in the kernel. */
+struct task *task_create_at(struct process *p, const char *name, void (*entry)(void *));
 /* Gives it a tid and lists it.  -EAGAIN where the process is ending. */
 must_check int task_list(struct task *t);
 /* Lists it, unless that was done, and lets it run.  -EAGAIN where the process is ending (`t` is freed then). */

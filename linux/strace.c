@@ -24,7 +24,8 @@
  * One letter per argument: d int, u unsigned, x hexadecimal, o octal, p pointer,
  * s path, b buffer that the call reads (its size is the next argument), B buffer
  * that it fills (as many bytes as it returns), and flags: O open, A directory
- * descriptor, P protection, M mmap, F futex, C clone, S signal, T timespec.
+ * descriptor, P protection, M mmap, F futex, C clone, S signal, T timespec,
+ * H what rt_sigprocmask does.
  */
 static const struct {
     uint16_t number;
@@ -32,7 +33,7 @@ static const struct {
 } formats[] = {
     { 0, "dBu" },      { 1, "dbu" },     { 2, "sOo" },    { 3, "d" },       { 4, "sp" },
     { 5, "dp" },       { 6, "sp" },      { 7, "pud" },    { 8, "ddd" },     { 9, "puPMdx" },
-    { 10, "puP" },     { 11, "pu" },     { 12, "p" },     { 13, "Sppu" },   { 14, "dppu" },
+    { 10, "puP" },     { 11, "pu" },     { 12, "p" },     { 13, "Sppu" },   { 14, "Hppu" },
     { 15, "" },        { 16, "dxp" },    { 17, "dBud" },  { 18, "dbud" },   { 19, "dpd" },
     { 20, "dpd" },     { 21, "so" },     { 22, "p" },     { 24, "" },       { 25, "puuxp" },
     { 28, "pud" },     { 32, "d" },      { 33, "dd" },    { 34, "" },       { 35, "Tp" },
@@ -76,6 +77,8 @@ static const char *const futex_commands[] = {
     "FUTEX_TRYLOCK_PI",  "FUTEX_WAIT_BITSET",   "FUTEX_WAKE_BITSET", "FUTEX_WAIT_REQUEUE_PI",
 };
 
+static const char *const mask_changes[] = { "SIG_BLOCK", "SIG_UNBLOCK", "SIG_SETMASK" };
+
 #define ERRNO(name) [name] = #name
 static const char *const errno_names[] = {
     ERRNO(EPERM),   ERRNO(ENOENT),  ERRNO(ESRCH),   ERRNO(EINTR),   ERRNO(EIO),     ERRNO(ENXIO),
@@ -104,6 +107,7 @@ static void put(struct line *l, const char *fmt, ...) {
     va_end(args);
 }
 
+/* `first` stands before the flags whatever they are, unless NULL. */
 static void put_flags(struct line *l, uint64_t value, const struct flag *flags, size_t count,
                       const char *first) {
     const char *bar = "";
@@ -222,7 +226,10 @@ static void put_argument(struct line *l, char kind, long value, long next, long 
             put(l, "%d", (int)value);
         break;
     case 'P':
-        put_flags(l, (uint64_t)value, prot_flags, ARRAY_SIZE(prot_flags), NULL);
+        if (value == PROT_NONE)
+            put(l, "PROT_NONE");
+        else
+            put_flags(l, (uint64_t)value, prot_flags, ARRAY_SIZE(prot_flags), NULL);
         break;
     case 'M':
         put_flags(l, (uint64_t)value, map_flags, ARRAY_SIZE(map_flags), NULL);
@@ -232,6 +239,12 @@ static void put_argument(struct line *l, char kind, long value, long next, long 
         break;
     case 'F':
         put_futex(l, (uint64_t)value);
+        break;
+    case 'H':
+        if ((unsigned)value < ARRAY_SIZE(mask_changes))
+            put(l, "%s", mask_changes[value]);
+        else
+            put(l, "%#lx", (unsigned long)value);
         break;
     case 'S':
         put(l, "%s", signal_name((int)value));
@@ -278,13 +291,15 @@ static void put_result(struct line *l, long result) {
         put(l, ") = %ld\n", result);
 }
 
-long strace_syscall(struct trap_frame *f) {
+static long traced_call(long a, long b, long c, long d, long e, long f6) {
+    const struct trap_frame *f = thread_user_frame(current);
     unsigned long number = f->error;
     long args[6] = { (long)f->rdi, (long)f->rsi, (long)f->rdx,
                      (long)f->r10, (long)f->r8,  (long)f->r9 };
     struct line line = { .used = 0 };
     long result = 0;
 
+    (void)a, (void)b, (void)c, (void)d, (void)e, (void)f6;
     if (number == 60 || number == 231 || number == 15) { /* exit, exit_group, rt_sigreturn */
         put_call(&line, number, args, 0);
         report("%s) = ?\n", line.text);
@@ -298,4 +313,10 @@ long strace_syscall(struct trap_frame *f) {
     put_result(&line, result);
     report("%s", line.text);
     return result;
+}
+
+void strace_enable(void) {
+    static syscall_function *const traced[SYSCALL_COUNT] = { [0 ... SYSCALL_COUNT - 1] =
+                                                                 traced_call };
+    syscall_handlers = traced;
 }

@@ -61,14 +61,3 @@ static cold_fn long syscall_missing(long a, long b, long c, long d, long e, long
     }
     return -ENOSYS;
 }
-
-static long syscall_traced(long a, long b, long c, long d, long e, long f) {
-    (void)a, (void)b, (void)c, (void)d, (void)e, (void)f;
-    return strace_syscall(thread_user_frame(current));
-}
-
-void strace_enable(void) {
-    static syscall_function *const traced[SYSCALL_COUNT] = { [0 ... SYSCALL_COUNT - 1] =
-                                                                 syscall_traced };
-    syscall_handlers = traced;
-}

@@ -17,7 +17,6 @@
 #include "arch/x86_64/trap.h"
 #include "base/types.h"
 
-
 /* Repeated unless a handler without SA_RESTART runs (most calls). */
 #define ERESTARTSYS 512
 /* Repeated whatever runs. */
@@ -52,7 +51,5 @@ const char *syscall_name(unsigned long number);
 
 /* --strace: from now on every call is printed.  Costs nothing while off. */
 void strace_enable(void);
-/* Carries out the call in `f` and prints it (strace.c); returns its result. */
-long strace_syscall(struct trap_frame *f);
 
 #endif

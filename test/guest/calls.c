@@ -114,6 +114,8 @@ static void syncing_and_locking(void)
     CHECK_EQ(syscall(SYS_mlock2, p, 4096, 0), 0);
     CHECK_ERRNO(syscall(SYS_mlock2, p, 4096, 64), EINVAL);
     CHECK_EQ(munlock(p, 4096), 0);
+    CHECK_ERRNO(mlockall(0), EINVAL);
+    CHECK_ERRNO(mlockall(64), EINVAL);
     CHECK_EQ(munmap(p, 8192), 0);
     CHECK_ERRNO(msync(p, 8192, MS_SYNC), ENOMEM);
     CHECK_ERRNO(syscall(SYS_mlock2, p, 4096, 0), ENOMEM);
