@@ -373,12 +373,6 @@ struct wire_winsize console_winsize(void) {
     return copy;
 }
 
-void console_set_winsize(const struct wire_winsize *size) {
-    spin_lock(&state_lock);
-    winsize = *size;
-    spin_unlock(&state_lock);
-}
-
 void console_set_termios(const struct wire_termios *t) {
     if (port)
         (void)output_send(OUTPUT_CONTROL, WIRE_TERMIOS, 0, t, sizeof *t);

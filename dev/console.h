@@ -34,8 +34,6 @@ void console_report(const char *text, size_t size);
 
 /* Terminal: the host's terminal does the line discipline; we pass its settings through. */
 struct wire_winsize console_winsize(void);
-/* The size at start, from the manifest; before the program runs. */
-void console_set_winsize(const struct wire_winsize *size);
 void console_set_termios(const struct wire_termios *t);
 
 /*
