@@ -278,18 +278,16 @@ bool output_send(enum output_class class, enum wire_type type, enum wire_stream 
     return true;
 }
 
+/* Frames that the device has not taken; while there are any, it will interrupt when it takes one.
+ */
 static unsigned in_flight(void) {
     unsigned n;
 
     spin_lock(&output_lock);
-    reclaim();
-    n = virtq_in_flight(&queue->ring);
-    if (n && virtq_enable_interrupt(&queue->ring)) {
+    do {
         reclaim();
-        n = virtq_in_flight(&queue->ring);
-    }
-    if (queue->ring.broken)
-        n = 0;
+        n = queue->ring.broken ? 0 : virtq_in_flight(&queue->ring);
+    } while (n && virtq_enable_interrupt(&queue->ring));
     spin_unlock(&output_lock);
     return n;
 }
