@@ -198,7 +198,10 @@ static int cut_at(struct aspace *as, uintptr_t addr) {
     region_insert(&as->tree, high);
     aspace_write_end(as);
     /* No fault makes a 2 MiB page across the boundary any more; split the one that is there. */
-    return table_split_at(as, addr);
+    int err = table_split_at(as, addr);
+    if (err && aspace_reclaim_locked(as))
+        err = table_split_at(as, addr);
+    return err;
 }
 
 int aspace_cut(struct aspace *as, uintptr_t start, uintptr_t end) {
@@ -334,8 +337,8 @@ int aspace_map(struct aspace *as, uintptr_t *addr, size_t length, int prot, unsi
         err = aspace_insert_locked(as, *addr, *addr + length, prot,
                                    (flags & KEPT_FLAGS) | as->future_flags, object, object_offset,
                                    tag);
-    bool commit = !err && ((flags & REGION_POPULATE) || aspace_populate_all ||
-                           (as->future_flags & REGION_LOCKED));
+    bool commit = !err && ((flags & REGION_POPULATE) || (as->future_flags & REGION_LOCKED) ||
+                           (aspace_populate_all && !(flags & REGION_NORESERVE)));
     mutex_unlock(&as->mutex);
     if (commit)
         (void)aspace_populate(as, *addr, *addr + length); /* a fault will tell */

@@ -68,6 +68,7 @@ int aspace_protect(struct aspace *as, uintptr_t addr, size_t length, int prot) {
 
     mutex_lock(&as->mutex);
     int err = 0, check = 0;
+    bool commit = false;
     if (grows) {
         r = region_find_above(&as->tree, addr);
         err = !r || r->start >= end                                  ? -ENOMEM
@@ -91,8 +92,11 @@ int aspace_protect(struct aspace *as, uintptr_t addr, size_t length, int prot) {
         table_protect(as, r->start, r->end, prot, r->object && (r->flags & REGION_SHARED));
     table_flush(as);
     aspace_join(as, addr, end);
+    commit = aspace_populate_all && (prot & PROT_WRITE);
 unlock:
     mutex_unlock(&as->mutex);
+    if (commit)
+        (void)aspace_populate(as, addr, end);
     return err ? err : check;
 }
 

@@ -14,7 +14,7 @@
  * mapped yet, gets one large page while at least a quarter of memory is free.
  * Clearing takes long, so it is done without the mark, and all is checked again.
  * When memory runs out, large pages are split and what was never touched in
- * them is taken back (aspace_reclaim), after what MADV_FREE gave up.
+ * them is taken back (aspace_reclaim_locked), after what MADV_FREE gave up.
  *
  * A read of untouched memory gets a frame of its own, so that the write that
  * mostly follows needs no second fault; only with less than an eighth of memory
@@ -310,10 +310,9 @@ static cold_fn bool grow_stack(struct aspace *as, uintptr_t addr) {
     return grown;
 }
 
-uint64_t aspace_reclaim(struct aspace *as) {
+uint64_t aspace_reclaim_locked(struct aspace *as) {
     uint64_t frames = 0;
     struct region *r;
-    mutex_lock(&as->mutex);
     list_for_each(r, &as->tree.list, link) {
         if (!r->object)
             frames += table_take_back(as, r->start, r->end);
@@ -323,13 +322,15 @@ uint64_t aspace_reclaim(struct aspace *as) {
         if (!frames && !r->object)
             frames += table_trim(as, r->start, r->end);
     }
-    mutex_unlock(&as->mutex);
     return frames;
 }
 
 /* Memory is out.  Whether it is worth another try: we, or another thread, got some back. */
 static cold_fn bool try_reclaim(struct aspace *as, unsigned *tries) {
-    return aspace_reclaim(as) > 0 || (pages_free_estimate() > 0 && ++*tries < 100);
+    mutex_lock(&as->mutex);
+    uint64_t frames = aspace_reclaim_locked(as);
+    mutex_unlock(&as->mutex);
+    return frames > 0 || (pages_free_estimate() > 0 && ++*tries < 100);
 }
 
 int aspace_fault(struct aspace *as, uintptr_t addr, unsigned access) {
@@ -374,6 +375,11 @@ int aspace_futex_key(struct aspace *as, uintptr_t addr, const void **base, uint6
     return r ? 0 : -EFAULT;
 }
 
+/* --populate must not take what the program then cannot do without. */
+static bool is_populate_enough(void) {
+    return aspace_populate_all && pages_free_estimate() * 16 < aspace_total_frames;
+}
+
 int aspace_populate(struct aspace *as, uintptr_t start, uintptr_t end) {
     int result = 0;
     for (uintptr_t at = start; at < end; at += PAGE_SIZE) {
@@ -386,7 +392,7 @@ int aspace_populate(struct aspace *as, uintptr_t start, uintptr_t end) {
         int err = accessible ? aspace_fault(as, at, access) : -EFAULT;
         if (err && !result)
             result = err;
-        if (err == -ENOMEM)
+        if (err == -ENOMEM || is_populate_enough())
             break;
         if ((at >> PAGE_SHIFT) % 256 == 255)
             thread_preempt_point();

@@ -137,8 +137,8 @@ bool aspace_range(uintptr_t addr, size_t length, uintptr_t *end);
 int aspace_populate(struct aspace *as, uintptr_t start, uintptr_t end);
 
 /* aspace_fault.c: takes back frames that MADV_FREE gave up, else untouched parts of 2 MiB pages;
- * how many.  May sleep, takes the mutex. */
-uint64_t aspace_reclaim(struct aspace *as);
+ * how many.  The mutex is held, and nothing gathered. */
+uint64_t aspace_reclaim_locked(struct aspace *as);
 
 /* ---- table.c: page tables ---- */
 
