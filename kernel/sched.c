@@ -356,6 +356,17 @@ void thread_idle_loop(void) {
     }
 }
 
+void thread_borrow_aspace(struct aspace *as) {
+    uint64_t flags = irq_save();
+    struct run_queue *rq = this_cpu(run_queue);
+    current->aspace = as;
+    if (as && rq->aspace != as) {
+        aspace_enter(as);
+        rq->aspace = as;
+    }
+    irq_restore(flags);
+}
+
 void thread_yield(void) {
     uint64_t flags = irq_save();
     sched_reschedule();
@@ -414,6 +425,13 @@ void thread_set_affinity(struct thread *t, uint64_t mask) {
 }
 
 uint64_t thread_runtime_ns(struct thread *t) {
-    uint64_t ns = t->runtime_ns;
-    return t == current ? ns + (clock_now_ns() - t->started_ns) : ns;
+    for (;;) { /* it may come and go on another CPU meanwhile */
+        uint64_t ns = __atomic_load_n(&t->runtime_ns, __ATOMIC_RELAXED);
+        uint64_t started = __atomic_load_n(&t->started_ns, __ATOMIC_RELAXED);
+        bool running = t == current || atomic_load_explicit(&t->on_cpu, memory_order_acquire);
+        uint64_t now = clock_now_ns();
+        if (ns == __atomic_load_n(&t->runtime_ns, __ATOMIC_RELAXED) &&
+            started == __atomic_load_n(&t->started_ns, __ATOMIC_RELAXED))
+            return running && now > started ? ns + (now - started) : ns;
+    }
 }

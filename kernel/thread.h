@@ -99,6 +99,12 @@ struct trap_frame *thread_user_frame(struct thread *t);
 noreturn_fn void thread_exit(void (*reap)(struct thread *t));
 void thread_release(struct thread *t);
 
+/*
+ * A kernel thread works in the program's address space from now on, so that it
+ * can use uaccess.h; NULL ends that.  `as` must outlive it.
+ */
+void thread_borrow_aspace(struct aspace *as);
+
 /* Gives up the CPU but stays runnable. */
 void thread_yield(void);
 /* A named point where a long walk in the kernel may be preempted; no lock may be held. */

@@ -2,6 +2,7 @@
 /* Telling the person at the command what became of the program. */
 #include <asm-generic/errno.h>
 
+#include "arch/x86_64/irq.h"
 #include "arch/x86_64/trap.h"
 #include "arch/x86_64/uaccess.h"
 #include "base/format.h"
@@ -60,12 +61,10 @@ static bool mapping_find(struct aspace *as, uintptr_t addr, char *to, size_t siz
     return found;
 }
 
-static void report_backtrace(struct process *p, const struct trap_frame *f) {
+static void report_backtrace(const struct trap_frame *f) {
     uintptr_t fp = f->rbp, last = f->rsp, frame[2];
 
     report("  at    <u:%016lx>\n", f->rip);
-    if (current->aspace != p->aspace)
-        return; /* only the program's own threads can read its stack */
     /* Without frame pointers RBP is anything; walk only while it climbs the stack. */
     for (unsigned i = 0; i < BACKTRACE_MAX; i++) {
         if (fp % 8 || fp < last || copy_from_user(frame, (void *)fp, sizeof(frame)) ||
@@ -179,7 +178,7 @@ void report_fatal_signal(const struct trap_frame *f, int signo, const siginfo_t 
     }
     report("  thread %d (%s) on CPU %u\n", t->thread.tid, t->thread.name, cpu_id());
     report_registers(f);
-    report_backtrace(t->process, f);
+    report_backtrace(f);
 }
 
 void report_out_of_memory(const struct trap_frame *f, uintptr_t addr) {
@@ -194,12 +193,13 @@ void report_out_of_memory(const struct trap_frame *f, uintptr_t addr) {
         report("  there: %s\n", line);
     aspace_report_largest(t->process->aspace, addr);
     report("  thread %d (%s) on CPU %u\n", t->thread.tid, t->thread.name, cpu_id());
-    report_backtrace(t->process, f);
+    report_backtrace(f);
 }
 
 /* ---- every thread, for --timeout and a second interrupt ---- */
 
 #define DUMP_MAX 256
+#define REFRESH_NS (10 * NS_PER_MS)
 
 struct thread_line {
     int tid;
@@ -227,10 +227,21 @@ static const char *state_name(const struct thread_line *l) {
 static void report_thread(const struct thread_line *l) {
     const char *call = l->frame.vector == TRAP_SYSCALL ? syscall_name(l->frame.error) : NULL;
 
-    report("  thread %d (%s): %s, CPU %u, ran %lu ms%s%s\n", l->tid, l->name, state_name(l), l->cpu,
-           l->runtime_ns / NS_PER_MS, call ? ", last call " : "", call ? call : "");
-    report("    rip <u:%016lx> rsp %016lx rdi %lx rsi %lx rdx %lx\n", l->frame.rip, l->frame.rsp,
-           l->frame.rdi, l->frame.rsi, l->frame.rdx);
+    report("thread %d (%s): %s, CPU %u, ran %lu ms", l->tid, l->name, state_name(l), l->cpu,
+           l->runtime_ns / NS_PER_MS);
+    if (call)
+        report(", in %s(%#lx, %#lx, %#lx)\n", call, l->frame.rdi, l->frame.rsi, l->frame.rdx);
+    else
+        report("\n");
+    report_backtrace(&l->frame);
+}
+
+/* Makes the threads that run in ring 3 enter the kernel, so that their frames are of now. */
+static void refresh_frames(void) {
+    for (uint64_t left = cpus_online; left; left &= left - 1)
+        ipi_send((unsigned)__builtin_ctzl(left), IPI_RESCHEDULE);
+    thread_block_prepare(false);
+    (void)!thread_block(clock_now_ns() + REFRESH_NS);
 }
 
 void report_all_threads(void) {
@@ -242,13 +253,15 @@ void report_all_threads(void) {
 
     if (!lines)
         return;
+    refresh_frames();
     flags = spin_lock_irqsave(&p->lock);
     all = p->task_count;
     list_for_each(t, &p->tasks, link) {
         struct thread_line *l = &lines[n];
 
-        if (n++ == DUMP_MAX)
+        if (n == DUMP_MAX)
             break;
+        n++;
         l->tid = t->thread.tid;
         l->cpu = atomic_load(&t->thread.cpu);
         l->state = atomic_load(&t->thread.state);
@@ -258,7 +271,9 @@ void report_all_threads(void) {
     }
     spin_unlock_irqrestore(&p->lock, flags);
     report("mimosa: %u threads of %s\n", all, p->exe);
-    for (unsigned i = 0; i < MIN(n, (unsigned)DUMP_MAX); i++)
+    thread_borrow_aspace(p->aspace); /* to read the stacks */
+    for (unsigned i = 0; i < n; i++)
         report_thread(&lines[i]);
+    thread_borrow_aspace(NULL);
     kfree(lines);
 }
