@@ -8,6 +8,11 @@
  * whose callback runs at this moment, without the lock; timer_cancel() on
  * another CPU waits for it to pass.  A heap's hardware timer is its own CPU's:
  * timer_arm() always uses the CPU it runs on, so no CPU ever programs another's.
+ *
+ * Arming the hardware costs microseconds under an emulator, and deadlines mostly
+ * move away (every switch begins a new time slice): so it is armed anew only for
+ * an earlier deadline.  An interrupt that comes too early finds nothing to do and
+ * arms for what is next.
  */
 #include "kernel/timer.h"
 #include "arch/x86_64/boot.h"
@@ -90,7 +95,7 @@ void timer_init(struct timer *t, void (*fire)(struct timer *)) {
 static void program(struct timer_heap *h, uint64_t now) {
     uint64_t slice = sched_tick(now), first = h->root ? h->root->deadline_ns : TIME_NEVER;
     uint64_t deadline = MIN(slice, first);
-    if (deadline != h->armed_for) {
+    if (deadline < h->armed_for) {
         h->armed_for = deadline;
         clock_arm(deadline);
     }
@@ -144,7 +149,7 @@ void timer_interrupt(void) {
         spin_lock(&h->lock);
         atomic_store_explicit(&h->firing, NULL, memory_order_release); /* pairs with timer_cancel */
     }
-    h->armed_for = 0; /* it fired: the hardware is idle, whatever we believed */
+    h->armed_for = TIME_NEVER; /* it fired */
     program(h, now);
     spin_unlock(&h->lock);
 }

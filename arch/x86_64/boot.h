@@ -22,7 +22,7 @@ void smp_start(void);
 noreturn_fn void cpu_main(void);
 /* From the LAPIC: the timer this CPU armed with clock_arm() has fired (timer.c). */
 void timer_interrupt(void);
-/* Arms this CPU's one-shot timer interrupt; TIME_NEVER: none. Interrupts off. */
+/* Arms this CPU's one-shot timer interrupt, which may come early (for far deadlines). Interrupts off. */
 void clock_arm(uint64_t deadline_ns);
 
 #endif

@@ -4,7 +4,8 @@
  * measured against the local APIC's timer, which counts at 1 GHz under QEMU and
  * KVM.  There is no fixed delay: boot measures over the time that passes until
  * the clock is first needed (at least MEASURE_NS), and the boot CPU measures
- * again when it re-arms a timer that has run for REFINE_NS or more.
+ * again when it re-arms a timer that has run four times as long as the last
+ * measurement, until one has taken REFINE_NS.
  *
  * clock_page is a seqlock: its writers (the refinement, clock_set_realtime_ns)
  * hold clock_lock; readers are clock_now_ns() on any CPU and the vDSO.  A
@@ -32,10 +33,14 @@ struct clock_page *clock_page = &clock_storage.page;
 
 static struct spinlock clock_lock = SPINLOCK_INIT(RANK_LOG);
 static bool rate_is_exact;          /* told by the hypervisor */
-/* The boot CPU's alone, interrupts off: the second measurement. */
-static bool rate_is_refined;
-static uint32_t armed_ticks;
-static uint64_t armed_tsc;
+struct sample {
+    uint64_t tsc;
+    uint32_t lapic;
+};
+
+/* The boot CPU's alone, interrupts off. */
+static uint64_t measured_ns; /* how long the measurement took that the rate is from */
+static struct sample armed;  /* when the timer was last armed */
 
 static uint64_t hypervisor_tsc_khz(void) {
     uint32_t r[4];
@@ -115,11 +120,6 @@ void clock_set_realtime_ns(uint64_t now) {
     page_write_end(flags);
 }
 
-struct sample {
-    uint64_t tsc;
-    uint32_t lapic;
-};
-
 /* Both counters at one moment: the tightest of a few tries, since an emulator may pause between. */
 static struct sample sample_take(void) {
     struct sample best = { 0, 0 };
@@ -150,7 +150,8 @@ void clock_init(void) {
         do
             b = sample_take();
         while (a.lapic - b.lapic < MEASURE_NS);
-        p->mult = ratio_shifted(a.lapic - b.lapic, b.tsc - a.tsc);
+        measured_ns = a.lapic - b.lapic;
+        p->mult = ratio_shifted(measured_ns, b.tsc - a.tsc);
         lapic_timer_write(0);
     }
     p->base_tsc = start;
@@ -158,34 +159,27 @@ void clock_init(void) {
              rate_is_exact ? "" : " (measured)");
 }
 
-/* With the timer still running after REFINE_NS or more: a second, far better measurement. */
+/* With the timer still running after a time long enough: a better measurement than the last. */
 static void refine(void) {
-    uint32_t left = lapic_timer_read();
-    uint64_t ticks = armed_ticks - left, passed = rdtsc() - armed_tsc;
-    if (!left || ticks < REFINE_NS || !passed)
+    struct sample now = sample_take();
+    uint64_t ticks = armed.lapic - now.lapic, passed = now.tsc - armed.tsc;
+    if (!now.lapic || now.lapic > armed.lapic || ticks < 4 * measured_ns || !passed)
         return;
-    rate_is_refined = true;
+    measured_ns = ticks;
     uint64_t flags = page_write_begin();
-    uint64_t now = rdtsc(), ns = page_ns(now);
-    clock_page->base_tsc = now;
+    uint64_t tsc = rdtsc(), ns = page_ns(tsc);
+    clock_page->base_tsc = tsc;
     clock_page->base_ns = ns;
     clock_page->mult = ratio_shifted(ticks, passed);
     page_write_end(flags);
 }
 
 void clock_arm(uint64_t deadline_ns) {
-    bool measuring = cpu_id() == 0 && !rate_is_exact && !rate_is_refined;
-    if (measuring && armed_ticks)
+    bool measuring = cpu_id() == 0 && !rate_is_exact && measured_ns < REFINE_NS;
+    if (measuring && armed.lapic)
         refine();
-    uint32_t ticks = 0;
-    if (deadline_ns != TIME_NEVER || measuring) {
-        uint64_t now = clock_now_ns();
-        uint64_t wait = deadline_ns > now ? deadline_ns - now : 1;
-        ticks = wait < LAPIC_MAX ? (uint32_t)wait : LAPIC_MAX;
-    }
-    lapic_timer_write(ticks);
-    if (measuring) {
-        armed_ticks = ticks;
-        armed_tsc = rdtsc();
-    }
+    uint64_t now = clock_now_ns(), wait = deadline_ns > now ? deadline_ns - now : 1;
+    lapic_timer_write(wait < LAPIC_MAX ? (uint32_t)wait : LAPIC_MAX);
+    if (measuring)
+        armed = sample_take();
 }
