@@ -173,16 +173,25 @@ $(HT)/contract-tsan: $(HOST_HEAP_DEPS)
 	$(call host_contract,-fsanitize=thread)
 comma := ,
 
-HEAP_TESTS := $(HT)/contract $(patsubst %,$(HT)/contract-%,buddy mimalloc-secure asan tsan)
+# The least that uses a heap.
+$(HT)/hello: test/heaps/hello.c $(O)/mimosa $(H)/libmimosa-heaps.a $(H)/musl.specs
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(O)/mimosa cc $(CONTRACT_CFLAGS) $< -o $@
 
-.PHONY: heap-tests test-heaps test-heaps-slow
+HEAP_TESTS := $(HT)/hello $(HT)/contract $(patsubst %,$(HT)/contract-%,buddy mimalloc-secure asan tsan)
+
+.PHONY: heap-tests test-heaps test-heaps-mimosa test-heaps-slow
 heap-tests: $(HEAP_TESTS)
 
-## make test-heaps the contract of every heap, on this machine
+## make test-heaps the heaps' contract on this machine
 test-heaps: heaps $(HEAP_TESTS)
-	@test/heaps/run $(HT)
+	@test/heaps/run --on linux
 
-## make test-heaps-slow 100,000 threads with every heap
-test-heaps-slow: heaps $(HT)/contract
-	@for heap in buddy buddy-page mimalloc musl bump; do \
-	    MIMOSA_HEAP=$$heap timeout 300 $(HT)/contract many-threads || exit 1; done
+## make test-heaps-mimosa  the same on Mimosa with 1, 2 and 4 CPUs
+test-heaps-mimosa: heaps $(HEAP_TESTS) kernel cli
+	@test/heaps/run --on mimosa
+
+## make test-heaps-slow    both at full length, with 100,000 threads for every heap
+test-heaps-slow: heaps $(HEAP_TESTS) kernel cli
+	@test/heaps/run --on linux --all; linux=$$?; test/heaps/run --on mimosa --all && exit $$linux

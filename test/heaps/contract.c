@@ -84,6 +84,9 @@ unsigned contract_work(unsigned operations) {
 #ifdef CONTRACT_TABLE
     operations /= 10;
 #endif
+    if (factor && factor[0] == '/' && atoi(factor + 1) > 0) {
+        return operations / (unsigned)atoi(factor + 1);
+    }
     return factor ? operations * (unsigned)atoi(factor) : operations;
 }
 
