@@ -15,9 +15,8 @@
  * fault therefore takes only `lock`, never write_lock.
  *
  * Truncation lowers the size before it takes pages out, and an insertion from a
- * fault looks at the size under `lock`: no page stays behind the end.  Mappings
- * that already show a page that is cut off keep showing it (Linux would send
- * SIGBUS).
+ * fault looks at the size under `lock`: no page stays behind the end.  Then it
+ * takes them out of all mappings: touching them is SIGBUS.
  *
  * Order: file.pos_lock, write_lock, lock.
  */
@@ -305,8 +304,10 @@ static void truncate_locked(struct inode *i, uint64_t size) {
         set_size(i, size);
         return;
     }
+    uint64_t first = ALIGN_UP(size, PAGE_SIZE) >> PAGE_SHIFT;
     set_size(i, size);
-    tree_clear(i, ALIGN_UP(size, PAGE_SIZE) >> PAGE_SHIFT, UINT64_MAX >> PAGE_SHIFT);
+    tree_clear(i, first, UINT64_MAX >> PAGE_SHIFT);
+    aspace_forget_pages(&i->object, first, UINT64_MAX >> PAGE_SHIFT, true);
     clear_tail(i);
 }
 
@@ -327,8 +328,10 @@ static void punch_locked(struct inode *i, uint64_t from, uint64_t to) {
         return;
     }
     clear_part(i, from, first);
-    if (first < last)
+    if (first < last) {
         tree_clear(i, first >> PAGE_SHIFT, (last >> PAGE_SHIFT) - 1);
+        aspace_forget_pages(&i->object, first >> PAGE_SHIFT, (last >> PAGE_SHIFT) - 1, false);
+    }
     clear_part(i, last, to);
 }
 

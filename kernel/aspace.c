@@ -33,7 +33,7 @@
  * A reader that must sleep (a file's page) or work long (clearing 2 MiB) ends
  * its mark, does so, marks again and looks everything up anew.
  *
- * Locks: the mutex, then RANK_SLAB and RANK_PAGES for a moment.  Faults take
+ * Locks: all_mutex, a space's mutex, then RANK_SLAB and RANK_PAGES for a moment.  Faults take
  * the mutex only to grow a stack, and to take back frames when memory is out.
  *
  * Rejected: a lock per region (mmap of a neighbour splits and merges regions
@@ -60,11 +60,14 @@ struct page *aspace_zero_page;
 uint64_t aspace_total_frames;
 bool aspace_populate_all;
 static struct slab_cache *aspace_cache;
+static struct list all_aspaces = LIST_INIT(all_aspaces); /* aspace.link; all_mutex */
+static struct mutex all_mutex;
 
 void aspace_init(void) {
     struct pages_stats stats;
     region_cache = slab_cache_create("region", sizeof(struct region), 0);
     aspace_cache = slab_cache_create("aspace", sizeof(struct aspace), CACHE_LINE);
+    mutex_init(&all_mutex);
     pages_stats(&stats);
     aspace_total_frames = stats.total;
     aspace_zero_page = pages_alloc_zeroed(0);
@@ -91,6 +94,9 @@ struct aspace *aspace_create(void) {
     as->stack_limit = MIB(8);
     as->map_base = USER_END - STACK_RANDOM - MIB(8) - STACK_GUARD -
                    random_u64() % MAP_RANDOM_PAGES * PAGE_SIZE;
+    mutex_lock(&all_mutex);
+    list_add_tail(&all_aspaces, &as->link);
+    mutex_unlock(&all_mutex);
     return as;
 
 free_all:
@@ -112,6 +118,9 @@ static void free_region(struct region *r) {
 
 void aspace_destroy(struct aspace *as) {
     struct region *r, *next;
+    mutex_lock(&all_mutex);
+    list_remove(&as->link);
+    mutex_unlock(&all_mutex);
     table_destroy(as);
     list_for_each_safe(r, next, &as->tree.list, link) free_region(r);
     pages_free(phys_to_page(as->root_phys), 0);
@@ -384,6 +393,40 @@ int aspace_unmap(struct aspace *as, uintptr_t addr, size_t length) {
     int err = aspace_unmap_locked(as, addr, end);
     mutex_unlock(&as->mutex);
     return err;
+}
+
+/* The part of `r` that shows the pages [first, last] of its object. */
+static void forget_in_region(struct aspace *as, const struct region *r, uint64_t first,
+                             uint64_t last, bool copies) {
+    uint64_t from = r->offset >> PAGE_SHIFT, to = from + ((r->end - r->start) >> PAGE_SHIFT);
+    uint64_t low = MAX(first, from), high = MIN(last, to - 1);
+    if (low > high)
+        return;
+    uintptr_t start = r->start + ((low - from) << PAGE_SHIFT);
+    uintptr_t end = r->start + ((high + 1 - from) << PAGE_SHIFT);
+    if (copies || (r->flags & REGION_SHARED))
+        table_zap(as, start, end);
+    else
+        table_zap_shared(as, start, end);
+}
+
+void aspace_forget_pages(struct vm_object *o, uint64_t first, uint64_t last, bool copies) {
+    struct aspace *as;
+    const struct region *r;
+    /* Before the drain, so that a fault either is seen by it or sees the new number. */
+    atomic_fetch_add_explicit(&o->truncations, 1, memory_order_seq_cst);
+    mutex_lock(&all_mutex);
+    list_for_each(as, &all_aspaces, link) {
+        mutex_lock(&as->mutex);
+        aspace_readers_drain(as);
+        list_for_each(r, &as->tree.list, link) {
+            if (r->object == o)
+                forget_in_region(as, r, first, last, copies);
+        }
+        table_flush(as);
+        mutex_unlock(&as->mutex);
+    }
+    mutex_unlock(&all_mutex);
 }
 
 /* ---- brk ---- */

@@ -19,6 +19,7 @@ struct aspace;
 struct vm_object {
     const struct vm_object_ops *ops;
     _Atomic(uint32_t) refs;
+    _Atomic(uint32_t) truncations; /* aspace_forget_pages() calls; a fault that raced starts over */
 };
 
 struct vm_object_ops {
@@ -37,6 +38,14 @@ static inline void vm_object_get(struct vm_object *o) {
     atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
 }
 void vm_object_put(struct vm_object *o);
+
+/*
+ * The owner has taken the pages [first, last] out of `o`: unmaps them wherever
+ * they are mapped.  `copies`: also what private mappings have copied from them,
+ * as truncation does.  Context: thread, may sleep; takes the mutexes of address
+ * spaces, so hold no lock that get_page takes.
+ */
+void aspace_forget_pages(struct vm_object *o, uint64_t first, uint64_t last, bool copies);
 
 /* Shared anonymous memory. NULL without memory. */
 struct vm_object *vm_object_create_shared(void);

@@ -235,15 +235,17 @@ static int object_page(struct vm_object *o, uint64_t index, bool shared, bool wr
  * Marks again and, if the region still shows `o` so, puts the frame in.
  * Consumes the reference of `p`.
  */
-static int install_object(struct aspace *as, struct vm_object *o, uint64_t index, uintptr_t addr,
-                          unsigned access, int prot, struct page *p, uint64_t bits) {
+static int install_object(struct aspace *as, struct vm_object *o, uint32_t truncations,
+                          uint64_t index, uintptr_t addr, unsigned access, int prot, struct page *p,
+                          uint64_t bits) {
     int err = FAULT_AGAIN;
     bool keep = false;
     uint64_t old = 0;
     struct aspace_cpu *c = aspace_read_begin(as);
     struct region *r = region_find(&as->tree, addr);
-    if (r && r->object == o && r->prot == prot && is_allowed(r, access) &&
-        (r->offset + (addr - r->start)) >> PAGE_SHIFT == index) {
+    if (r && r->object == o && r->prot == prot &&
+        atomic_load_explicit(&o->truncations, memory_order_seq_cst) == truncations &&
+        is_allowed(r, access) && (r->offset + (addr - r->start)) >> PAGE_SHIFT == index) {
         unsigned level = 1;
         struct pte *e = table_entry(as, addr, &level);
         err = e ? 0 : -ENOMEM;
@@ -280,11 +282,12 @@ static int fault_object(struct aspace *as, struct aspace_cpu *c, const struct re
     uint64_t old = e ? atomic_load_explicit(&e->bits, memory_order_acquire) : 0;
     if (old && !(shared && write && !(old & PTE_WRITE)))
         return fault_mapped(as, c, r, e, old, addr, access);
+    uint32_t truncations = atomic_load_explicit(&o->truncations, memory_order_seq_cst);
     vm_object_get(o);
     aspace_read_end(c);
     int err = object_page(o, index, shared, write, prot, &p, &bits);
     if (!err)
-        err = install_object(as, o, index, addr, access, prot, p, bits);
+        err = install_object(as, o, truncations, index, addr, access, prot, p, bits);
     vm_object_put(o);
     return err;
 }

@@ -45,6 +45,7 @@ struct gather {
 #define GATHER_TABLE 2u
 
 struct aspace {
+    struct list link; /* all address spaces; their own mutex, taken before `mutex` */
     struct pte *root;        /* constant */
     struct aspace_cpu *cpus; /* [cpu_count]; constant */
     struct paddr root_phys;
@@ -158,6 +159,8 @@ uint64_t table_reprotect(uint64_t old, int prot, bool shared_object);
 
 /* All with the mutex held.  They clear, then table_flush() shoots down and frees. */
 void table_zap(struct aspace *as, uintptr_t start, uintptr_t end);
+/* As table_zap, but leaves what a private mapping has copied. */
+void table_zap_shared(struct aspace *as, uintptr_t start, uintptr_t end);
 /* Frees tables that overlap [start, end) and lie wholly in the free gap [floor, ceiling). */
 void table_free_unused(struct aspace *as, uintptr_t start, uintptr_t end, uintptr_t floor,
                        uintptr_t ceiling);

@@ -202,8 +202,9 @@ struct walk {
     void (*leaves)(struct walk *w, struct pte *e, unsigned n, uintptr_t addr, size_t size);
     int prot;
     bool shared_object;
-    int64_t frames; /* what `leaves` counts */
-    uintptr_t to;   /* table_move: destination minus source */
+    bool keep_copies; /* zap only frames that an object shares */
+    int64_t frames;   /* what `leaves` counts */
+    uintptr_t to;     /* table_move: destination minus source */
 };
 
 static void zap_leaves(struct walk *w, struct pte *e, unsigned n, uintptr_t addr, size_t size);
@@ -251,7 +252,8 @@ static void walk_range(struct walk *w, uintptr_t start, uintptr_t end) {
 
 static void zap_leaves(struct walk *w, struct pte *e, unsigned n, uintptr_t addr, size_t size) {
     for (unsigned i = 0; i < n; i++, addr += size) {
-        if (!atomic_load_explicit(&e[i].bits, memory_order_relaxed))
+        uint64_t seen = atomic_load_explicit(&e[i].bits, memory_order_relaxed);
+        if (!seen || (w->keep_copies && !(seen & PTE_COW)))
             continue;
         uint64_t old = atomic_exchange_explicit(&e[i].bits, 0, memory_order_acq_rel);
         w->frames += (int64_t)(size >> PAGE_SHIFT);
@@ -260,13 +262,22 @@ static void zap_leaves(struct walk *w, struct pte *e, unsigned n, uintptr_t addr
     }
 }
 
+static void zap(struct walk *w, uintptr_t start, uintptr_t end) {
+    walk_range(w, start, end);
+    if (!w->frames)
+        return;
+    w->as->peak_resident = MAX(w->as->peak_resident, aspace_resident_frames(w->as));
+    aspace_count_resident(w->as, -w->frames);
+}
+
 void table_zap(struct aspace *as, uintptr_t start, uintptr_t end) {
     struct walk w = { .as = as, .leaves = zap_leaves };
-    walk_range(&w, start, end);
-    if (!w.frames)
-        return;
-    as->peak_resident = MAX(as->peak_resident, aspace_resident_frames(as));
-    aspace_count_resident(as, -w.frames);
+    zap(&w, start, end);
+}
+
+void table_zap_shared(struct aspace *as, uintptr_t start, uintptr_t end) {
+    struct walk w = { .as = as, .leaves = zap_leaves, .keep_copies = true };
+    zap(&w, start, end);
 }
 
 static void free_unused(struct aspace *as, struct pte *table, unsigned level, uintptr_t start,

@@ -308,9 +308,39 @@ static void large_mapping(void)
     CHECK_EQ(munmap(p, size), 0);
 }
 
+/* What is cut off a file goes out of its mappings, copies included; a hole leaves copies. */
+static void truncation_unmaps(void)
+{
+    int fd = open("/tmp/guest_mmap", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    if (fd < 0)
+        fd = open("/guest_mmap", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    REQUIRE(fd >= 0 && ftruncate(fd, 4 * PAGE) == 0);
+    char *shared = mmap(NULL, 4 * PAGE, RW, MAP_SHARED, fd, 0);
+    char *private = mmap(NULL, 4 * PAGE, RW, MAP_PRIVATE, fd, 0);
+    REQUIRE(shared != MAP_FAILED && private != MAP_FAILED);
+    memset(shared, 1, 4 * PAGE);
+    private[PAGE] = private[3 * PAGE] = 2;
+    if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE, PAGE) == 0) {
+        CHECK_EQ(shared[PAGE], 0);
+        CHECK_EQ(private[PAGE], 2);
+        CHECK_EQ(private[0], 1);
+    }
+    CHECK_EQ(ftruncate(fd, 2 * PAGE + 100), 0);
+    CHECK(shared[2 * PAGE] == 1 && private[2 * PAGE + 99] == 1 && private[PAGE] == 2);
+    CHECK_EQ(fault_read(shared + 3 * PAGE), SIGBUS);
+    CHECK_EQ(fault_read(private + 3 * PAGE), SIGBUS);
+    CHECK_EQ(ftruncate(fd, 4 * PAGE), 0);
+    CHECK(shared[3 * PAGE] == 0 && private[3 * PAGE] == 0);
+    munmap(shared, 4 * PAGE);
+    munmap(private, 4 * PAGE);
+    close(fd);
+    unlink("/tmp/guest_mmap");
+    unlink("/guest_mmap");
+}
+
 GUEST_MAIN(CASE(anonymous_is_zero_and_writable), CASE(fresh_after_reuse),
            CASE(length_is_rounded_up), CASE(mmap_errors), CASE(hints), CASE(fixed_replaces),
            CASE(guard_pages), CASE(munmap_parts), CASE(mprotect_changes_access),
            CASE(mprotect_errors), CASE(execution_needs_permission),
            CASE(text_and_constants_are_read_only), CASE(private_file_is_copied_on_write),
-           CASE(overcommit_mode_0), CASE(many_small_mappings), CASE(large_mapping))
+           CASE(truncation_unmaps), CASE(overcommit_mode_0), CASE(many_small_mappings), CASE(large_mapping))
