@@ -28,11 +28,5 @@ void machine_power_off(void) {
     outb(DEBUG_EXIT_PORT, 0);
     outb(RESET_PORT, 0x06);
     outb(0x64, 0xfe); /* the keyboard controller's reset line */
-    static const struct {
-        uint16_t limit;
-        uint64_t base;
-    } __attribute__((packed)) no_vectors = { 0, 0 };
-    __asm__ volatile("lidt %0; int3" ::"m"(no_vectors)); /* a triple fault resets any machine */
-    for (;;)
-        __asm__ volatile("cli; hlt");
+    cpu_reset();
 }

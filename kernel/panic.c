@@ -61,17 +61,12 @@ static void stop_others(void) {
             ipi_send_nmi(cpu);
 }
 
-static noreturn_fn void halt_for_ever(void) {
-    for (;;)
-        __asm__ volatile("cli; hlt");
-}
-
 static noreturn_fn void end(const struct trap_frame *f, uintptr_t rbp, const char *message) {
     irq_disable();
     unsigned nobody = 0;
     if (!atomic_compare_exchange_strong(&panicking, &nobody, cpu_id() + 1)) {
         if (nobody != cpu_id() + 1)
-            halt_for_ever();
+            cpu_halt();
         machine_power_off(); /* a panic inside a panic */
     }
     if (!log_verbose)
@@ -111,7 +106,7 @@ void panic_at(const struct trap_frame *f, const char *fmt, ...) {
 
 void panic_nmi(const struct trap_frame *f) {
     if (atomic_load(&panicking))
-        halt_for_ever();
+        cpu_halt();
     print("cpu %u answers: rip <k:%016lx> rsp %016lx thread %d\n", cpu_id(), f->rip, f->rsp,
           current->tid);
     if (!trap_from_user(f))

@@ -39,20 +39,9 @@ static void block(uint32_t out[16], uint64_t counter) {
         out[i] += in[i];
 }
 
-static uint64_t hardware_random(void) {
-    uint64_t v = rdtsc();
-    for (int i = 0; cpu_features.rdrand && i < 10; i++) {
-        bool ok;
-        __asm__ volatile("rdrand %0; setc %1" : "=r"(v), "=qm"(ok));
-        if (ok)
-            break;
-    }
-    return v ^ rdtsc() << 32;
-}
-
 static void key_from_hardware(void) {
     for (int i = 0; i < 8; i += 2) {
-        uint64_t v = hardware_random();
+        uint64_t v = cpu_random();
         memcpy(&key[i], &v, 8);
     }
     keyed = true;

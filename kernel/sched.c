@@ -187,15 +187,15 @@ static void switch_hardware(struct run_queue *rq, struct thread *prev, struct th
         fpu_save(prev->fpu_area);
         prev->fpu_cpu = cpu;
         rq->fpu_owner = prev;
-        prev->fs_base = thread_get_fs_base();
-        prev->gs_base = thread_get_gs_base();
+        prev->fs_base = cpu_get_fs_base();
+        prev->gs_base = cpu_get_user_gs_base();
     }
     if (next->fpu_area) {
         if (rq->fpu_owner != next || next->fpu_cpu != cpu)
             fpu_restore(next->fpu_area);
         rq->fpu_owner = next;
-        thread_set_fs_base(next->fs_base);
-        thread_set_gs_base(next->gs_base);
+        cpu_set_fs_base(next->fs_base);
+        cpu_set_user_gs_base(next->gs_base);
     }
     if (next->aspace && rq->aspace != next->aspace) {
         aspace_enter(next->aspace);
@@ -328,7 +328,7 @@ static void idle_halt(struct run_queue *rq) {
     atomic_store(&rq->idle, IDLE_HALTED); /* pairs with enqueue: see the top */
     timer_program();
     if (!work_waits(rq))
-        __asm__ volatile("sti; hlt" ::: "memory");
+        cpu_wait_interrupt();
     atomic_store(&rq->idle, IDLE_POLLING);
     irq_enable();
 }

@@ -24,8 +24,6 @@
 
 #define STACK_SIZE (KERNEL_STACK_PAGES * PAGE_SIZE)
 #define STACK_SLOT (2 * STACK_SIZE)
-#define MSR_FS_BASE 0xc0000100
-#define MSR_KERNEL_GS_BASE 0xc0000102
 
 struct list all_threads = LIST_INIT(all_threads);
 struct spinlock all_threads_lock = SPINLOCK_INIT(RANK_PROCESS);
@@ -281,30 +279,6 @@ int thread_block(uint64_t deadline_ns) {
         err = -EINTR;
     thread_block_cancel();
     return err;
-}
-
-uint64_t thread_get_fs_base(void) {
-    if (!cpu_features.fsgsbase)
-        return rdmsr(MSR_FS_BASE);
-    uint64_t base;
-    __asm__ volatile("rdfsbase %0" : "=r"(base));
-    return base;
-}
-
-void thread_set_fs_base(uint64_t base) {
-    if (cpu_features.fsgsbase)
-        __asm__ volatile("wrfsbase %0" ::"r"(base));
-    else
-        wrmsr(MSR_FS_BASE, base);
-}
-
-/* In ring 0 the program's GS base waits in KERNEL_GS_BASE for swapgs. */
-uint64_t thread_get_gs_base(void) {
-    return rdmsr(MSR_KERNEL_GS_BASE);
-}
-
-void thread_set_gs_base(uint64_t base) {
-    wrmsr(MSR_KERNEL_GS_BASE, base);
 }
 
 void preempt_enable(void) {

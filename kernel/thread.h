@@ -128,13 +128,6 @@ void thread_set_affinity(struct thread *t, uint64_t mask);
 /* CPU time that `t` has used, the running slice included. */
 uint64_t thread_runtime_ns(struct thread *t);
 
-/* FS base of the current thread's program (arch_prctl, clone). */
-void thread_set_fs_base(uint64_t base);
-uint64_t thread_get_fs_base(void);
-/* GS base of the current thread's program (arch_prctl). */
-void thread_set_gs_base(uint64_t base);
-uint64_t thread_get_gs_base(void);
-
 static inline void preempt_disable(void) {
     current->preempt_count++;
     atomic_signal_fence(memory_order_seq_cst);

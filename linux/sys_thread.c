@@ -210,17 +210,17 @@ long sys_arch_prctl(long code, long addr) {
     case ARCH_SET_FS:
         if ((uint64_t)addr >= USER_END)
             return -EPERM;
-        thread_set_fs_base((uint64_t)addr);
+        cpu_set_fs_base((uint64_t)addr);
         return 0;
     case ARCH_SET_GS:
         if ((uint64_t)addr >= USER_END)
             return -EPERM;
-        thread_set_gs_base((uint64_t)addr);
+        cpu_set_user_gs_base((uint64_t)addr);
         return 0;
     case ARCH_GET_FS:
-        return user_write_u64((uint64_t *)addr, thread_get_fs_base());
+        return user_write_u64((uint64_t *)addr, cpu_get_fs_base());
     case ARCH_GET_GS:
-        return user_write_u64((uint64_t *)addr, thread_get_gs_base());
+        return user_write_u64((uint64_t *)addr, cpu_get_user_gs_base());
     default:
         return -EINVAL;
     }

@@ -12,6 +12,7 @@
  */
 #include <asm-generic/errno.h>
 
+#include "arch/x86_64/cpu.h"
 #include "arch/x86_64/uaccess.h"
 #include "kernel/slab.h"
 #include "linux/process.h"
@@ -77,8 +78,8 @@ struct task *task_create_at(struct process *p, const char *name, void (*entry)(v
         slab_free(task_cache, t);
         return NULL;
     }
-    t->thread.fs_base = current->aspace ? thread_get_fs_base() : 0;
-    t->thread.gs_base = current->aspace ? thread_get_gs_base() : 0;
+    t->thread.fs_base = current->aspace ? cpu_get_fs_base() : 0;
+    t->thread.gs_base = current->aspace ? cpu_get_user_gs_base() : 0;
     return t;
 }
 

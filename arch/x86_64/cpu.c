@@ -237,6 +237,43 @@ void segments_init_cpu(void) {
     __asm__ volatile("lidt %0" ::"m"(p));
 }
 
+void cpu_reset(void) {
+    struct table_pointer none = { 0, 0 };
+    __asm__ volatile("lidt %0; int3" ::"m"(none));
+    cpu_halt();
+}
+
+uint64_t cpu_get_fs_base(void) {
+    if (!cpu_features.fsgsbase)
+        return rdmsr(MSR_FS_BASE);
+    uint64_t base;
+    __asm__ volatile("rdfsbase %0" : "=r"(base));
+    return base;
+}
+
+void cpu_set_fs_base(uint64_t base) {
+    if (cpu_features.fsgsbase)
+        __asm__ volatile("wrfsbase %0" ::"r"(base));
+    else
+        wrmsr(MSR_FS_BASE, base);
+}
+
+uint64_t cpu_get_user_gs_base(void) {
+    return rdmsr(MSR_KERNEL_GS_BASE);
+}
+
+void cpu_set_user_gs_base(uint64_t base) {
+    wrmsr(MSR_KERNEL_GS_BASE, base);
+}
+
+uint64_t cpu_random(void) {
+    uint64_t v = rdtsc();
+    bool ok = false;
+    for (int i = 0; cpu_features.rdrand && !ok && i < 10; i++)
+        __asm__ volatile("rdrand %0; setc %1" : "=r"(v), "=qm"(ok));
+    return v ^ rdtsc() << 32;
+}
+
 void cpu_clear_page(void *page) {
     uint64_t *p = page, *end = p + PAGE_SIZE / 8;
     for (; p < end; p += 32) {

@@ -118,6 +118,28 @@ static inline void outl(uint16_t port, uint32_t v) {
     __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(port) : "memory");
 }
 
+/* Interrupts on and sleep until one comes, without a gap between the two. */
+static inline void cpu_wait_interrupt(void) {
+    __asm__ volatile("sti; hlt" ::: "memory");
+}
+
+static inline noreturn_fn void cpu_halt(void) {
+    for (;;)
+        __asm__ volatile("cli; hlt");
+}
+
+/* A triple fault: resets any machine. */
+noreturn_fn void cpu_reset(void);
+
+/* FS base and the program's GS base (which waits for swapgs) as the hardware has them now. */
+uint64_t cpu_get_fs_base(void);
+void cpu_set_fs_base(uint64_t base);
+uint64_t cpu_get_user_gs_base(void);
+void cpu_set_user_gs_base(uint64_t base);
+
+/* A number from RDRAND, if there is one and it answers; mixed with the TSC. */
+uint64_t cpu_random(void);
+
 /* Fills cpu_features; once, on the boot CPU. */
 void cpu_detect(void);
 /* Sets CR0, CR4, EFER, XCR0, PAT and the syscall MSRs of this CPU. */
