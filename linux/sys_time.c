@@ -272,14 +272,14 @@ long sys_getitimer(long which, long to) {
 }
 
 long sys_setitimer(long which, long from, long to) {
-    const struct itimer *new = (const struct itimer *)from;
+    const char *new = (const char *)from; /* a struct itimer, aligned or not */
     uint64_t value = 0, interval = 0, old_left, old_interval;
     int err;
 
     if (from) {
-        err = timeval_from_user(new->interval, &interval);
+        err = timeval_from_user(new + offsetof(struct itimer, interval), &interval);
         if (!err)
-            err = timeval_from_user(new->value, &value);
+            err = timeval_from_user(new + offsetof(struct itimer, value), &value);
         if (err)
             return err;
     }
