@@ -32,7 +32,6 @@
 
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/percpu.h"
-#include "base/string.h"
 #include "kernel/lock.h"
 #include "kernel/log.h"
 #include "kernel/machine.h"
@@ -191,13 +190,15 @@ static bool section_activate_locked(unsigned number) {
             return false;
         pages = page_address(block);
     }
-    const struct page fresh = { .section = (uint16_t)number };
-    uint64_t word;
-    memcpy(&word, (const char *)&fresh + offsetof(struct page, refs), sizeof(word));
-    /* refs, order, flags and section in one store: boot pays for each instruction here. */
+    const uint64_t word = (uint64_t)number << 48;
+    _Static_assert(offsetof(struct page, section) == offsetof(struct page, refs) + 6, "layout");
+    /* refs, order, flags and section in one store, and the bound in a register: boot pays for
+     * each instruction here. */
+    char *at = (char *)pages + offsetof(struct page, refs);
+    const char *end = at + s->frames * sizeof(struct page);
 #pragma GCC unroll 8
-    for (uint64_t i = 0; i < s->frames; i++)
-        *(uint64_t *)(void *)((char *)&pages[i] + offsetof(struct page, refs)) = word;
+    for (; at < end; at += sizeof(struct page))
+        *(uint64_t *)(void *)at = word;
     atomic_store_explicit(&s->pages, pages, memory_order_release);
     if (!s->usable)
         return true;
