@@ -295,8 +295,10 @@ static int start_thread(void (*run)(void *)) {
 }
 
 static int start_serial(void) {
-    int err = start_thread(run_serial);
+    int err;
 
+    atomic_store(&serial_arrived, true); /* perhaps before there was an interrupt */
+    err = start_thread(run_serial);
     if (!err)
         err = serial_enable_receive(serial_interrupt, NULL);
     if (err)

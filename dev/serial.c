@@ -31,6 +31,7 @@ enum {
 #define WAIT_POLLS 1000000ul /* before a port that does not drain is given up */
 
 static bool present;
+static int early = -1; /* a byte that arrived before serial_init() */
 
 void serial_init(void) {
     outb(COM1 + REG_INTERRUPTS, 0);
@@ -38,10 +39,12 @@ void serial_init(void) {
     outb(COM1 + REG_DIVISOR_LOW, 1); /* 115,200 baud */
     outb(COM1 + REG_DIVISOR_HIGH, 0);
     outb(COM1 + REG_LINE_CONTROL, LCR_8N1);
-    outb(COM1 + REG_FIFO, FIFO_ENABLE_CLEAR);
-    outb(COM1 + REG_MODEM_CONTROL, MODEM_DTR_RTS_OUT2);
     /* A bus without the port reads as all ones. */
     present = inb(COM1 + REG_LINE_STATUS) != 0xff;
+    /* Turning the FIFO on empties it, and whoever pipes into us sends at once. */
+    early = serial_read();
+    outb(COM1 + REG_FIFO, FIFO_ENABLE_CLEAR);
+    outb(COM1 + REG_MODEM_CONTROL, MODEM_DTR_RTS_OUT2);
 }
 
 static bool wait_until_empty(void) {
@@ -69,6 +72,12 @@ void serial_write(const char *text, size_t size) {
 }
 
 int serial_read(void) {
+    int byte = early;
+
+    if (byte >= 0) {
+        early = -1;
+        return byte;
+    }
     if (!present || !(inb(COM1 + REG_LINE_STATUS) & LSR_DATA_READY))
         return -1;
     return inb(COM1 + REG_DATA);
