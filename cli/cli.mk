@@ -75,10 +75,11 @@ install: all
 	install $(O)/mimosa $(O)/linux-init tools/fetch-linux $(INSTALL_LIB)
 	install -m 644 $(O)/mimosa-kernel $(O)/mimosa-kernel.debug tools/gdb/mimosa.gdb $(INSTALL_LIB)
 	install $(EXAMPLES) $(INSTALL_LIB)/bin
-	install $(O)/lab/workloads $(INSTALL_LIB)/lab
+	install $(O)/lab/workloads $(O)/lab/null $(INSTALL_LIB)/lab
 	install -m 644 $(O)/heaps/*.a $(O)/heaps/musl.specs $(O)/heaps/mimalloc.version \
 	    $(INSTALL_LIB)/heaps
 	install -m 644 $(O)/heaps/include/mimosa/heap.h $(INSTALL_LIB)/heaps/include/mimosa
+	rm -rf $(INSTALL_LIB)/heaps/uapi && cp -RP $(O)/heaps/uapi $(INSTALL_LIB)/heaps/uapi
 	install -m 644 doc/mimosa.1 $(INSTALL_SHARE)/man/man1
 	install -m 644 cli/completion/mimosa.bash \
 	    $(INSTALL_SHARE)/bash-completion/completions/mimosa
