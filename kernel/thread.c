@@ -136,7 +136,7 @@ void thread_init_boot(void) {
 uintptr_t thread_prepare_idle(unsigned cpu, uintptr_t offset) {
     struct thread *t = kmalloc(sizeof(*t));
     if (!t || !(t->stack_top = stack_alloc()))
-        panic("no memory for the idle thread of CPU %u", cpu);
+        give_up("too little memory for the idle thread of CPU %u", cpu);
     init_common(t, "idle");
     t->is_idle = true;
     atomic_store(&t->cpu, cpu);
@@ -205,13 +205,9 @@ int thread_init_user(struct thread *t, const char *name, struct aspace *as, void
         slab_free(fpu_cache(), area);
         return err;
     }
-    if (current->fpu_area) { /* a clone inherits rounding modes and all */
-        uint64_t flags = irq_save();
+    fpu_init_area(area); /* saving leaves out what is in its initial state */
+    if (current->fpu_area) /* a clone inherits rounding modes and all */
         fpu_save(area);
-        irq_restore(flags);
-    } else {
-        fpu_init_area(area);
-    }
     t->fpu_area = area;
     t->aspace = as;
     return 0;

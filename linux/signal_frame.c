@@ -49,7 +49,7 @@ static size_t state_size(void) {
 void signal_frame_init(void) {
     state_cache = slab_cache_create("signal_state", MAX(state_size(), FXSAVE_SIZE + 64), 64);
     if (!state_cache)
-        panic("no memory for signal frames");
+        give_up("too little memory for signal frames");
 }
 
 size_t signal_frame_min_stack(void) {
@@ -189,7 +189,9 @@ int signal_frame_push(struct trap_frame *f, int signo, const siginfo_t *info,
     save_registers(&frame.uc.uc_mcontext, f, s, mask_to_restore);
     frame.uc.uc_mcontext.fpstate = (void *)state;
     frame.info = *info;
-    if (state_push((uint8_t *)state) || copy_to_user((void *)sp, &frame, sizeof(frame)))
+    /* The handler starts with the initial extended state, whatever the program was at. */
+    if (state_push((uint8_t *)state) || copy_to_user((void *)sp, &frame, sizeof(frame)) ||
+        state_pop(NULL))
         return -EFAULT;
 
     if (s->stack_flags & SS_AUTODISARM)
