@@ -27,11 +27,11 @@ enum {
 #define FIFO_ENABLE_CLEAR  0x07
 #define MODEM_DTR_RTS_OUT2 0x0b /* OUT2 lets the interrupt through */
 
-#define FIFO_BYTES 16        /* that fit once the holding register is empty */
+#define FIFO_BYTES 16
 #define WAIT_POLLS 1000000ul /* before a port that does not drain is given up */
 
 static bool present;
-static int early = -1; /* a byte that arrived before serial_init() */
+static unsigned fifo_bytes = 1; /* that fit once the holding register is empty */
 
 void serial_init(void) {
     outb(COM1 + REG_INTERRUPTS, 0);
@@ -41,9 +41,11 @@ void serial_init(void) {
     outb(COM1 + REG_LINE_CONTROL, LCR_8N1);
     /* A bus without the port reads as all ones. */
     present = inb(COM1 + REG_LINE_STATUS) != 0xff;
-    /* Turning the FIFO on empties it, and whoever pipes into us sends at once. */
-    early = serial_read();
-    outb(COM1 + REG_FIFO, FIFO_ENABLE_CLEAR);
+    /* Turning the FIFO on would empty it; who pipes into us has sent already. */
+    if (!(inb(COM1 + REG_LINE_STATUS) & LSR_DATA_READY)) {
+        outb(COM1 + REG_FIFO, FIFO_ENABLE_CLEAR);
+        fifo_bytes = FIFO_BYTES;
+    }
     outb(COM1 + REG_MODEM_CONTROL, MODEM_DTR_RTS_OUT2);
 }
 
@@ -63,7 +65,7 @@ void serial_write(const char *text, size_t size) {
         if (!room) {
             if (!wait_until_empty())
                 return;
-            room = FIFO_BYTES;
+            room = fifo_bytes;
         }
         outb(COM1 + REG_DATA, (uint8_t)*text++);
         room--;
@@ -72,12 +74,6 @@ void serial_write(const char *text, size_t size) {
 }
 
 int serial_read(void) {
-    int byte = early;
-
-    if (byte >= 0) {
-        early = -1;
-        return byte;
-    }
     if (!present || !(inb(COM1 + REG_LINE_STATUS) & LSR_DATA_READY))
         return -1;
     return inb(COM1 + REG_DATA);
