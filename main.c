@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The boot order, as a list; the only file that sees every room. */
+#include <asm-generic/errno.h>
 #include "arch/x86_64/boot.h"
 #include "arch/x86_64/cpu.h"
 #include "dev/console.h"
@@ -33,13 +34,18 @@ static noreturn_fn void init_main(void *unused) {
     size_t size = 0;
 
     int err = fs_init(machine.initrd, machine.initrd_size, &text, &size);
+    if (!err && text)
+        err = manifest_parse(&manifest, text, size);
+    if (err == -ENOMEM)
+        give_up("too little memory for the program and its files");
     if (err || !text)
-        panic("no usable initrd (error %d): start me with `mimosa run` or `mimosa image`", err);
-    err = manifest_parse(&manifest, text, size);
-    if (err)
-        panic("the initrd's manifest is not one (error %d)", err);
+        give_up("%s (error %d); `mimosa run` and `mimosa image` make one",
+                text ? "the initrd's manifest is broken" : "there is no usable initrd", -err);
     apply(&manifest);
-    if (console_init())
+    err = console_init();
+    if (err == -ENOMEM)
+        give_up("too little memory for the console");
+    if (err)
         log_info("no wire: the console is the serial port");
     process_run(&manifest);
     machine_power_off();
@@ -56,7 +62,7 @@ void kernel_main(void) { /* boot CPU; boot.c has done the memory and this CPU's 
     smp_start();         /* each other CPU: smp_main() in arch, then cpu_main() */
     log_info("%u CPUs", cpu_count);
     if (thread_init(&init_thread, "init", init_main, NULL))
-        panic("no memory for the first thread");
+        give_up("too little memory for the first thread");
     thread_start(&init_thread);
     irq_enable();
     thread_idle_loop();  /* this CPU becomes idle and takes up init */

@@ -29,7 +29,10 @@
  *
  * The first serial port always carries the kernel's log and its panics as
  * plain text.  In it, a kernel address that the command should symbolise is
- * written <k:ffffffff80001234>, a program address <u:0000000000401234>.
+ * written <k:ffffffff80001234>, a program address <u:0000000000401234>
+ * (as linked: what a static PIE was moved by is taken off).  A last line
+ * `mimosa: cannot start: WHY` says that the machine will not do (too little
+ * memory, most of all); that is no panic, and the command shows it alone.
  *
  * Neither side trusts the other: a frame with an unknown type, a length above
  * WIRE_MAX_PAYLOAD or more data than credit allows ends the conversation.

@@ -30,6 +30,23 @@ static void show_messages(char *rest) {
     }
 }
 
+/* Cuts the newline off. */
+static bool is_one_line(char *text) {
+    char *end = strchr(text, '\n');
+
+    if (end && !end[1]) {
+        *end = '\0';
+    }
+    return !strchr(text, '\n');
+}
+
+/* QEMU's message behind its own name. */
+static const char *without_name(const char *message) {
+    const char *colon = strstr(message, ": ");
+
+    return !strncmp(message, "qemu", 4) && colon ? colon + 2 : message;
+}
+
 int explain_end(const struct end_facts *facts) {
     int number = machine_signal(facts->machine);
     bool complains = facts->messages[0];
@@ -40,6 +57,14 @@ int explain_end(const struct end_facts *facts) {
     if (facts->log->panicked) {
         return cli_fail("the kernel panicked (see above); this is a bug in Mimosa or too small "
                         "a machine");
+    }
+    if (facts->log->refusal) {
+        bool memory = strstr(facts->log->refusal, "too little memory");
+        return cli_fail("cannot start: %s%s", facts->log->refusal,
+                        memory ? "; give more with --mem" : "");
+    }
+    if (complains && !facts->started && !number && is_one_line(facts->messages)) {
+        return cli_fail("QEMU could not run the machine: %s", without_name(facts->messages));
     }
     show_messages(facts->messages);
     if (number) {

@@ -85,6 +85,7 @@ static void show_line(struct log *log, const char *line) {
 }
 
 static void end_line(struct log *log) {
+    static const char refusal[] = "mimosa: cannot start: ";
     char **slot = &log->kept[log->count++ % LOG_KEPT];
 
     while (log->used && log->line[log->used - 1] == '\r') {
@@ -94,6 +95,10 @@ static void end_line(struct log *log) {
     log->used = 0;
     free(*slot);
     *slot = NULL;
+    if (!strncmp(log->line, refusal, sizeof(refusal) - 1) && !log->refusal) {
+        log->refusal = xstrdup(log->line + sizeof(refusal) - 1);
+        return; /* the command says it, as its last line */
+    }
     if (!strncmp(log->line, "mimosa: panic", 13) || strstr(log->line, "] mimosa: panic")) {
         log->panicked = true;
     }
@@ -144,4 +149,6 @@ void log_free(struct log *log) {
         free(log->kept[i]);
         log->kept[i] = NULL;
     }
+    free(log->refusal);
+    log->refusal = NULL;
 }

@@ -35,6 +35,7 @@ struct log {
     bool live;        /* show every line */
     bool panicked;    /* a panic began: every line is shown from then on */
     bool linux_panic; /* the same, in a Linux kernel's words */
+    char *refusal;    /* why the kernel would not start, in its words; NULL: it did not say so */
     size_t used;
     char line[LOG_LINE_MAX];
     char *kept[LOG_KEPT];

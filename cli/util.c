@@ -29,12 +29,12 @@ int cli_fail(const char *format, ...) {
 
 int cli_usage(const char *command, const char *format, ...) {
     va_list arguments;
+    char text[3000];
 
     va_start(arguments, format);
-    vsay(format, arguments);
+    vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    fprintf(stderr, "mimosa: see `mimosa %s%s--help`\n", command ? command : "",
-            command ? " " : "");
+    cli_fail("%s (see `mimosa %s%s--help`)", text, command ? command : "", command ? " " : "");
     return CLI_USAGE;
 }
 

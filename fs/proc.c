@@ -112,7 +112,7 @@ static struct proc_node *node_create(struct proc_node *dir, const char *name, si
                                      uint32_t mode) {
     struct proc_node *n = kmalloc(sizeof *n);
     if (!n)
-        panic("no memory for /proc");
+        give_up("too little memory for /proc");
     inode_init(&n->inode, (mode & S_IFMT) == S_IFLNK ? &proc_link_ops : &proc_inode_ops,
                VFS_DEV_PROC, mode);
     n->inode.file_ops = (mode & S_IFMT) == S_IFREG ? &proc_file_ops : NULL;
@@ -176,7 +176,7 @@ void proc_register_counters(const char *path,
     size_t size = strlen(path) + sizeof ".json";
     char *json = kmalloc(size); /* the node's name for ever */
     if (!json)
-        panic("no memory for /proc");
+        give_up("too little memory for /proc");
     format(json, size, "%s.json", path);
     node_at(path, S_IFREG | 0444)->counters = get;
     struct proc_node *n = node_at(json, S_IFREG | 0444);

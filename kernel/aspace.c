@@ -72,7 +72,7 @@ void aspace_init(void) {
     aspace_total_frames = stats.total;
     aspace_zero_page = pages_alloc_zeroed(0);
     if (!region_cache || !aspace_cache || !aspace_zero_page)
-        panic("no memory for an address space");
+        give_up("too little memory for an address space");
 }
 
 struct aspace *aspace_create(void) {

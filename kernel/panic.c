@@ -86,6 +86,21 @@ static noreturn_fn void end(const struct trap_frame *f, uintptr_t rbp, const cha
     machine_power_off();
 }
 
+void give_up(const char *fmt, ...) {
+    char message[200];
+    unsigned nobody = 0;
+    va_list args;
+
+    irq_disable();
+    if (!atomic_compare_exchange_strong(&panicking, &nobody, cpu_id() + 1))
+        cpu_halt();
+    va_start(args, fmt);
+    format_args(message, sizeof(message), fmt, args);
+    va_end(args);
+    print("mimosa: cannot start: %s\n", message);
+    machine_power_off();
+}
+
 void panic(const char *fmt, ...) {
     char message[200];
     va_list args;

@@ -8,6 +8,11 @@
 struct trap_frame;
 
 noreturn_fn cold_fn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/*
+ * Not a bug: the machine that we were given will not do ("too little memory for ...").  One line on
+ * the serial port, `mimosa: cannot start: ...`, and the end of the machine.  Boot only; any CPU.
+ */
+noreturn_fn cold_fn void give_up(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* As panic(), with the registers of the context that failed. */
 noreturn_fn cold_fn void panic_at(const struct trap_frame *f, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -235,6 +235,9 @@ int exec_load(const struct elf_image *image, struct process *p, const struct man
 
     if (strings_bytes(m->argv, m->argc) + strings_bytes(m->envp, m->envc) > STRINGS_MAX)
         return -E2BIG;
+    p->load_bias = bias;
+    p->image_start = image->low + bias;
+    p->image_end = image->high + bias;
     err = map_image(p->aspace, image, bias);
     if (!err)
         err = map_stack(p, image->executable_stack, &stack);

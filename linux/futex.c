@@ -69,7 +69,7 @@ void futex_init(void) {
         count *= 2;
     buckets = kmalloc((count + 1) * sizeof(*buckets));
     if (!buckets)
-        panic("no memory for futexes");
+        give_up("too little memory for futexes");
     buckets = (struct bucket *)ALIGN_UP((uintptr_t)buckets, CACHE_LINE);
     bucket_mask = count - 1;
     for (unsigned i = 0; i < count; i++) {

@@ -46,6 +46,8 @@ struct process {
     struct process_signals signals; /* own lock, RANK_SIGNAL */
     struct rlimits limits;
     uint64_t start_ns;
+    /* Where the program lies, and how far from where it was linked: 0 unless it is a static PIE. */
+    uintptr_t image_start, image_end, load_bias; /* constant once the program runs */
     uintptr_t stack_top; /* of the main stack; constant once the program runs */
     uintptr_t vdso_base; /* 0: none */
 };

@@ -61,16 +61,26 @@ static bool mapping_find(struct aspace *as, uintptr_t addr, char *to, size_t siz
     return found;
 }
 
+/* One line of a backtrace.  Addresses in the program go out as linked, for the command to name. */
+static void report_address(const char *what, uintptr_t address) {
+    const struct process *p = the_process;
+
+    if (address >= p->image_start && address < p->image_end)
+        report("  %-5s <u:%016lx>\n", what, address - p->load_bias);
+    else
+        report("  %-5s %#lx\n", what, address);
+}
+
 static void report_backtrace(const struct trap_frame *f) {
     uintptr_t fp = f->rbp, last = f->rsp, frame[2];
 
-    report("  at    <u:%016lx>\n", f->rip);
+    report_address("at", f->rip);
     /* Without frame pointers RBP is anything; walk only while it climbs the stack. */
     for (unsigned i = 0; i < BACKTRACE_MAX; i++) {
         if (fp % 8 || fp < last || copy_from_user(frame, (void *)fp, sizeof(frame)) ||
             frame[1] < PAGE_SIZE || frame[1] >= USER_END)
             return;
-        report("  from  <u:%016lx>\n", frame[1]);
+        report_address("from", frame[1]);
         last = fp + sizeof(frame);
         fp = frame[0];
     }

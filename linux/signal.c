@@ -57,7 +57,7 @@ static void pending_init(struct signal_pending *p) {
 void signal_init(void) {
     queued_cache = slab_cache_create("queued_signal", sizeof(struct queued_signal), 0);
     if (!queued_cache)
-        panic("no memory for signals");
+        give_up("too little memory for signals");
     signal_frame_init();
 }
 

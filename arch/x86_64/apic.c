@@ -126,7 +126,7 @@ void apic_init(void) {
     if (!cpu_features.x2apic) {
         lapic = paging_map_device(PADDR(topology.lapic_phys), PAGE_SIZE);
         if (!lapic)
-            panic("no memory to map the local APIC");
+            give_up("too little memory to map the local APIC");
     }
     apic_init_cpu();
     for (unsigned i = 0; i < topology.ioapic_count; i++)

@@ -126,7 +126,7 @@ void *early_alloc_page(void) {
         cpu_clear_page(page);
         return page;
     }
-    panic("no memory for the first page tables");
+    give_up("too little memory for the first page tables");
 }
 
 static uint64_t memory_end(const struct start_info *info) {

@@ -200,7 +200,7 @@ static void idt_init(void) {
 static uint64_t ist_stack(void) {
     struct page *p = pages_alloc(IST_STACK_ORDER);
     if (!p)
-        panic("no memory for the exception stacks of CPU %u", cpu_id());
+        give_up("too little memory for the exception stacks of CPU %u", cpu_id());
     uintptr_t end = (uintptr_t)page_address(p) + (PAGE_SIZE << IST_STACK_ORDER);
     *(uintptr_t *)(end - 8) = this_cpu_read(percpu_offset);
     return end - 16;

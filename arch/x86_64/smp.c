@@ -35,7 +35,7 @@ static void prepare(unsigned cpu) {
     size_t size = (size_t)(percpu_end - percpu_start);
     struct page *p = pages_alloc(order_for(size));
     if (!p)
-        panic("no memory for the variables of CPU %u", cpu);
+        give_up("too little memory for the variables of CPU %u", cpu);
     memcpy(page_address(p), percpu_start, size);
     offsets[cpu] = (uintptr_t)page_address(p) - (uintptr_t)percpu_start;
     smp_stacks[cpu] = thread_prepare_idle(cpu, offsets[cpu]);
