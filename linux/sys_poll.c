@@ -139,7 +139,7 @@ static int deadline_get(long user, uint64_t per_unit, uint64_t *deadline) {
     if (copy_from_user(&t, (const void *)user, sizeof t))
         return -EFAULT;
     if (per_unit == 1000) { /* select: a timeval may carry more than a second of microseconds */
-        t.tv_sec += t.tv_nsec / 1000000;
+        t.tv_sec = (long)((uint64_t)t.tv_sec + (uint64_t)(t.tv_nsec / 1000000)); /* may wrap */
         t.tv_nsec = t.tv_nsec % 1000000 * 1000;
     }
     if (t.tv_sec < 0 || t.tv_nsec < 0 || t.tv_nsec >= (long)NS_PER_SEC)
