@@ -54,7 +54,8 @@ $(foreach name,$(GUEST_ALL),$(eval $(call guest_rule,$(name),musl,guest)) \
 $(O)/test/errors/%: test/errors/%.c test/test.mk | test-need
 	$(call say,CC,$@)
 	@mkdir -p $(@D) $(O)/test/obj
-	$(Q)musl-gcc -std=gnu11 -O1 -g -pthread -I. -fno-pie -static -fstack-protector-all \
+	$(Q)musl-gcc -std=gnu11 -O1 -g -pthread -I. -fstack-protector-all \
+	    $(if $(filter %_pie,$*),$(PIE_musl),-fno-pie -static) \
 	    -fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-inline -w -MMD -MP \
 	    -MF $(O)/test/obj/errors-$*.d -MT $@ -o $@ $<
 

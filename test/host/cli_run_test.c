@@ -89,6 +89,10 @@ static void test_failures(void **state) {
     expect("$RUN $P die", 125, "last words\nmimosa: the machine stopped before");
     expect("$RUN $P panic", 125, "mimosa: panic: bad thing at 0x1\n  second line\n");
     assert_null(strstr(output, "not shown"));
+    expect("$RUN $P refuse", 125,
+           "mimosa: cannot start: too little memory for this; give more with --mem\n");
+    assert_string_equal(output,
+                        "mimosa: cannot start: too little memory for this; give more with --mem\n");
     expect("$RUN $P killed", 125, "QEMU was ended by signal 9");
     expect("$RUN $P no-hello", 125, "something is wrong with the options");
     expect("$RUN $P bad-frame", 125, "rules of the wire (frame type 99");

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+/* expect: 139 SIGSEGV
+ * address 0x0000000000000010 */
+/* A static PIE: its names must be found wherever it was put. */
+#include "test/errors/null_deref.c"
+
+/* deliberate( is in the other file; test/run-errors looks for the word here. */
