@@ -81,7 +81,7 @@ $(H)/obj/musl/aligned_alloc.o $(H)/obj/musl/malloc_usable_size.o: $(H)/musl.lib
 heap-force:
 $(H)/mimalloc.src: heap-force | $(H)/.need
 	@mkdir -p $(@D)
-	@$(if $(MIMALLOC_SRC),cd "$(MIMALLOC_SRC)" && pwd,MIMOSA_CACHE="$(CACHE)" tools/fetch-source mimalloc) >$@.new
+	@$(if $(MIMALLOC_SRC),(cd "$(MIMALLOC_SRC)" && pwd),MIMOSA_CACHE="$(CACHE)" tools/fetch-source mimalloc) >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 $(H)/obj/mimalloc/static.o $(H)/obj/mimalloc-secure/static.o: $(H)/mimalloc.src | $(H)/uapi
@@ -195,3 +195,17 @@ test-heaps-mimosa: heaps $(HEAP_TESTS) kernel cli
 ## make test-heaps-slow    both at full length, with 100,000 threads for every heap
 test-heaps-slow: heaps $(HEAP_TESTS) kernel cli
 	@test/heaps/run --on linux --all; linux=$$?; test/heaps/run --on mimosa --all && exit $$linux
+
+# The knob MIMALLOC_SRC: the sources again, from a folder of their own and with
+# another version number, to see that they are what was built.
+## make test-mimalloc-src  mimalloc from a folder of yours (MIMALLOC_SRC), held to the contract
+OTHER_MIMALLOC := $(O)/test/mimalloc
+.PHONY: test-mimalloc-src
+test-mimalloc-src: $(H)/mimalloc.src
+	@rm -rf $(OTHER_MIMALLOC) && mkdir -p $(OTHER_MIMALLOC) && cp -r "$$(cat $<)" $(OTHER_MIMALLOC)/src
+	@sed -i 's/^#define MI_MALLOC_VERSION.*/#define MI_MALLOC_VERSION 20999/' \
+	    $(OTHER_MIMALLOC)/src/include/mimalloc.h
+	$(Q)$(MAKE) --no-print-directory O=$(OTHER_MIMALLOC)/build MIMALLOC_SRC=$(OTHER_MIMALLOC)/src \
+	    heaps $(OTHER_MIMALLOC)/build/test/heaps/contract
+	$(Q)grep -qx 20999 $(OTHER_MIMALLOC)/build/heaps/mimalloc.version
+	$(Q)MIMOSA_HEAP=mimalloc timeout 120 $(OTHER_MIMALLOC)/build/test/heaps/contract
