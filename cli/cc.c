@@ -190,6 +190,26 @@ static int parse(int argc, char **argv, struct request *request, char **out, int
     return 0;
 }
 
+/*
+ * For -print-file-name, which asks gcc's own search path: musl's folder in front
+ * of it, as -B does.  Not otherwise, for -B is a path for gcc's programs too.
+ */
+static char *musl_search(char *const *words, int count) {
+    char *path = find_part("musl.lib"), *option = NULL, folder[512];
+    FILE *file = path ? fopen(path, "re") : NULL;
+
+    for (int i = 0; file && i < count && !option; i++) {
+        if (!strncmp(words[i], "-print-file-name=", 17) && fscanf(file, "%511s", folder) == 1) {
+            option = xasprintf("-B%s/", folder);
+        }
+    }
+    if (file) {
+        fclose(file);
+    }
+    free(path);
+    return option;
+}
+
 int cmd_cc(int argc, char **argv) {
     struct request request = { .links = true };
     char **words = xmalloc(((size_t)argc + 16) * sizeof(*words));
@@ -222,6 +242,10 @@ int cmd_cc(int argc, char **argv) {
     if (kernel_headers) { /* <linux/...>, after all of musl's */
         words[count++] = xstrdup("-idirafter");
         words[count++] = kernel_headers;
+    }
+    char *search = musl_search(given, given_count);
+    if (search) {
+        words[count++] = search;
     }
     if (request.links && request.inputs && !request.bare &&
         !(request.heap && !strcmp(request.heap, "none"))) {

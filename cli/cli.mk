@@ -76,7 +76,7 @@ install: all
 	install -m 644 $(O)/mimosa-kernel $(O)/mimosa-kernel.debug tools/gdb/mimosa.gdb $(INSTALL_LIB)
 	install $(EXAMPLES) $(INSTALL_LIB)/bin
 	install $(O)/lab/workloads $(O)/lab/null $(INSTALL_LIB)/lab
-	install -m 644 $(O)/heaps/*.a $(O)/heaps/musl.specs $(O)/heaps/mimalloc.version \
+	install -m 644 $(O)/heaps/*.a $(addprefix $(O)/heaps/,musl.specs musl.lib mimalloc.version) \
 	    $(INSTALL_LIB)/heaps
 	install -m 644 $(O)/heaps/include/mimosa/heap.h $(INSTALL_LIB)/heaps/include/mimosa
 	rm -rf $(INSTALL_LIB)/heaps/uapi && cp -RP $(O)/heaps/uapi $(INSTALL_LIB)/heaps/uapi
