@@ -183,6 +183,13 @@ static void put_futex(struct line *l, uint64_t op) {
         op & FUTEX_CLOCK_REALTIME ? "|FUTEX_CLOCK_REALTIME" : "");
 }
 
+static void put_prot(struct line *l, long value) {
+    if (value == PROT_NONE)
+        put(l, "PROT_NONE");
+    else
+        put_flags(l, (uint64_t)value, prot_flags, ARRAY_SIZE(prot_flags), NULL);
+}
+
 static void put_timespec(struct line *l, long addr) {
     int64_t t[2];
 
@@ -226,10 +233,7 @@ static void put_argument(struct line *l, char kind, long value, long next, long 
             put(l, "%d", (int)value);
         break;
     case 'P':
-        if (value == PROT_NONE)
-            put(l, "PROT_NONE");
-        else
-            put_flags(l, (uint64_t)value, prot_flags, ARRAY_SIZE(prot_flags), NULL);
+        put_prot(l, value);
         break;
     case 'M':
         put_flags(l, (uint64_t)value, map_flags, ARRAY_SIZE(map_flags), NULL);
