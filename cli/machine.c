@@ -24,16 +24,11 @@
 #define LINUX_WORDS                                                                                \
     "console=ttyS0 panic=-1 mitigations=off tsc=reliable random.trust_cpu=on rdinit=/init"
 
-bool machine_kvm_usable(void) {
+/* Whether the CPU here has hardware virtualisation, which KVM needs to be fast. */
+static bool has_virtualisation(void) {
     char *line = NULL;
     size_t capacity = 0;
     bool offered = false;
-    int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-
-    if (kvm < 0) {
-        return false;
-    }
-    close(kvm);
     FILE *info = fopen("/proc/cpuinfo", "re");
     while (info && !offered && getline(&line, &capacity, info) > 0) {
         offered = !strncmp(line, "flags", 5) && (strstr(line, " vmx") || strstr(line, " svm"));
@@ -43,6 +38,21 @@ bool machine_kvm_usable(void) {
         fclose(info);
     }
     return offered;
+}
+
+bool machine_kvm_usable(void) {
+    int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+    if (kvm < 0) {
+        return false;
+    }
+    close(kvm);
+    return has_virtualisation();
+}
+
+static bool uses_kvm(const struct run_options *options) {
+    return options->accel == ACCEL_KVM ||
+           (options->accel == ACCEL_AUTO && !options->icount && machine_kvm_usable());
 }
 
 static void add(struct words *words, const char *text) {
@@ -67,11 +77,9 @@ static void add_machine(struct words *words, const struct run_options *options) 
         [MACHINE_MICROVM_ACPI] = "-M " MICROVM ",acpi=on -global virtio-mmio.force-legacy=false",
         [MACHINE_Q35] = "-M q35,vmport=off,smbus=off,sata=off",
     };
-    bool kvm = options->accel == ACCEL_KVM ||
-               (options->accel == ACCEL_AUTO && !options->icount && machine_kvm_usable());
 
     add_split(words, options->on == ON_LINUX_VM ? types[MACHINE_Q35] : types[options->machine]);
-    if (kvm) {
+    if (uses_kvm(options)) {
         add_split(words, "-accel kvm -cpu host,-arch-capabilities");
     } else if (options->icount) {
         add_split(words, "-accel tcg,thread=single -icount shift=0,sleep=off -cpu max "
@@ -114,8 +122,9 @@ static void build_command(struct words *words, const struct machine *machine,
     add(words, kernel);
     add(words, "-initrd");
     words_add(words, xasprintf("/dev/fd/%d", initrd));
+    bool software_kvm = uses_kvm(options) && !has_virtualisation();
     add(words, "-append");
-    add(words, options->on != ON_LINUX_VM ? "mimosa"
+    add(words, options->on != ON_LINUX_VM ? (software_kvm ? "mimosa software-kvm" : "mimosa")
                : options->verbose         ? LINUX_WORDS
                                           : LINUX_WORDS " quiet loglevel=3");
     add_channels(words, options, wire, serial);

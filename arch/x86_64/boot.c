@@ -7,6 +7,7 @@
 #include "arch/x86_64/boot.h"
 #include "arch/x86_64/arch_impl.h"
 #include "arch/x86_64/cpu.h"
+#include "arch/x86_64/trap_impl.h"
 #include "arch/x86_64/uaccess_impl.h"
 #include "base/string.h"
 #include "dev/serial.h"
@@ -154,13 +155,14 @@ noreturn_fn void boot_main(uint32_t start_info_phys) {
     if (info->magic != START_MAGIC || info->version < 1)
         panic("not started by a PVH loader (start info magic %#x, version %u)", info->magic,
               info->version);
-    cpu_detect();
     if (info->command_line)
         string_copy(command_line, low_phys(info->command_line), sizeof(command_line));
     machine.command_line = command_line;
+    cpu_detect();
     machine.rsdp = PADDR(info->rsdp);
     build_id_find();
     uaccess_init();
+    trap_init();
 
     ranges_find(info);
     ranges_reserve(0, LOW_RESERVED);

@@ -5,6 +5,7 @@
 #include "arch/x86_64/fpu.h"
 #include "arch/x86_64/trap.h"
 #include "base/string.h"
+#include "kernel/machine.h"
 #include "kernel/pages.h"
 #include "kernel/panic.h"
 
@@ -136,6 +137,11 @@ void cpu_detect(void) {
         f->umip = r[2] >> 2 & 1;
         f->rdpid = r[2] >> 22 & 1;
     }
+    /* A KVM that emulates kernel code (see trap.c) shows the real CPU's CPUID, but its emulator
+     * knows only part of that. */
+    char word[8];
+    if (machine_option("software-kvm", 0, word, sizeof(word)))
+        f->smap = f->smep = f->umip = f->fsgsbase = f->xsave = false;
     cpuid(0x80000001, 0, r);
     f->nx = r[3] >> 20 & 1;
     f->pdpe1gb = r[3] >> 26 & 1;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Exceptions and interrupts, sorted by where they came from. */
 #include "arch/x86_64/trap.h"
+#include <asm-generic/errno.h>
 #include "arch/x86_64/arch_impl.h"
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/offsets.h"
 #include "arch/x86_64/trap_impl.h"
 #include "arch/x86_64/uaccess_impl.h"
 #include "kernel/aspace.h"
+#include "kernel/machine.h"
 #include "kernel/panic.h"
 #include "kernel/thread.h"
 
@@ -16,6 +18,12 @@ _Static_assert(sizeof(struct trap_frame) == FRAME_SIZE, "offsets.h");
 _Static_assert(offsetof(struct thread, work) == THREAD_WORK, "offsets.h");
 
 PERCPU uintptr_t kernel_stack_top, user_rsp;
+static bool syscalls_fault; /* set at boot: see syscall_fault() */
+
+void trap_init(void) {
+    char word[8];
+    syscalls_fault = machine_option("software-kvm", 0, word, sizeof(word));
+}
 
 static const char *const names[32] = {
     [TRAP_DIVIDE] = "divide error",
@@ -51,6 +59,22 @@ static void kernel_fault(struct trap_frame *f, uintptr_t addr) {
     f->rip = fixup;
 }
 
+/*
+ * Where KVM runs without hardware virtualisation, ring 3 runs on the real CPU
+ * and `syscall` arrives as an instruction fetch of ring 3 from LSTAR, with RIP
+ * and flags already in RCX and R11.  This is that call.
+ */
+static void syscall_fault(struct trap_frame *f) {
+    f->vector = TRAP_SYSCALL;
+    f->error = f->rax;
+    f->rip = f->rcx;
+    f->rflags = (f->r11 & RFLAGS_USER) | RFLAGS_IF;
+    f->rax = f->error < syscall_limit
+                 ? (uint64_t)syscall_handlers[f->error]((long)f->rdi, (long)f->rsi, (long)f->rdx,
+                                                        (long)f->r10, (long)f->r8, (long)f->r9)
+                 : (uint64_t)-ENOSYS;
+}
+
 static void exception(struct trap_frame *f) {
     uintptr_t addr = f->vector == TRAP_PAGE_FAULT ? read_cr2() : 0;
     if (!trap_from_user(f)) {
@@ -64,6 +88,9 @@ static void exception(struct trap_frame *f) {
     }
     irq_enable();
     int err = 0;
+    if (unlikely(syscalls_fault) && f->vector == TRAP_PAGE_FAULT &&
+        f->rip == (uintptr_t)syscall_entry && f->rcx < USER_END)
+        return syscall_fault(f);
     if (f->vector == TRAP_PAGE_FAULT) {
         err = aspace_fault(current->aspace, addr, (unsigned)f->error & (FAULT_WRITE | FAULT_EXEC));
         if (err == 0)

@@ -5,6 +5,8 @@
 
 struct trap_frame;
 
+/* Once, after the command line is known. */
+void trap_init(void);
 void trap_handler(struct trap_frame *f);
 void trap_paranoid_handler(struct trap_frame *f);
 
