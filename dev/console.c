@@ -63,6 +63,10 @@ void console_room_appeared(void) {
         wait_wake_all(&receive_wake);
 }
 
+void console_output_due(void) {
+    wait_wake_all(&receive_wake);
+}
+
 static void transmit_interrupt(void *arg) {
     (void)arg;
     console_room_appeared();
@@ -235,7 +239,7 @@ static void receive_round(void) {
 }
 
 static bool wire_has_work(void) {
-    return virtq_has_used(&port->receive.ring) ||
+    return virtq_has_used(&port->receive.ring) || output_is_due() ||
            (atomic_load_explicit(&credit_waits, memory_order_relaxed) &&
             output_has_room(OUTPUT_CONTROL));
 }
@@ -246,6 +250,8 @@ noreturn_fn static void run_wire(void *arg) {
         if (ended || !virtq_enable_interrupt(&port->receive.ring))
             (void)wait_until(&receive_wake, !ended && wire_has_work(), TIME_NEVER, false);
         virtq_disable_interrupt(&port->receive.ring);
+        if (output_is_due())
+            output_push();
         if (!ended)
             receive_round();
     }
@@ -331,9 +337,11 @@ int console_init(void) {
 size_t console_read(void *to, size_t size) {
     size_t n = input_get(to, size);
 
-    if (port)
+    if (port) {
         send_credit(input_take_consumed());
-    else if (n && atomic_load(&serial_arrived))
+        if (!n) /* the reader will wait, perhaps for an answer to what it wrote */
+            output_push();
+    } else if (n && atomic_load(&serial_arrived))
         wait_wake_all(&receive_wake);
     return n;
 }

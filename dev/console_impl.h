@@ -39,6 +39,10 @@ enum output_class { OUTPUT_DATA, OUTPUT_REPORT, OUTPUT_CONTROL };
 must_check int output_init(struct virtio_queue *transmit);
 /* Takes up to `size` bytes of a stream as credit and frames allow; -EPIPE, or how many. */
 long output_write(enum wire_stream stream, const void *from, size_t size);
+/* Sends what small writes left waiting for more. */
+void output_push(void);
+/* Whether that has waited for long enough; console_output_due() announced it. */
+bool output_is_due(void);
 bool output_writable(enum wire_stream stream);
 /* The host read `size` bytes of a stream.  0, or -EPROTO where it cannot have. */
 must_check int output_add_credit(enum wire_stream stream, uint32_t size);
@@ -55,6 +59,8 @@ bool output_flush(void);
 
 /* console.c: wakes all who wait for frames.  Context: any. */
 void console_room_appeared(void);
+/* console.c: has the receiving thread call output_push().  Context: any. */
+void console_output_due(void);
 
 #define OUTPUT_SEND_MAX 4000
 #define OUTPUT_STALL_NS (5 * NS_PER_SEC) /* a device that takes nothing for so long is dead */

@@ -9,6 +9,14 @@
  * copies without it, and queues under it again; the notification, in which an
  * emulated device does all of its work, is outside.
  *
+ * Small writes share a frame, since a notification costs more than ten system
+ * calls: the open frame takes them until it is full or something else must go
+ * out behind it, but at most 2 * HOLD_NS after the last notification.  So the
+ * first write after a pause, a line typed or a prompt, goes at once, and of
+ * many in a row a few thousand go together.  Whoever writes after HOLD_NS
+ * sends the frame; when nobody does, a timer has the receiving thread do it
+ * (the lock is none for interrupts), and a reader who finds nothing before.
+ *
  * Used frames are collected by whoever wants one next.  The device interrupts
  * only while somebody waits for room, so the usual write costs no interrupt.
  * Data leaves the last frames to reports, and these the very last to control
@@ -17,12 +25,14 @@
  * output_lock (RANK_DEVICE; threads only) guards the queue and all state here.
  */
 #include <asm-generic/errno.h>
+#include <stdatomic.h>
 #include "base/string.h"
 #include "dev/console_impl.h"
 #include "kernel/lock.h"
 #include "kernel/log.h"
 #include "kernel/machine.h"
 #include "kernel/pages.h"
+#include "kernel/timer.h"
 
 #define FRAMES          VIRTQ_MAX_SIZE
 #define LARGE_ORDER     4   /* 64 KiB */
@@ -30,8 +40,10 @@
 #define LARGE_MEMORY    128 /* large buffers never take more of the memory than this part */
 #define SMALL_MEMORY    64  /* nor small ones than this */
 #define SMALL_MIN       16
-#define RESERVE_REPORT  8 /* frames that data leaves */
-#define RESERVE_CONTROL 4 /* frames that reports leave */
+#define RESERVE_REPORT  8                 /* frames that data leaves */
+#define RESERVE_CONTROL 4                 /* frames that reports leave */
+#define SMALL_WRITE     1024              /* bytes that are worth waiting for more */
+#define HOLD_NS         (200 * NS_PER_US) /* how long they may wait */
 
 enum buffer_kind { BUFFER_NONE, BUFFER_SMALL, BUFFER_LARGE, BUFFER_KINDS };
 
@@ -52,8 +64,19 @@ static unsigned kind_limit[BUFFER_KINDS];
 static unsigned free_equipped; /* free frames that have a buffer */
 static uint32_t credit[WIRE_STDERR + 1];
 static bool closed[WIRE_STDERR + 1];
+static struct frame *open_frame; /* takes small writes; not queued yet */
+static bool open_large;          /* the last one was full in no time: make the next one large */
+static uint64_t pushed_ns;       /* the last notification */
+static struct timer hold_timer;
+static atomic_bool hold_over; /* the timer's word to the receiving thread */
 
 static bool equip(enum buffer_kind kind);
+
+static void hold_ended(struct timer *t) {
+    (void)t;
+    atomic_store_explicit(&hold_over, true, memory_order_release); /* pairs with output_is_due */
+    console_output_due();
+}
 
 int output_init(struct virtio_queue *transmit) {
     uint64_t memory_pages = machine.memory_bytes / PAGE_SIZE;
@@ -61,6 +84,7 @@ int output_init(struct virtio_queue *transmit) {
     uint64_t small = MIN(MAX(memory_pages / SMALL_MEMORY, (uint64_t)SMALL_MIN), FRAMES - large);
 
     queue = transmit;
+    timer_init(&hold_timer, hold_ended);
     kind_limit[BUFFER_LARGE] = (unsigned)large;
     kind_limit[BUFFER_SMALL] = (unsigned)small;
     for (unsigned k = 0; k < BUFFER_KINDS; k++)
@@ -167,20 +191,55 @@ static struct frame *get_frame(enum output_class class, size_t size) {
     return f;
 }
 
-/* Queues a filled frame, and notifies the device after unlocking. */
-static void send_frame(struct frame *f) {
-    bool notify = false;
-
-    spin_lock(&output_lock);
-    if (virtio_queue_add(queue, f->buffer, sizeof *f->buffer + f->buffer->length, false, f) == 0)
-        notify = virtio_queue_publish(queue);
-    else
+/* Queues a filled frame; the device learns of it with the next push. */
+static void queue_locked(struct frame *f) {
+    if (virtio_queue_add(queue, f->buffer, sizeof *f->buffer + f->buffer->length, false, f))
         put_frame(f);
     console_stats.frames_sent++;
+}
+
+static void close_open_locked(void) {
+    if (open_frame) {
+        queue_locked(open_frame);
+        open_frame = NULL;
+    }
+}
+
+/* Makes everything queued known; whether the device must be notified, after unlocking. */
+must_check static bool push_locked(void) {
+    bool notify;
+
+    close_open_locked();
+    if (queue->ring.published == queue->ring.added)
+        return false;
+    notify = virtio_queue_publish(queue);
     console_stats.notifications += notify;
+    pushed_ns = clock_now_ns();
+    return notify;
+}
+
+static void unlock_and_notify(bool notify) {
     spin_unlock(&output_lock);
     if (notify)
         virtio_queue_notify(queue);
+}
+
+/* Queues a filled frame behind what is open, and notifies the device after unlocking. */
+static void send_frame(struct frame *f) {
+    spin_lock(&output_lock);
+    close_open_locked();
+    queue_locked(f);
+    unlock_and_notify(push_locked());
+}
+
+void output_push(void) {
+    spin_lock(&output_lock);
+    atomic_store_explicit(&hold_over, false, memory_order_relaxed);
+    unlock_and_notify(push_locked());
+}
+
+bool output_is_due(void) {
+    return atomic_load_explicit(&hold_over, memory_order_acquire); /* pairs with hold_ended */
 }
 
 static void fill_header(struct frame *f, enum wire_type type, enum wire_stream stream,
@@ -192,8 +251,39 @@ static void fill_header(struct frame *f, enum wire_type type, enum wire_stream s
     };
 }
 
+/* An open frame for `size` bytes of the stream; NULL where there is none to be had. */
+static struct frame *open_for_locked(enum wire_stream stream, size_t size) {
+    struct frame *f = open_frame;
+
+    if (f && f->buffer->stream == stream && f->buffer->length + size <= capacity(f))
+        return f;
+    open_large = f && f->buffer->stream == stream;
+    close_open_locked();
+    f = open_frame = get_frame(OUTPUT_DATA, open_large ? WIRE_MAX_PAYLOAD / 2 : size);
+    if (f)
+        fill_header(f, WIRE_DATA, stream, 0);
+    return f;
+}
+
+/* Adds to the open frame, and sends it unless a notification was just now.  0: no frame. */
+static size_t write_small_locked(enum wire_stream stream, const void *from, size_t size,
+                                 bool *notify) {
+    struct frame *f = open_for_locked(stream, size);
+
+    if (!f)
+        return 0;
+    memcpy((char *)(f->buffer + 1) + f->buffer->length, from, size);
+    f->buffer->length += (uint32_t)size;
+    if (clock_now_ns() - pushed_ns >= HOLD_NS)
+        *notify = push_locked();
+    else if (f->buffer->length == size)
+        timer_arm(&hold_timer, pushed_ns + 2 * HOLD_NS); /* not while writers keep coming */
+    return size;
+}
+
 long output_write(enum wire_stream stream, const void *from, size_t size) {
-    struct frame *f;
+    bool notify = false;
+    struct frame *f = NULL;
 
     spin_lock(&output_lock);
     if (closed[stream] || queue->ring.broken) {
@@ -201,16 +291,18 @@ long output_write(enum wire_stream stream, const void *from, size_t size) {
         return -EPIPE;
     }
     size = MIN(size, (size_t)MIN(credit[stream], WIRE_MAX_PAYLOAD));
-    f = size ? get_frame(OUTPUT_DATA, size) : NULL;
-    if (!f) {
-        spin_unlock(&output_lock);
-        return 0;
-    }
-    size = MIN(size, (size_t)capacity(f));
+    if (size > SMALL_WRITE) {
+        f = get_frame(OUTPUT_DATA, size);
+        size = f ? MIN(size, (size_t)capacity(f)) : 0;
+    } else if (size)
+        size = write_small_locked(stream, from, size, &notify);
+    if (!size) /* the writer will wait for the host, who must have everything */
+        notify = push_locked();
     credit[stream] -= (uint32_t)size;
     console_stats.bytes_sent += size;
-    spin_unlock(&output_lock);
-
+    unlock_and_notify(notify);
+    if (!f)
+        return (long)size;
     fill_header(f, WIRE_DATA, stream, size);
     memcpy(f->buffer + 1, from, size);
     send_frame(f);
