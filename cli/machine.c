@@ -124,7 +124,9 @@ static void build_command(struct words *words, const struct machine *machine,
     words_add(words, xasprintf("/dev/fd/%d", initrd));
     bool software_kvm = uses_kvm(options) && !has_virtualisation();
     add(words, "-append");
-    add(words, options->on != ON_LINUX_VM ? (software_kvm ? "mimosa software-kvm" : "mimosa")
+    add(words, options->on != ON_LINUX_VM ? software_kvm      ? "mimosa software-kvm"
+                                            : options->icount ? "mimosa icount"
+                                                              : "mimosa"
                : options->verbose         ? LINUX_WORDS
                                           : LINUX_WORDS " quiet loglevel=3");
     add_channels(words, options, wire, serial);

@@ -116,6 +116,15 @@ static void detect_xsave(void) {
     f->xsaveopt = r[0] & 1;
 }
 
+/* --icount runs all CPUs in one thread, where `pause` is what lets the next one run. */
+static bool detect_slow_pause(void) {
+    char word[8];
+    uint32_t r[4];
+    cpuid(0x40000000, 0, r);
+    return memcmp(&r[1], "TCGTCGTCGTCG", 12) == 0 &&
+           !machine_option("icount", 0, word, sizeof(word));
+}
+
 void cpu_detect(void) {
     struct cpu_features *f = &cpu_features;
     uint32_t r[4], max;
@@ -146,6 +155,7 @@ void cpu_detect(void) {
     f->nx = r[3] >> 20 & 1;
     f->pdpe1gb = r[3] >> 26 & 1;
     f->rdtscp = r[3] >> 27 & 1;
+    f->slow_pause = f->hypervisor && detect_slow_pause();
     detect_names();
     detect_xsave();
 }

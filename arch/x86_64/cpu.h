@@ -9,6 +9,7 @@
 struct cpu_features {
     bool fsgsbase, smep, smap, umip, xsave, xsaveopt, avx512, x2apic, tsc_deadline;
     bool pdpe1gb, pcid, rdrand, rdtscp, hypervisor, nx, erms, rdpid;
+    bool slow_pause;     /* `pause` costs a trip through the emulator's one lock: see cpu_relax() */
     uint64_t xcr0;       /* state components that are saved */
     uint32_t xsave_size; /* bytes of a thread's extended state area */
     char vendor[13], model[49];
@@ -38,8 +39,16 @@ static inline void cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4]) {
                      : "a"(leaf), "c"(sub));
 }
 
+/*
+ * Once round a loop that waits for another CPU.  Under QEMU's multi-threaded TCG
+ * `pause` leaves the translated code and takes QEMU's global lock, which the
+ * other CPU needs to take the very interrupt we wait for; there we just spin.
+ */
 static inline void cpu_relax(void) {
-    __asm__ volatile("pause" ::: "memory");
+    if (cpu_features.slow_pause)
+        __asm__ volatile("" ::: "memory");
+    else
+        __asm__ volatile("pause" ::: "memory");
 }
 
 static inline void irq_disable(void) {
