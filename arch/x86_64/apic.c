@@ -81,6 +81,9 @@ uint32_t apic_id(void) {
 
 static void icr_write(uint32_t target, uint32_t command) {
     if (!lapic) {
+        /* Unlike a store to device memory, this write may overtake the stores before it, and
+         * so the interrupt what it tells of. */
+        __asm__ volatile("mfence; lfence" ::: "memory");
         wrmsr(MSR_X2APIC + LAPIC_ICR / 16, (uint64_t)target << 32 | command);
         return;
     }
@@ -113,16 +116,22 @@ void apic_init_cpu(void) {
     if (!lapic)
         wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
     lapic_write(LAPIC_TPR, 0);
+    /* First: an APIC that is off in software keeps all its vectors masked. */
+    lapic_write(LAPIC_SVR, 0x100 | VECTOR_SPURIOUS);
     lapic_write(LAPIC_LVT_LINT0, LVT_MASKED);
     lapic_write(LAPIC_LVT_LINT1, LVT_MASKED);
     lapic_write(LAPIC_LVT_ERROR, LVT_MASKED);
     lapic_write(LAPIC_TIMER_DIVIDE, 0xb); /* by 1 */
     lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER);
-    lapic_write(LAPIC_SVR, 0x100 | VECTOR_SPURIOUS);
     this_cpu_write(cpu_apic_id, apic_id());
 }
 
 void apic_init(void) {
+    /* The old interrupt controllers, where there are any, fall silent, and before the APIC stops
+     * listening: a tick of theirs that pends then is an interrupt without a vector to QEMU 7.2,
+     * which makes a general protection fault of it. */
+    outb(0x21, 0xff);
+    outb(0xa1, 0xff);
     if (!cpu_features.x2apic) {
         lapic = paging_map_device(PADDR(topology.lapic_phys), PAGE_SIZE);
         if (!lapic)
@@ -131,9 +140,6 @@ void apic_init(void) {
     apic_init_cpu();
     for (unsigned i = 0; i < topology.ioapic_count; i++)
         ioapic_regs[i] = paging_map_device(PADDR(topology.ioapics[i].phys), 32);
-    /* The old interrupt controllers, where there are any, stay silent. */
-    outb(0x21, 0xff);
-    outb(0xa1, 0xff);
 }
 
 void irq_init(void) {

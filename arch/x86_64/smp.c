@@ -67,5 +67,6 @@ void smp_start(void) {
         }
     }
     cpu_count = found;
+    log_info("smp: %u CPUs, %s", found, cpu_features.x2apic ? "x2APIC" : "xAPIC");
     paging_drop_identity();
 }
