@@ -18,8 +18,11 @@
 
 #define SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
-/* The parts of a microvm that Mimosa has a use for: no BIOS parts, no 8254, no 8259. */
-#define MICROVM "microvm,x-option-roms=off,pit=off,pic=off,rtc=on,isa-serial=on"
+/*
+ * The parts of a microvm that Mimosa has a use for: no 8254, no 8259.  With ACPI the firmware is
+ * SeaBIOS, which since QEMU 8 starts a PVH kernel only through an option ROM.
+ */
+#define MICROVM "microvm,pit=off,pic=off,rtc=on,isa-serial=on"
 
 #define LINUX_WORDS                                                                                \
     "console=ttyS0 panic=-1 mitigations=off tsc=reliable random.trust_cpu=on rdinit=/init"
@@ -73,8 +76,10 @@ static void add_split(struct words *words, const char *text) {
 
 static void add_machine(struct words *words, const struct run_options *options) {
     const char *const types[] = {
-        [MACHINE_MICROVM] = "-M " MICROVM ",acpi=off -global virtio-mmio.force-legacy=false",
-        [MACHINE_MICROVM_ACPI] = "-M " MICROVM ",acpi=on -global virtio-mmio.force-legacy=false",
+        [MACHINE_MICROVM] = "-M " MICROVM
+                            ",acpi=off,x-option-roms=off -global virtio-mmio.force-legacy=false",
+        [MACHINE_MICROVM_ACPI] = "-M " MICROVM
+                                 ",acpi=on,x-option-roms=on -global virtio-mmio.force-legacy=false",
         [MACHINE_Q35] = "-M q35,vmport=off,smbus=off,sata=off",
     };
 
