@@ -55,7 +55,7 @@ struct run_queue {
     struct thread *fpu_owner; /* whose extended state the registers hold */
     struct aspace *aspace;    /* the address space entered */
     struct list dead;         /* thread.run_link */
-    struct list moving;       /* thread.run_link: runnable, but not allowed here any more */
+    struct list moving;       /* thread.run_link: runnable, to be queued elsewhere */
 } cache_aligned;
 
 static PERCPU struct run_queue run_queue;
@@ -81,13 +81,25 @@ void sched_init_idle(struct thread *idle, unsigned cpu) {
     *cpu_of(current_thread, cpu) = idle;
 }
 
+/* Returns whether the queue was empty; its lock is held. */
+static bool queue_add(struct run_queue *rq, struct thread *t, unsigned cpu) {
+    list_add_tail(&rq->threads, &t->run_link);
+    atomic_store_explicit(&t->queued, cpu + 1, memory_order_relaxed);
+    return atomic_fetch_add(&rq->length, 1) == 0; /* seq_cst: before reading `idle` */
+}
+
+static void queue_remove(struct run_queue *rq, struct thread *t) {
+    list_remove(&t->run_link);
+    atomic_store_explicit(&t->queued, 0, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&rq->length, 1, memory_order_relaxed);
+}
+
 /* Queues a runnable thread that runs nowhere (or is just leaving `cpu`) and makes that CPU notice. */
 static void enqueue(struct thread *t, unsigned cpu) {
     struct run_queue *rq = cpu_of(run_queue, cpu);
     uint64_t flags = spin_lock_irqsave(&rq->lock);
-    list_add_tail(&rq->threads, &t->run_link);
     count_shared_write(&rq->length);
-    bool first = atomic_fetch_add(&rq->length, 1) == 0; /* seq_cst: before reading `idle` */
+    bool first = queue_add(rq, t, cpu);
     atomic_store_explicit(&t->cpu, cpu, memory_order_relaxed);
     spin_unlock_irqrestore(&rq->lock, flags);
     if (!first)
@@ -167,17 +179,31 @@ void thread_reschedule_interrupt(void) {
         timer_program();
 }
 
-/* The first thread that may run here; those before it that may not go elsewhere after the switch. */
+/* The first thread that may run here; those before it that may not go elsewhere after the switch.
+ * A thread in `moving` is in no queue, so nobody else may touch its run_link. */
 static struct thread *pick(struct run_queue *rq, unsigned cpu) {
     while (!list_is_empty(&rq->threads)) {
         struct thread *t = list_first(&rq->threads, struct thread, run_link);
-        list_remove(&t->run_link);
-        atomic_fetch_sub_explicit(&rq->length, 1, memory_order_relaxed);
+        queue_remove(rq, t);
         if (likely(allowed_here(t, cpu)))
             return t;
         list_add_tail(&rq->moving, &t->run_link);
     }
     return rq->idle_thread;
+}
+
+/*
+ * A thread that gives way goes to an idle CPU, if one may run it.  Without this
+ * two threads could share a CPU beside an idle one for ever: a CPU that becomes
+ * idle looks for waiting threads once, perhaps just before the second came.
+ */
+static void pass_on(struct run_queue *rq, struct thread *prev, unsigned cpu) {
+    uint64_t idle = atomic_load_explicit(&cpus_idle, memory_order_relaxed) & ~(1ul << cpu);
+    if (likely(!(idle & atomic_load_explicit(&prev->affinity, memory_order_relaxed))) ||
+        !atomic_load_explicit(&prev->queued, memory_order_relaxed))
+        return;
+    queue_remove(rq, prev);
+    list_add_tail(&rq->moving, &prev->run_link);
 }
 
 /* The hardware's part of a thread besides its stack: extended state, FS and GS, address space. */
@@ -237,12 +263,13 @@ void sched_reschedule(void) {
     if (!prev->is_idle && atomic_load(&prev->state) != THREAD_DEAD &&
         !atomic_compare_exchange_strong(&prev->state, &state, THREAD_BLOCKED)) {
         prev->switches_preempted++;
-        list_add_tail(&rq->threads, &prev->run_link);
-        atomic_fetch_add_explicit(&rq->length, 1, memory_order_relaxed);
+        queue_add(rq, prev, cpu);
     } else {
         prev->switches_voluntary++;
     }
     struct thread *next = pick(rq, cpu);
+    if (next != prev)
+        pass_on(rq, prev, cpu);
     uint64_t now = clock_now_ns();
     prev->runtime_ns += now - prev->started_ns;
     next->started_ns = now;
@@ -289,10 +316,8 @@ static bool steal(unsigned me) {
                 break;
             }
         }
-        if (found) {
-            list_remove(&found->run_link);
-            atomic_fetch_sub_explicit(&rq->length, 1, memory_order_relaxed);
-        }
+        if (found)
+            queue_remove(rq, found);
         spin_unlock(&rq->lock);
         if (found) {
             enqueue(found, me);
@@ -406,16 +431,17 @@ void thread_set_affinity(struct thread *t, uint64_t mask) {
         return;
     }
     /* Where it waits in a queue it may not stay in, take it out and queue it anew. */
-    struct run_queue *rq = cpu_of(run_queue, atomic_load(&t->cpu));
-    uint64_t flags = spin_lock_irqsave(&rq->lock);
-    bool queued = !list_is_empty(&t->run_link) && cpu_of(run_queue, atomic_load(&t->cpu)) == rq &&
-                  atomic_load(&t->state) == THREAD_RUNNABLE && !atomic_load(&t->on_cpu);
+    bool taken = false;
+    unsigned queued = atomic_load(&t->queued);
     if (queued) {
-        list_remove(&t->run_link);
-        atomic_fetch_sub_explicit(&rq->length, 1, memory_order_relaxed);
+        struct run_queue *rq = cpu_of(run_queue, queued - 1);
+        uint64_t flags = spin_lock_irqsave(&rq->lock);
+        taken = atomic_load(&t->queued) == queued && !atomic_load(&t->on_cpu);
+        if (taken)
+            queue_remove(rq, t);
+        spin_unlock_irqrestore(&rq->lock, flags);
     }
-    spin_unlock_irqrestore(&rq->lock, flags);
-    if (queued) {
+    if (taken) {
         enqueue(t, choose_cpu(t));
     } else {
         reschedule_soon(t);

@@ -50,7 +50,8 @@ struct thread {
     _Atomic(unsigned) cpu;     /* where it runs or last ran */
     _Atomic(uint64_t) affinity; /* bit per CPU */
     struct list run_link;
-    uint64_t slice_end_ns;
+    /* 1 + the CPU in whose queue it waits, 0 if in none; written under that queue's lock. */
+    _Atomic(unsigned) queued;
     struct timer sleep_timer;
     uint64_t runtime_ns; /* CPU time used, up to the last switch */
     uint64_t started_ns; /* when it last came on the CPU */

@@ -163,8 +163,10 @@ static long get_affinity(struct task *t, uint64_t *mask) {
 }
 
 static long set_affinity(struct task *t, uint64_t *mask) {
-    atomic_store(&t->thread.affinity, *mask);
-    return &t->thread == current;
+    if (&t->thread == current)
+        return 1; /* moves away itself, without the lock */
+    thread_set_affinity(&t->thread, *mask);
+    return 0;
 }
 
 long sys_sched_setaffinity(long tid, long size, long user_mask) {
