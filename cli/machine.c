@@ -127,13 +127,15 @@ static void build_command(struct words *words, const struct machine *machine,
     add(words, kernel);
     add(words, "-initrd");
     words_add(words, xasprintf("/dev/fd/%d", initrd));
-    bool software_kvm = uses_kvm(options) && !has_virtualisation();
     add(words, "-append");
-    add(words, options->on != ON_LINUX_VM ? software_kvm      ? "mimosa software-kvm"
-                                            : options->icount ? "mimosa icount"
-                                                              : "mimosa"
-               : options->verbose         ? LINUX_WORDS
-                                          : LINUX_WORDS " quiet loglevel=3");
+    if (options->on == ON_LINUX_VM) {
+        add(words, options->verbose ? LINUX_WORDS : LINUX_WORDS " quiet loglevel=3");
+    } else {
+        bool software_kvm = uses_kvm(options) && !has_virtualisation();
+        words_add(words, xasprintf("mimosa%s%s%s", software_kvm ? " software-kvm" : "",
+                                   options->icount ? " icount" : "",
+                                   options->verbose ? " verbose" : ""));
+    }
     add_channels(words, options, wire, serial);
     add_split(words, "-device isa-debug-exit,iobase=0x501,iosize=1");
     if (machine->gdb_folder) {

@@ -67,6 +67,6 @@ void smp_start(void) {
         }
     }
     cpu_count = found;
-    log_info("smp: %u CPUs, %s", found, cpu_features.x2apic ? "x2APIC" : "xAPIC");
+    log_info("interrupts by %s", cpu_features.x2apic ? "x2APIC" : "xAPIC");
     paging_drop_identity();
 }
