@@ -45,6 +45,7 @@ static noreturn_fn void init_main(void *unused) {
     err = console_init();
     if (err == -ENOMEM)
         give_up("too little memory for the console");
+    console_set_winsize(manifest.rows, manifest.columns);
     if (err)
         log_info("no wire: the console is the serial port");
     process_run(&manifest);

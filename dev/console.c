@@ -121,11 +121,17 @@ static void answer_dump(void) {
         log_error("console: no room for the answer to a dump");
 }
 
+/* The first size of all tells the program nothing new: the manifest named it. */
 static void set_winsize(const void *payload) {
+    const struct wire_winsize *new = payload;
+    bool changed;
+
     spin_lock(&state_lock);
-    memcpy(&winsize, payload, sizeof winsize);
+    changed = winsize.rows != new->rows || winsize.columns != new->columns;
+    winsize = *new;
     spin_unlock(&state_lock);
-    raise_signal(SIGWINCH);
+    if (changed)
+        raise_signal(SIGWINCH);
 }
 
 static int receive_control(void *arg, enum wire_type type, enum wire_stream stream,
@@ -381,6 +387,13 @@ struct wire_winsize console_winsize(void) {
     copy = winsize;
     spin_unlock(&state_lock);
     return copy;
+}
+
+void console_set_winsize(unsigned rows, unsigned columns) {
+    spin_lock(&state_lock);
+    if (!winsize.rows) /* the wire may have been faster */
+        winsize = (struct wire_winsize){ .rows = (uint16_t)rows, .columns = (uint16_t)columns };
+    spin_unlock(&state_lock);
 }
 
 void console_set_termios(const struct wire_termios *t) {

@@ -34,6 +34,8 @@ void console_report(const char *text, size_t size);
 
 /* Terminal: the host's terminal does the line discipline; we pass its settings through. */
 struct wire_winsize console_winsize(void);
+/* What it is at first; before the program starts.  Later sizes come over the wire. */
+void console_set_winsize(unsigned rows, unsigned columns);
 void console_set_termios(const struct wire_termios *t);
 
 /*

@@ -15,6 +15,17 @@ static bool parse_number(const char *value, uint64_t *out) {
     return string_number(&value, out) && *value == 0;
 }
 
+/* ROWSxCOLUMNS */
+static bool parse_winsize(struct manifest *m, const char *value) {
+    uint64_t rows, columns;
+
+    if (!string_number(&value, &rows) || *value++ != 'x' || !parse_number(value, &columns))
+        return false;
+    m->rows = (uint16_t)rows;
+    m->columns = (uint16_t)columns;
+    return true;
+}
+
 /* One record; `value` stands behind the '='.  Arguments and environment are entered by the caller. */
 static int parse_record(struct manifest *m, const char *key, size_t length, const char *value) {
     uint64_t number;
@@ -45,7 +56,10 @@ static int parse_record(struct manifest *m, const char *key, size_t length, cons
         m->argv[m->argc++] = value;
     } else if (KEY_IS("env")) {
         m->envp[m->envc++] = value;
-    } else if (!KEY_IS("winsize")) { /* the console has it from WIRE_WINSIZE */
+    } else if (KEY_IS("winsize")) {
+        if (!parse_winsize(m, value))
+            return -EINVAL;
+    } else {
         log_info("manifest: unknown key %.*s", (int)length, key);
     }
 #undef KEY_IS

@@ -110,6 +110,7 @@ struct manifest {
     uint64_t seed, time_ns;
     bool has_seed, verbose, strace, populate;
     unsigned tty;          /* bit per descriptor */
+    uint16_t rows, columns; /* of the terminal; 0: there is none */
 };
 
 /* Parses the archive's manifest (base/wire.h); pointers lead into `text`. 0 or -EINVAL, -ENOMEM. */

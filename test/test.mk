@@ -21,7 +21,7 @@ HOST_TESTS := $(patsubst test/host/%.c,%,$(wildcard test/host/*_test.c))
 # Kernel code that threads hammer is built with the thread sanitizer as well.
 HOST_TESTS += pages_test-tsan slab_test-tsan
 GUEST_BUILT := $(GUEST_ALL:%=$(O)/test/guest/%) $(GUEST_ALL:%=$(O)/test/guest-glibc/%) \
-        $(ERROR_NAMES:%=$(O)/test/errors/%) $(O)/test/wire/stdio
+        $(ERROR_NAMES:%=$(O)/test/errors/%) $(O)/test/wire/stdio $(O)/test/wire/pty
 
 GUEST_CFLAGS := -std=gnu11 -O2 -g -pthread -I. $(WARN)
 GUEST_CC_musl := musl-gcc
@@ -64,6 +64,12 @@ $(O)/test/wire/stdio: test/wire/stdio.c test/test.mk | test-need
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)musl-gcc $(GUEST_CFLAGS) -static -o $@ $<
+
+# The person at the terminal.
+$(O)/test/wire/pty: test/wire/pty.c test/test.mk | test-need
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(HOST_CC) $(HOST_CFLAGS) -o $@ $<
 
 # $(1) what to append to the program's name, $(2) sanitizers.  The shims stand in for arch/.
 define host_rule

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 static void write_all(int fd, const char *data, long length)
@@ -78,6 +79,66 @@ __attribute__((noreturn)) static void yes(int ignore)
         write_all(1, "y\n", 2);
 }
 
+static void print_size(int signal)
+{
+    struct winsize size = { 0 };
+    char line[40];
+    (void)signal;
+    ioctl(0, TIOCGWINSZ, &size);
+    write_all(1, line, snprintf(line, sizeof line, "%d rows %d columns\n", size.ws_row, size.ws_col));
+}
+
+/* The terminal's size now, and after its change. */
+static int show_sizes(void)
+{
+    struct sigaction on_change = { .sa_handler = print_size };
+    sigset_t change, none;
+    sigemptyset(&none);
+    sigemptyset(&change);
+    sigaddset(&change, SIGWINCH);
+    sigprocmask(SIG_BLOCK, &change, NULL);
+    sigaction(SIGWINCH, &on_change, NULL);
+    print_size(0);
+    write_all(1, "ready\n", 6);
+    sigsuspend(&none);
+    return 0;
+}
+
+/* Single keys without echo; leaves the terminal like that. */
+static int keys(void)
+{
+    struct termios settings;
+    char key = 0;
+    if (tcgetattr(0, &settings))
+        return 1;
+    settings.c_lflag &= ~(ICANON | ECHO | ISIG);
+    settings.c_cc[VMIN] = 1;
+    settings.c_cc[VTIME] = 0;
+    if (tcsetattr(0, TCSANOW, &settings))
+        return 2;
+    write_all(1, "ready\n", 6);
+    while (read(0, &key, 1) == 1 && key != 'q') {
+        char line[20];
+        write_all(1, line, snprintf(line, sizeof line, "key %d\n", key));
+    }
+    return 0;
+}
+
+static void count_interrupt(int signal)
+{
+    (void)signal;
+    write_all(1, "interrupted\n", 12);
+}
+
+/* Interrupts that are caught do not end it. */
+__attribute__((noreturn)) static void stubborn(void)
+{
+    signal(SIGINT, count_interrupt);
+    write_all(1, "ready\n", 6);
+    for (;;)
+        pause();
+}
+
 int main(int argc, char **argv)
 {
     const char *part = argc > 1 ? argv[1] : "";
@@ -113,6 +174,12 @@ int main(int argc, char **argv)
     if (!strcmp(part, "spin"))
         for (;;)
             __asm__ volatile("");
+    if (!strcmp(part, "sizes"))
+        return show_sizes();
+    if (!strcmp(part, "keys"))
+        return keys();
+    if (!strcmp(part, "stubborn"))
+        stubborn();
     if (!strcmp(part, "tty"))
         return isatty(0) | isatty(1) << 1 | isatty(2) << 2;
     return 99;
