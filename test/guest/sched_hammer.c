@@ -44,11 +44,11 @@ static void start(pthread_t *threads, void *(*run)(void *), int count)
 {
     stop = 0;
     cpu_total = cpus_list(cpus);
-    for (int i = 0; i < count; i++) {
-        tids[i] = 0;
-        turns[i] = words[i] = 0;
+    memset(tids, 0, sizeof tids);
+    memset(turns, 0, sizeof turns);
+    memset(words, 0, sizeof words);
+    for (int i = 0; i < count; i++)
         REQUIRE(thread_start(&threads[i], run, (void *)(long)i));
-    }
     for (int i = 0; i < count; i++)
         CHECK_SOON(tids[i] != 0);
 }
