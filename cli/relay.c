@@ -20,12 +20,10 @@
  * stream alone.  The exception is the kernel's own text (strace, reports),
  * which needs no credit: when much of it waits, the wire waits too.
  */
-#include "cli/relay.h"
+#include "cli/relay_impl.h"
 
 #include "cli/commands.h"
 #include "cli/explain.h"
-#include "cli/frame.h"
-#include "cli/output.h"
 #include "cli/terminal.h"
 
 #include <errno.h>
@@ -42,56 +40,27 @@
 
 #define DUMP_WAIT_NS       2000000000ull
 #define END_WAIT_NS        500000000ull
-#define LEAVE_WAIT_NS      2000000000ull
-#define LOG_WAITING_MOST   (4u << 20)
 #define INPUT_PART         (1u << 15)
-#define CREDIT_PART        (WIRE_WINDOW / 4)
-#define MESSAGES_KEPT      4096u
 #define LINUX_MEMORY_LEAST (96u << 20)
 #define NEVER              UINT64_MAX
 
-enum phase { STARTING, RUNNING, DUMPING, ENDING, LEAVING };
-
-struct relay {
-    struct machine *machine;
-    const struct run_options *options;
-    enum phase phase;
-    uint64_t deadline_ns; /* of the phase, on CLOCK_MONOTONIC */
-    uint64_t timeout_ns;  /* of the run */
-    int forced_status;    /* the status after a dump */
-    bool killed;          /* by us: nothing more to wait for */
-    unsigned interrupts;
-    bool said_hello, protocol_broken, machine_gone;
-    bool wire_open, serial_open, messages_open;
-    bool input_open;
-    uint64_t input_credit;
-    struct wire_exit exit;
-    bool has_exit;
-    int signals; /* signalfd */
-    struct output outputs[2];
-    struct output *standard_output, *standard_error;
-    bool told_closed[OUTPUT_STREAMS];
-    uint32_t owed[OUTPUT_STREAMS]; /* credit not given back yet */
-    struct frame_writer writer;
-    struct log log;
-    size_t messages_used;
-    char messages[MESSAGES_KEPT + 1];
-    struct frame_reader reader;
-};
-
-static uint64_t now_ns(void) {
+uint64_t relay_now_ns(void) {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* What we pass on: not what whoever started us wants ignored (nohup, a shell's background). */
 static void relay_signals(sigset_t *set) {
     static const int taken[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH };
+    struct sigaction now;
 
     sigemptyset(set);
     for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
-        sigaddset(set, taken[i]);
+        if (!sigaction(taken[i], NULL, &now) && now.sa_handler != SIG_IGN) {
+            sigaddset(set, taken[i]);
+        }
     }
 }
 
@@ -110,197 +79,21 @@ void relay_prepare(void) {
     }
 }
 
-static void show_text(void *context, const char *text, size_t length) {
+void relay_show(void *context, const char *text, size_t length) {
     struct relay *relay = context;
 
     output_put(relay->standard_error, OUTPUT_NO_STREAM, text, length);
     output_flush_now(relay->standard_error);
 }
 
-static struct output *stream_output(struct relay *relay, unsigned stream) {
-    return stream == WIRE_STDOUT ? relay->standard_output : relay->standard_error;
-}
-
-/*
- * Gives back credit for what left, and tells the kernel of readers that are
- * gone.  Credit goes in large parts, so that small writes cost no frame each;
- * the kernel never waits for less, since it always has the rest of the window.
- */
-static void settle_output(struct relay *relay, unsigned stream) {
-    struct output *output = stream_output(relay, stream);
-
-    relay->owed[stream] += (uint32_t)output_take_consumed(output, stream);
-    if (relay->owed[stream] >= CREDIT_PART) {
-        frame_writer_put(&relay->writer, WIRE_CREDIT, stream, &relay->owed[stream],
-                         sizeof(relay->owed[stream]));
-        relay->owed[stream] = 0;
-    }
-    if (output->broken && !relay->told_closed[stream]) {
-        relay->told_closed[stream] = true;
-        frame_writer_put(&relay->writer, WIRE_CLOSED, stream, NULL, 0);
-    }
-}
-
-static void send_winsize(struct relay *relay) {
-    struct wire_winsize size;
-
-    if (!terminal_size(&size)) {
-        frame_writer_put(&relay->writer, WIRE_WINSIZE, 0, &size, sizeof(size));
-    }
-}
-
 /* Asks where every thread is; the answer, or its absence, ends the run. */
 static void begin_dump(struct relay *relay, int status) {
     relay->forced_status = status;
     relay->phase = DUMPING;
-    relay->deadline_ns = now_ns() + DUMP_WAIT_NS;
+    relay->deadline_ns = relay_now_ns() + DUMP_WAIT_NS;
     relay->timeout_ns = NEVER;
     relay->log.live = true;
     frame_writer_put(&relay->writer, WIRE_DUMP, 0, NULL, 0);
-}
-
-static int take_hello(struct relay *relay, const struct frame *frame) {
-    struct wire_hello hello;
-
-    if (frame->length != sizeof(hello) || relay->said_hello) {
-        return -EPROTO;
-    }
-    memcpy(&hello, frame->payload, sizeof(hello));
-    if (hello.version != WIRE_VERSION) {
-        cli_fail("the kernel speaks version %u of the wire, this command version %u", hello.version,
-                 WIRE_VERSION);
-        return -EPROTO;
-    }
-    if (hello.stdin_credit > WIRE_WINDOW) {
-        return -EPROTO;
-    }
-    relay->input_credit = hello.stdin_credit;
-    relay->said_hello = true;
-    send_winsize(relay);
-    if (relay->phase == STARTING) {
-        relay->phase = RUNNING;
-    }
-    return 0;
-}
-
-static void take_text(struct relay *relay, const struct frame *frame) {
-    char *text = log_symbolize(relay->log.names, (const char *)frame->payload, frame->length);
-
-    show_text(relay, text, strlen(text));
-    free(text);
-}
-
-static int take_exit(struct relay *relay, const struct frame *frame) {
-    if (frame->length != sizeof(relay->exit)) {
-        return -EPROTO;
-    }
-    memcpy(&relay->exit, frame->payload, sizeof(relay->exit));
-    if (relay->exit.status > 255) {
-        return -EPROTO;
-    }
-    relay->has_exit = true;
-    relay->input_open = false;
-    /* A dump that is under way keeps its own end, unless the program was faster. */
-    relay->phase = LEAVING;
-    relay->deadline_ns = now_ns() + LEAVE_WAIT_NS;
-    return 0;
-}
-
-static int take_credit(struct relay *relay, const struct frame *frame) {
-    uint32_t credit;
-
-    if (frame->length != sizeof(credit) || frame->stream != WIRE_STDIN) {
-        return -EPROTO;
-    }
-    memcpy(&credit, frame->payload, sizeof(credit));
-    relay->input_credit += credit;
-    return relay->input_credit > WIRE_WINDOW ? -EPROTO : 0;
-}
-
-static int take_data(struct relay *relay, const struct frame *frame) {
-    struct output *output = stream_output(relay, frame->stream);
-
-    if (frame->stream == WIRE_STDIN || output->waiting > 3u * WIRE_WINDOW + LOG_WAITING_MOST) {
-        return -EPROTO;
-    }
-    output_put(output, frame->stream, frame->payload, frame->length);
-    return 0;
-}
-
-/* Acts on one frame; -EPROTO when it breaks the rules. */
-static int take_frame(struct relay *relay, const struct frame *frame) {
-    struct wire_termios termios;
-
-    if (!relay->said_hello && frame->type != WIRE_HELLO) {
-        return -EPROTO;
-    }
-    switch (frame->type) {
-    case WIRE_HELLO:
-        return take_hello(relay, frame);
-    case WIRE_DATA:
-        return take_data(relay, frame);
-    case WIRE_CREDIT:
-        return take_credit(relay, frame);
-    case WIRE_EOF:
-        return frame->length ? -EPROTO : 0; /* a program closed its output: nothing to do */
-    case WIRE_LOG:
-        take_text(relay, frame);
-        return 0;
-    case WIRE_EXIT:
-        return take_exit(relay, frame);
-    case WIRE_DUMPED:
-        if (relay->phase == DUMPING) {
-            relay->deadline_ns = 0;
-        }
-        return 0;
-    case WIRE_TERMIOS:
-        if (frame->length != sizeof(termios)) {
-            return -EPROTO;
-        }
-        memcpy(&termios, frame->payload, sizeof(termios));
-        terminal_apply(&termios);
-        return 0;
-    default:
-        return -EPROTO;
-    }
-}
-
-static void read_wire(struct relay *relay) {
-    struct frame frame;
-    size_t room;
-    uint8_t *to = frame_reader_room(&relay->reader, &room);
-    ssize_t got = recv(relay->machine->wire, to, room, MSG_DONTWAIT);
-    int result;
-
-    if (got <= 0) {
-        relay->wire_open = got < 0 && (errno == EAGAIN || errno == EINTR);
-        return;
-    }
-    frame_reader_filled(&relay->reader, (size_t)got);
-    while ((result = frame_reader_next(&relay->reader, &frame)) > 0) {
-        result = take_frame(relay, &frame);
-        if (result < 0) {
-            break;
-        }
-    }
-    if (result < 0) {
-        cli_fail("the guest broke the rules of the wire (frame type %u, stream %u, %u bytes)",
-                 frame.type, frame.stream, frame.length);
-        relay->protocol_broken = relay->killed = true;
-    }
-}
-
-static void write_wire(struct relay *relay) {
-    struct frame_writer *writer = &relay->writer;
-    ssize_t sent = send(relay->machine->wire, writer->bytes + writer->start,
-                        frame_writer_pending(writer), MSG_DONTWAIT | MSG_NOSIGNAL);
-
-    if (sent > 0) {
-        frame_writer_sent(writer, (size_t)sent);
-    } else if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-        /* The reading side tells what happened; nobody will take these bytes. */
-        frame_writer_sent(writer, frame_writer_pending(writer));
-    }
 }
 
 static void read_input(struct relay *relay) {
@@ -339,7 +132,7 @@ static void read_messages(struct relay *relay) {
         return;
     }
     if (relay->options->verbose) {
-        show_text(relay, text, (size_t)got);
+        relay_show(relay, text, (size_t)got);
         return;
     }
     size_t room = MESSAGES_KEPT - relay->messages_used;
@@ -355,7 +148,7 @@ static void take_signal(struct relay *relay) {
         return;
     }
     if (info.ssi_signo == SIGWINCH) {
-        send_winsize(relay);
+        relay_send_winsize(relay);
         return;
     }
     /* Outside of a run proper there is nobody to pass a signal to. */
@@ -372,7 +165,7 @@ static void take_signal(struct relay *relay) {
 }
 
 static void say(struct relay *relay, const char *text) {
-    show_text(relay, text, strlen(text));
+    relay_show(relay, text, strlen(text));
 }
 
 static void end_in_time(struct relay *relay) {
@@ -402,7 +195,7 @@ static void end_phase(struct relay *relay) {
             log_show_last(&relay->log, 10);
         }
         relay->phase = ENDING;
-        relay->deadline_ns = now_ns() + END_WAIT_NS;
+        relay->deadline_ns = relay_now_ns() + END_WAIT_NS;
     } else if (relay->phase == ENDING) {
         relay->killed = true;
     }
@@ -414,7 +207,7 @@ static void end_phase(struct relay *relay) {
 
 /* Acts on what has come due; returns the milliseconds until the next thing will. */
 static int check_time(struct relay *relay) {
-    uint64_t now = now_ns();
+    uint64_t now = relay_now_ns();
 
     if (now >= relay->timeout_ns && !relay->has_exit) {
         end_in_time(relay);
@@ -492,7 +285,7 @@ static void take_events(struct relay *relay, const struct pollfd *polls) {
         read_messages(relay);
     }
     if (polls[WATCH_WIRE].revents & (POLLIN | POLLHUP | POLLERR)) {
-        read_wire(relay);
+        relay_read_wire(relay);
     }
     if (polls[WATCH_INPUT].revents) {
         read_input(relay);
@@ -503,11 +296,11 @@ static void take_events(struct relay *relay, const struct pollfd *polls) {
     output_flush_now(relay->standard_output);
     output_flush_now(relay->standard_error);
     if (relay->said_hello) {
-        settle_output(relay, WIRE_STDOUT);
-        settle_output(relay, WIRE_STDERR);
+        relay_settle_output(relay, WIRE_STDOUT);
+        relay_settle_output(relay, WIRE_STDERR);
     }
     if (relay->wire_open && frame_writer_pending(&relay->writer)) {
-        write_wire(relay);
+        relay_write_wire(relay);
     }
 }
 
@@ -573,10 +366,10 @@ int relay_run(struct machine *machine, const struct run_options *options,
         .serial_open = true,
         .messages_open = true,
         .input_open = true,
-        .log = { .names = names, .show = show_text, .context = &relay, .live = options->verbose },
+        .log = { .names = names, .show = relay_show, .context = &relay, .live = options->verbose },
     };
     if (options->timeout_s > 0) {
-        relay.timeout_ns = now_ns() + (uint64_t)(options->timeout_s * 1e9);
+        relay.timeout_ns = relay_now_ns() + (uint64_t)(options->timeout_s * 1e9);
     }
     relay_open(&relay);
     while (!is_over(&relay)) {

@@ -114,7 +114,7 @@ static void test_time(void **state) {
 
 /* Sends signals once the program said "ready". */
 #define SIGNALLED(part, signals)                                                                   \
-    "mkfifo $D/fifo; (env --default-signal build/mimosa run $P " part " >$D/fifo & pid=$!; read line <$D/fifo; "        \
+    "mkfifo $D/fifo; (env --default-signal=INT build/mimosa run $P " part " >$D/fifo & pid=$!; read line <$D/fifo; "        \
     "for s in " signals                                                                            \
     "; do kill -$s $pid; sleep 0.1; done; wait $pid); s=$?; rm $D/fifo; exit $s"
 
@@ -123,6 +123,7 @@ static void test_signals(void **state) {
     expect(SIGNALLED("signal", "INT"), 102, "");
     expect(SIGNALLED("signal", "TERM"), 115, "");
     expect(SIGNALLED("signal", "HUP"), 101, "");
+    expect("trap '' HUP; " SIGNALLED("signal", "HUP TERM"), 115, ""); /* as under nohup */
     expect(SIGNALLED("stuck", "INT INT"), 130, "thread 1 sleeps");
 }
 
