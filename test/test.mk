@@ -104,6 +104,11 @@ test-all:
 soak: test-guest-build kernel cli
 	@test/soak
 
+## make matrix     also on the QEMU of Debian's current stable, and under KVM
+matrix: test-guest-build kernel cli $(O)/lab/workloads
+	@test/matrix
+.PHONY: matrix
+
 test-guest-build: $(GUEST_BUILT)
 
 ## make test-host  unit tests under sanitizers
