@@ -79,6 +79,30 @@ static int unpack_entry(const struct cpio_entry *c) {
     return err;
 }
 
+/* Sets the clock to the time that the manifest names, so that it is also that of the files. */
+static void take_time(const char *text, size_t size) {
+    const char *end = text + size;
+    if (size == 0 || end[-1] != '\0')
+        return;
+    for (const char *p = text; p < end; p += strlen(p) + 1) {
+        const char *number = p + 5;
+        uint64_t ns;
+        if (memcmp(p, "time=", MIN(strlen(p) + 1, 5ul)) == 0 && string_number(&number, &ns) && ns)
+            clock_set_realtime_ns(ns);
+    }
+}
+
+static void find_time(const void *initrd, size_t size) {
+    struct cpio_reader r;
+    struct cpio_entry c;
+    cpio_start(&r, initrd, size);
+    while (cpio_next(&r, &c) > 0)
+        if (strcmp(c.name, WIRE_MANIFEST) == 0) {
+            take_time(c.data, c.size);
+            return;
+        }
+}
+
 static int unpack(const void *initrd, size_t size, const char **manifest, size_t *manifest_size) {
     struct cpio_reader r;
     struct cpio_entry c;
@@ -109,6 +133,8 @@ int fs_init(const void *initrd, size_t size, const char **manifest, size_t *mani
     mutex_init(&vfs_tree_lock);
     file_init();
     ramfs_init();
+    if (initrd)
+        find_time(initrd, size);
     vfs_root = ramfs_create_root();
     if (!vfs_root)
         return -ENOMEM;

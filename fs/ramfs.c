@@ -147,6 +147,8 @@ static void names_remove(struct entry *dir, struct entry *e) {
     while (*at != e)
         at = &(*at)->next_in_bucket;
     *at = e->next_in_bucket;
+    if (n->shown_next == e)
+        n->shown_next = NULL;
     list_remove(&e->siblings);
     n->count--;
     if (inode_type(e->inode) == S_IFDIR)
@@ -283,8 +285,13 @@ static int ramfs_rename(struct entry *e, struct entry *dir, const char *name, si
 }
 
 static int ramfs_list(struct entry *dir, uint64_t cursor, struct lister *l) {
-    struct entry *e;
-    list_for_each(e, &ram_of(dir->inode)->names.order, siblings) {
+    struct ram_names *n = &ram_of(dir->inode)->names;
+    struct list *at = n->order.next;
+    if (n->shown_next && n->shown_to == cursor)
+        at = &n->shown_next->siblings; /* the next part of a long listing */
+    n->shown_next = NULL;
+    for (; at != &n->order; at = at->next) {
+        struct entry *e = container_of(at, struct entry, siblings);
         if (e->cookie < cursor)
             continue;
         struct listed shown = { .name = e->name,
@@ -292,8 +299,12 @@ static int ramfs_list(struct entry *dir, uint64_t cursor, struct lister *l) {
                                 .inode = e->inode->number,
                                 .next = e->cookie + 1,
                                 .mode = inode_type(e->inode) };
-        if (!l->emit(l, &shown))
+        if (!l->emit(l, &shown)) {
+            n->shown_next = e;
+            n->shown_to = cursor;
             break;
+        }
+        cursor = shown.next;
     }
     return 0;
 }

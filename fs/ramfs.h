@@ -29,6 +29,9 @@ void ramfs_attach(struct entry *dir, struct entry *e);
  */
 int ramfs_adopt(struct inode *i, const char *data, size_t size);
 
+/* RLIMIT_FSIZE: no file grows beyond it (-EFBIG); UINT64_MAX: none. */
+void ramfs_set_size_limit(uint64_t bytes);
+
 /* Frames of the machine's memory that hold file contents; the initrd is not part of it. */
 uint64_t ramfs_pages(void);
 

@@ -43,12 +43,17 @@ struct taking {
     unsigned count;
 };
 
+static _Atomic(uint64_t) size_limit = UINT64_MAX; /* RLIMIT_FSIZE */
 static _Atomic(uint64_t) pages_held;
 static uint64_t pages_adopted; /* of them, the initrd's; constant after boot */
 
 uint64_t ramfs_pages(void) {
     uint64_t held = atomic_load_explicit(&pages_held, memory_order_relaxed);
     return held - MIN(held, pages_adopted);
+}
+
+void ramfs_set_size_limit(uint64_t bytes) {
+    size_limit = bytes;
 }
 
 void ramfs_init_contents(struct ram_contents *c) {
@@ -261,11 +266,12 @@ static long ram_read(struct file *f, struct iter *to, uint64_t *pos) {
 }
 
 static long write_locked(struct inode *i, struct iter *from, uint64_t *pos) {
-    if (from->left && *pos >= SIZE_LIMIT)
+    uint64_t limit = MIN(SIZE_LIMIT, size_limit);
+    if (from->left && *pos >= limit)
         return -EFBIG;
     if (from->left && *pos > i->size)
         clear_tail(i);
-    size_t done = 0, most = MIN(from->left, SIZE_LIMIT - *pos);
+    size_t done = 0, most = from->left ? MIN(from->left, limit - *pos) : 0;
     while (done < most) {
         struct page *p = page_make(i, *pos >> PAGE_SHIFT);
         if (!p)
@@ -314,10 +320,13 @@ static void truncate_locked(struct inode *i, uint64_t size) {
 int ramfs_truncate(struct inode *i, uint64_t size) {
     struct ram_contents *c = &ram_of(i)->file;
     mutex_lock(&c->write_lock);
-    truncate_locked(i, size);
+    int err = size > i->size && size > size_limit ? -EFBIG : 0;
+    if (!err)
+        truncate_locked(i, size);
     mutex_unlock(&c->write_lock);
-    touch_modified(i);
-    return 0;
+    if (!err)
+        touch_modified(i);
+    return err;
 }
 
 /* Clears [from, to): whole pages become holes. */
@@ -360,9 +369,11 @@ int ramfs_allocate(struct inode *i, uint64_t offset, uint64_t size, unsigned mod
         (!(mode & FALLOC_FL_KEEP_SIZE) || mode & FALLOC_FL_ZERO_RANGE))
         return -EOPNOTSUPP;
     mutex_lock(&c->write_lock);
-    if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+    if (!(mode & FALLOC_FL_KEEP_SIZE) && end > i->size && end > size_limit)
+        err = -EFBIG;
+    if (!err && mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
         punch_locked(i, offset, end);
-    if (!(mode & FALLOC_FL_PUNCH_HOLE))
+    if (!err && !(mode & FALLOC_FL_PUNCH_HOLE))
         err = fill_locked(i, offset, end);
     if (!err && !(mode & FALLOC_FL_KEEP_SIZE) && end > i->size) {
         clear_tail(i);

@@ -52,6 +52,22 @@ static void page_fault_info(siginfo_t *info, uintptr_t addr, int error) {
     }
 }
 
+void linux_out_of_memory(uintptr_t addr) {
+    if (!current->fpu_area) /* not a task: a thread of ours that reads stacks */
+        return;
+    current_task()->starved_at = addr;
+    atomic_fetch_or(&current->work, WORK_SIGNAL);
+}
+
+void exception_end_if_starved(const struct trap_frame *f) {
+    struct task *t = current_task();
+
+    if (!t->starved_at)
+        return;
+    report_out_of_memory(f, t->starved_at);
+    process_exit_group(128 + SIGKILL, SIGKILL);
+}
+
 void linux_exception(struct trap_frame *f, uintptr_t addr, int error) {
     struct task *t = current_task();
     siginfo_t info = { .si_signo = SIGSEGV, .si_code = SI_KERNEL };

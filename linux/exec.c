@@ -179,21 +179,25 @@ static size_t strings_bytes(const char *const *strings, unsigned count) {
     return bytes;
 }
 
-/* Copies the arguments to where /proc/self/cmdline finds them. */
-static int keep_arguments(struct process *p, const struct manifest *m) {
-    char *to = kmalloc(strings_bytes(m->argv, m->argc));
+/* One behind the other; NULL without memory. */
+static char *join(const char *const *strings, unsigned count, size_t *joined) {
+    char *all = kmalloc(strings_bytes(strings, count) + 1), *to = all;
 
-    if (!to)
-        return -ENOMEM;
-    p->arguments = to;
-    for (unsigned i = 0; i < m->argc; i++) {
-        size_t size = strlen(m->argv[i]) + 1;
+    for (unsigned i = 0; all && i < count; i++) {
+        size_t size = strlen(strings[i]) + 1;
 
-        memcpy(to, m->argv[i], size);
+        memcpy(to, strings[i], size);
         to += size;
     }
-    p->arguments_size = (size_t)(to - p->arguments);
-    return 0;
+    *joined = (size_t)(to - all);
+    return all;
+}
+
+/* Copies the strings to where /proc/self/cmdline and environ find them. */
+static int keep_strings(struct process *p, const struct manifest *m) {
+    p->arguments = join(m->argv, m->argc, &p->arguments_size);
+    p->environment = join(m->envp, m->envc, &p->environment_size);
+    return p->arguments && p->environment ? 0 : -ENOMEM;
 }
 
 /* Fills the stack; *sp is where argc lies. */
@@ -242,7 +246,7 @@ int exec_load(const struct elf_image *image, struct process *p, const struct man
     if (!err)
         err = map_stack(p, image->executable_stack, &stack);
     if (!err)
-        err = keep_arguments(p, m);
+        err = keep_strings(p, m);
     if (err)
         return err;
     p->vdso_base = vdso_map(p);

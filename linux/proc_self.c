@@ -83,6 +83,10 @@ static void cmdline(struct proc_buffer *b) {
     proc_write(b, the_process->arguments, the_process->arguments_size);
 }
 
+static void environ(struct proc_buffer *b) {
+    proc_write(b, the_process->environment, the_process->environment_size);
+}
+
 static void comm(struct proc_buffer *b) {
     proc_printf(b, "%.15s\n", program_name());
 }
@@ -220,6 +224,7 @@ void proc_self_init(void) {
     proc_register("self/statm", statm);
     proc_register("self/stat", stat);
     proc_register("self/cmdline", cmdline);
+    proc_register("self/environ", environ);
     proc_register("self/comm", comm);
     proc_register("self/limits", limits);
     proc_register("version", version);

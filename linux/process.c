@@ -40,6 +40,8 @@ static void program_begin(void *arg) {
     int err = exec_load(&birth.image, p, birth.manifest, &t->start);
 
     elf_close(&birth.image);
+    if (err && t->starved_at)
+        err = -ENOMEM;
     if (!err)
         thread_enter_user(&t->start);
     report("mimosa: %s: %s\n", p->exe,

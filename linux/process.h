@@ -29,8 +29,9 @@ struct process {
     struct fd_table *files;
     struct fs_context *fs;
     char exe[256]; /* absolute path of the program */
-    char *arguments; /* for /proc/self/cmdline: NUL-separated; constant once the program runs */
-    size_t arguments_size;
+    /* For /proc/self/cmdline and environ: NUL-separated; constant once the program runs. */
+    char *arguments, *environment;
+    size_t arguments_size, environment_size;
 
     struct spinlock lock; /* RANK_PROCESS, irqsave; guards the fields down to the blank line */
     struct list tasks;    /* task.link */
@@ -68,6 +69,7 @@ struct task {
     struct restart restart;    /* own task only */
     uint32_t *clear_child_tid; /* program address; own task only */
     void *robust_list;         /* program address; own task only */
+    uintptr_t starved_at;      /* where a call found no memory for a page; own task only */
     struct trap_frame start;   /* registers that it begins with */
 };
 
@@ -94,6 +96,8 @@ must_check int task_list(struct task *t);
 /* Lists it, unless that was done, and lets it run.  -EAGAIN where the process is ending (`t` is freed then). */
 must_check int task_start(struct task *t);
 void task_free(struct task *t); /* one that never started */
+/* Ends the process, with a report, where the current task's call found no memory for a page. */
+void exception_end_if_starved(const struct trap_frame *f);
 /* Ends the current task; the process with it, if it is the last (with `status`). */
 noreturn_fn void task_exit(uint32_t status);
 

@@ -150,6 +150,8 @@ static const char *reason(const struct trap_frame *f, int signo, const siginfo_t
 }
 
 static const char *access_of(const struct trap_frame *f) {
+    if (f->vector == TRAP_SYSCALL)
+        return "a system call used";
     if (f->error & FAULT_EXEC)
         return "executing";
     return f->error & FAULT_WRITE ? "writing" : "reading";

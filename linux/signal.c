@@ -377,6 +377,7 @@ static void enter_handler(struct trap_frame *f, int signo, const siginfo_t *info
     if (signal_frame_push(f, signo, info, a, back) < 0) {
         siginfo_t fault = { .si_signo = SIGSEGV, .si_code = SI_KERNEL };
 
+        exception_end_if_starved(f);
         if (signo == SIGSEGV) {
             report_fatal_signal(f, signo, info);
             process_exit_group(128 + SIGSEGV, SIGSEGV);
@@ -422,6 +423,7 @@ void linux_user_work(struct trap_frame *f) {
 
     if (atomic_load(&t->process->exiting))
         task_exit(0);
+    exception_end_if_starved(f);
     atomic_fetch_and(&t->thread.work, ~WORK_SIGNAL);
     signal_deliver(f);
 }

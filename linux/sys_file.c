@@ -5,6 +5,7 @@
 #include <asm-generic/errno.h>
 #include <asm-generic/fcntl.h>
 #include <linux/fs.h>
+#include <linux/resource.h>
 #include <linux/stat.h>
 #include "arch/x86_64/uaccess.h"
 #include "kernel/slab.h"
@@ -15,9 +16,19 @@
 #define PARTS_SMALL 8
 #define COPY_BUFFER KIB(32)
 
+/* As Linux's writes signal: from the program to itself. */
+static void signal_self(int signo) {
+    siginfo_t info = { .si_signo = signo, .si_code = SI_USER };
+
+    info.si_pid = current_task()->process->pid;
+    (void)signal_send_task(current_task(), signo, &info);
+}
+
 long io_result(long n) {
     if (n == -EPIPE)
-        (void)signal_send_task(current_task(), SIGPIPE, NULL);
+        signal_self(SIGPIPE);
+    if (n == -EFBIG && current_task()->process->limits.of[RLIMIT_FSIZE].soft != UINT64_MAX)
+        signal_self(SIGXFSZ);
     return n == -EINTR ? -ERESTARTSYS : n;
 }
 
@@ -146,13 +157,13 @@ long sys_pwritev(long fd, long parts, long count, long low, long high) {
 }
 
 long sys_preadv2(long fd, long parts, long count, long low, long high, long flags) {
-    if (flags & ~(long)RWF_HIPRI)
+    if ((int)flags & ~RWF_HIPRI)
         return -EOPNOTSUPP;
     return low == -1 ? sys_readv(fd, parts, count) : sys_preadv(fd, parts, count, low, high);
 }
 
 long sys_pwritev2(long fd, long parts, long count, long low, long high, long flags) {
-    if (flags & ~(long)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
+    if ((int)flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
         return -EOPNOTSUPP;
     return low == -1 ? sys_writev(fd, parts, count) : sys_pwritev(fd, parts, count, low, high);
 }
@@ -254,7 +265,7 @@ static long check_regular(long fd) {
 
 long sys_copy_file_range(long in_fd, long in_offset, long out_fd, long out_offset, long count,
                          long flags) {
-    long err = flags ? -EINVAL : check_regular(in_fd);
+    long err = (uint32_t)flags ? -EINVAL : check_regular(in_fd);
     if (!err)
         err = check_regular(out_fd);
     return err ? err : copy_call(in_fd, in_offset, out_fd, out_offset, (size_t)count);
@@ -288,7 +299,7 @@ long sys_sync(void) {
 }
 
 long sys_sync_file_range(long fd, long offset, long count, long flags) {
-    if (offset < 0 || count < 0 || flags & ~7l)
+    if (offset < 0 || count < 0 || (int)flags & ~7)
         return -EINVAL;
     long err = check_syncable(fd);
     return err == -EINVAL ? -ESPIPE : err;
@@ -303,7 +314,7 @@ long sys_fadvise64(long fd, long offset, long length, long advice) {
     file_put(f);
     if (type == S_IFIFO)
         return -ESPIPE;
-    return length < 0 || advice < 0 || advice > 5 ? -EINVAL : 0;
+    return length < 0 || (unsigned)advice > 5 ? -EINVAL : 0;
 }
 
 long sys_readahead(long fd, long offset, long count) {
@@ -326,7 +337,7 @@ long sys_ftruncate(long fd, long size) {
     }
     long err = file_truncate(f, (uint64_t)size);
     file_put(f);
-    return err;
+    return io_result(err);
 }
 
 long sys_fallocate(long fd, long mode, long offset, long size) {
@@ -350,5 +361,5 @@ long sys_fallocate(long fd, long mode, long offset, long size) {
     else
         err = f->inode->ops->allocate(f->inode, (uint64_t)offset, (uint64_t)size, (unsigned)mode);
     file_put(f);
-    return err;
+    return io_result(err);
 }

@@ -46,8 +46,8 @@ void path_arg_put(struct path_arg *a);
  */
 must_check int path_walk_user(long dirfd, long user, long flags, bool follow, struct entry **out);
 
-/* What a call returns whose op returned `n`: an interrupted one is repeated, and a broken pipe
- * raises SIGPIPE. */
+/* What a call returns whose op returned `n`: an interrupted one is repeated, a broken pipe raises
+ * SIGPIPE, and a file that would pass RLIMIT_FSIZE SIGXFSZ. */
 long io_result(long n);
 
 #endif

@@ -13,6 +13,7 @@
 #include "arch/x86_64/uaccess.h"
 #include "base/string.h"
 #include "fs/fdtable.h"
+#include "fs/ramfs.h"
 #include "kernel/machine.h"
 #include "kernel/pages.h"
 #include "linux/proc_self.h"
@@ -80,6 +81,8 @@ long sys_getrandom(long to, long size, long flags) {
 static void limit_apply(struct process *p, unsigned which, uint64_t soft) {
     if (which == RLIMIT_NOFILE)
         fd_table_set_limit(p->files, (unsigned)MIN(soft, (uint64_t)FD_LIMIT_MAX));
+    else if (which == RLIMIT_FSIZE)
+        ramfs_set_size_limit(soft);
     else if (which == RLIMIT_STACK)
         aspace_set_stack_limit(p->aspace, soft);
 }

@@ -163,7 +163,7 @@ long sys_mlock(long a, long b) {
 }
 
 long sys_mlock2(long a, long b, long c) {
-    if (c & ~(long)MLOCK_ONFAULT)
+    if ((int)c & ~MLOCK_ONFAULT)
         return -EINVAL;
     return aspace_lock(aspace_now(), (uintptr_t)a, (size_t)b, true);
 }
@@ -173,7 +173,7 @@ long sys_munlock(long a, long b) {
 }
 
 long sys_mlockall(long a) {
-    if (!a || (a & ~(long)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || a == MCL_ONFAULT)
+    if (!(int)a || ((int)a & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || (int)a == MCL_ONFAULT)
         return -EINVAL;
     return aspace_lock_all(aspace_now(), a & MCL_CURRENT, a & MCL_FUTURE, true);
 }
@@ -184,7 +184,7 @@ long sys_munlockall(void) {
 
 long sys_msync(long a, long b, long c) {
     /* All files live in memory, so there is nothing to write back; only the checks remain. */
-    if ((c & ~(long)(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || ((uintptr_t)a & ~PAGE_MASK) ||
+    if (((int)c & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || ((uintptr_t)a & ~PAGE_MASK) ||
         ((c & MS_ASYNC) && (c & MS_SYNC)))
         return -EINVAL;
     return b ? aspace_check_mapped(aspace_now(), (uintptr_t)a, (size_t)b) : 0;

@@ -107,7 +107,7 @@ long sys_close(long fd) {
 }
 
 long sys_close_range(long first, long last, long flags) {
-    if (flags & ~(long)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) ||
+    if ((int)flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) ||
         (uint32_t)first > (uint32_t)last)
         return -EINVAL;
     fd_close_range(our_files(), (uint32_t)first, (uint32_t)last, flags & CLOSE_RANGE_CLOEXEC);
@@ -129,7 +129,7 @@ long sys_dup(long fd) {
 }
 
 long sys_dup3(long from, long to, long flags) {
-    if (flags & ~(long)O_CLOEXEC || (int)from == (int)to)
+    if ((int)flags & ~O_CLOEXEC || (int)from == (int)to)
         return -EINVAL;
     return fd_replace(our_files(), (int)from, (int)to, flags & O_CLOEXEC);
 }
@@ -260,7 +260,7 @@ long sys_ioctl(long fd, long command, long arg) {
 long sys_pipe2(long user, long flags) {
     struct file *ends[2];
     int fds[2];
-    if (flags & ~(long)(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
+    if ((int)flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
         return -EINVAL;
     if (flags & O_DIRECT)
         return -EINVAL; /* packet mode */
@@ -287,7 +287,7 @@ long sys_pipe(long user) {
 
 long sys_eventfd2(long value, long flags) {
     struct file *f;
-    if (flags & ~(long)(1 | O_CLOEXEC | O_NONBLOCK)) /* 1: EFD_SEMAPHORE */
+    if ((int)flags & ~(1 | O_CLOEXEC | O_NONBLOCK)) /* 1: EFD_SEMAPHORE */
         return -EINVAL;
     long err = eventfd_create((uint32_t)value, flags & 1, (uint32_t)flags & O_NONBLOCK, &f);
     return err ? err : enter(f, flags & O_CLOEXEC);

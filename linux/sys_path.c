@@ -74,7 +74,7 @@ long sys_symlink(long target, long path) {
 
 long sys_unlinkat(long dirfd, long path, long flags) {
     struct path_arg a;
-    if (flags & ~(long)AT_REMOVEDIR)
+    if ((int)flags & ~AT_REMOVEDIR)
         return -EINVAL;
     long err = path_arg_get(&a, dirfd, path, false);
     if (err)
@@ -117,7 +117,7 @@ long sys_rename(long old_path, long new_path) {
 long sys_linkat(long old_dirfd, long old_path, long new_dirfd, long new_path, long flags) {
     struct entry *source;
     struct path_arg a;
-    if (flags & ~(long)(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
+    if ((int)flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
     long err = path_walk_user(old_dirfd, old_path, flags, false, &source);
     if (err)
@@ -213,7 +213,7 @@ long sys_truncate(long path, long size) {
     else
         err = i->ops->truncate(i, (uint64_t)size);
     entry_put(e);
-    return err;
+    return io_result(err);
 }
 
 static long change_mode(struct inode *i, long mode) {
@@ -270,7 +270,7 @@ static long chown_path(long dirfd, long path, long uid, long gid, long flags) {
 }
 
 long sys_fchownat(long dirfd, long path, long uid, long gid, long flags) {
-    if (flags & ~(long)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+    if ((int)flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
     return chown_path(dirfd, path, uid, gid, flags);
 }
@@ -310,7 +310,7 @@ static long change_times(long dirfd, long path, const struct __kernel_timespec *
                                                           { .tv_nsec = UTIME_NOW_NSEC } };
     const struct __kernel_timespec *t = times ? times : both_now;
     struct entry *e;
-    if (flags & ~(long)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+    if ((int)flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
     if (!time_is_valid(&t[0]) || !time_is_valid(&t[1]))
         return -EINVAL;

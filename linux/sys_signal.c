@@ -188,11 +188,11 @@ long sys_kill(long pid, long signo) {
     siginfo_t info = info_of_sender((int)signo, SI_USER);
     int err;
 
-    if ((int)signo < 0 || (int)signo > SIGNAL_COUNT)
-        return -EINVAL;
     err = check_pid(pid);
     if ((int)pid == -1)
-        return -ESRCH; /* everybody but the first process: nobody */
+        err = -ESRCH; /* everybody but the first process: nobody */
+    if (!err && ((int)signo < 0 || (int)signo > SIGNAL_COUNT))
+        err = -EINVAL; /* whom a signal is for is asked first */
     if (err || (int)signo == 0)
         return err;
     return signal_send_process(current_task()->process, (int)signo, &info);
@@ -205,12 +205,12 @@ static long send_to_task(long group, long tid, int signo, const siginfo_t *info)
     struct task *t;
     long result = 0;
 
-    if (signo < 0 || signo > SIGNAL_COUNT)
-        return -EINVAL;
     flags = spin_lock_irqsave(&p->lock);
     t = process_find_task(p, (int)tid);
     if (!t || (group && (int)group != p->pid))
         result = -ESRCH;
+    else if (signo < 0 || signo > SIGNAL_COUNT)
+        result = -EINVAL;
     else if (signo)
         result = signal_send_task(t, signo, info);
     spin_unlock_irqrestore(&p->lock, flags);
@@ -238,14 +238,21 @@ static int read_info(siginfo_t *info, int signo, long from) {
     return 0;
 }
 
+/* What only the kernel may say of a signal's origin, a task may say to itself alone. */
+static bool may_claim(const siginfo_t *info, long receiver) {
+    return (info->si_code < 0 && info->si_code != SI_TKILL) || (int)receiver == current->tid;
+}
+
 long sys_rt_sigqueueinfo(long pid, long signo, long from) {
     siginfo_t info;
     int err = read_info(&info, (int)signo, from);
 
-    if (!err && ((int)signo < 0 || (int)signo > SIGNAL_COUNT))
-        err = -EINVAL;
+    if (!err && !may_claim(&info, pid))
+        err = -EPERM;
     if (!err && (int)pid != 1)
         err = -ESRCH;
+    if (!err && ((int)signo < 0 || (int)signo > SIGNAL_COUNT))
+        err = -EINVAL;
     if (err || (int)signo == 0)
         return err;
     return signal_send_process(current_task()->process, (int)signo, &info);
@@ -258,5 +265,7 @@ long sys_rt_tgsigqueueinfo(long group, long tid, long signo, long from) {
         return -EFAULT;
     if ((int)group <= 0 || (int)tid <= 0)
         return -EINVAL;
+    if (!may_claim(&info, tid))
+        return -EPERM;
     return send_to_task(group, tid, (int)signo, &info);
 }

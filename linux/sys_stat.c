@@ -43,7 +43,7 @@ static long stat_entry(struct entry *e, long to) {
 
 long sys_newfstatat(long dirfd, long path, long to, long flags) {
     struct entry *e;
-    if (flags & ~(long)(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH))
+    if ((int)flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH))
         return -EINVAL;
     long err = path_walk_user(dirfd, path, flags, true, &e);
     return err ? err : stat_entry(e, to);
@@ -74,8 +74,8 @@ static struct statx_timestamp statx_time(uint64_t ns) {
 long sys_statx(long dirfd, long path, long flags, long mask, long to) {
     struct entry *e;
     if (mask & (long)STATX__RESERVED ||
-        flags &
-            ~(long)(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE) ||
+        (int)flags &
+            ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE) ||
         (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
         return -EINVAL;
     long err = path_walk_user(dirfd, path, flags, true, &e);
@@ -107,7 +107,7 @@ long sys_statx(long dirfd, long path, long flags, long mask, long to) {
 /* uid 0 may read and write everything, and execute what anyone may. */
 long sys_faccessat2(long dirfd, long path, long mode, long flags) {
     struct entry *e;
-    if (mode & ~7l || flags & ~(long)(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+    if ((int)mode & ~7 || (int)flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
     long err = path_walk_user(dirfd, path, flags & ~(long)AT_EACCESS, true, &e);
     if (err)

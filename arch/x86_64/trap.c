@@ -53,8 +53,11 @@ static void kernel_fault(struct trap_frame *f, uintptr_t addr) {
         panic_at(f, "page fault in the kernel at %#lx (error %#lx)", addr, f->error);
     if (!me->no_fault && (f->rflags & RFLAGS_IF)) {
         irq_enable();
-        if (aspace_fault(me->aspace, addr, (unsigned)f->error & FAULT_WRITE) == 0)
+        int err = aspace_fault(me->aspace, addr, (unsigned)f->error & FAULT_WRITE);
+        if (err == 0)
             return;
+        if (err == -ENOMEM)
+            linux_out_of_memory(addr);
     }
     f->rip = fixup;
 }

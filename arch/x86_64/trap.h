@@ -76,6 +76,12 @@ extern const unsigned long syscall_limit;
  */
 void linux_exception(struct trap_frame *f, uintptr_t addr, int error);
 /*
+ * There is no memory for the page at `addr`, which a system call touches.  The
+ * access fails as if nothing were mapped, but the program does not get to see
+ * that: it ends when the call is over.
+ */
+void linux_out_of_memory(uintptr_t addr);
+/*
  * Called before a return to ring 3 while current->work has a bit of
  * WORK_LINUX set: deliver signals, stop, exit.  May not return (exit).
  */
