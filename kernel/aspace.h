@@ -130,6 +130,8 @@ void aspace_report_largest(struct aspace *as, uintptr_t fault_addr);
  * aspace_leave puts the CPU on the kernel's root. */
 void aspace_enter(struct aspace *as);
 void aspace_leave(void);
+/* A full memory barrier on every CPU that runs a thread of `as` (membarrier). Context: thread. */
+void aspace_barrier(struct aspace *as);
 /* Serves the shootdowns that others ask of this CPU; from IPI_SHOOTDOWN and from waiters. */
 void tlb_serve(void);
 

@@ -98,10 +98,11 @@ static void wait_answers(struct tlb_cpu *me) {
     }
 }
 
-void tlb_shootdown(struct aspace *as, uintptr_t start, uintptr_t end) {
-    preempt_disable();
+/* Asks all others that run on `as`; how many.  Preemption is off, until wait_answers() too. */
+static unsigned ask_others(struct aspace *as, uintptr_t start, uintptr_t end) {
     struct tlb_cpu *me = this_cpu(tlb_cpu);
-    uint64_t targets = 0, asked = 0;
+    uint64_t targets = 0;
+    unsigned asked = 0;
     /* Orders the changed entries before reading `active`; see above. */
     atomic_thread_fence(memory_order_seq_cst);
     for (unsigned n = 0; n < cpu_count; n++) {
@@ -109,22 +110,40 @@ void tlb_shootdown(struct aspace *as, uintptr_t start, uintptr_t end) {
             atomic_load_explicit(&cpu_of(tlb_cpu, n)->active, memory_order_seq_cst) == as)
             targets |= 1ul << n;
     }
-    if (targets) {
-        me->start = start;
-        me->end = end;
-        atomic_store_explicit(&me->pending, targets, memory_order_relaxed);
-        for (uint64_t left = targets; left; left &= left - 1) {
-            unsigned n = (unsigned)__builtin_ctzl(left);
-            atomic_fetch_or_explicit(&cpu_of(tlb_cpu, n)->inbox, 1ul << cpu_id(),
-                                     memory_order_acq_rel);
-            ipi_send(n, IPI_SHOOTDOWN);
-            asked++;
-        }
-        atomic_fetch_add_explicit(&as->shootdown_ipis, asked, memory_order_relaxed);
+    if (!targets)
+        return 0;
+    me->start = start;
+    me->end = end;
+    atomic_store_explicit(&me->pending, targets, memory_order_relaxed);
+    for (uint64_t left = targets; left; left &= left - 1) {
+        unsigned n = (unsigned)__builtin_ctzl(left);
+        atomic_fetch_or_explicit(&cpu_of(tlb_cpu, n)->inbox, 1ul << cpu_id(), memory_order_acq_rel);
+        ipi_send(n, IPI_SHOOTDOWN);
+        asked++;
     }
+    return asked;
+}
+
+void tlb_shootdown(struct aspace *as, uintptr_t start, uintptr_t end) {
+    preempt_disable();
+    unsigned asked = ask_others(as, start, end);
+    if (asked)
+        atomic_fetch_add_explicit(&as->shootdown_ipis, asked, memory_order_relaxed);
     flush_local(start, end);
-    wait_answers(me);
+    wait_answers(this_cpu(tlb_cpu));
     atomic_fetch_add_explicit(&as->shootdowns, 1, memory_order_relaxed);
+    preempt_enable();
+}
+
+/*
+ * A shootdown of nothing: who answers has passed a full barrier (its exchange on
+ * the inbox), and who is not asked passes one when it enters the address space.
+ */
+void aspace_barrier(struct aspace *as) {
+    preempt_disable();
+    (void)ask_others(as, 0, 0);
+    wait_answers(this_cpu(tlb_cpu));
+    atomic_thread_fence(memory_order_seq_cst);
     preempt_enable();
 }
 

@@ -472,18 +472,6 @@ long sys_reboot(long magic, long magic2, long command, long argument) {
     }
 }
 
-/*
- * A memory barrier on every CPU, by visiting them one after the other: a switch
- * to this thread is a full barrier for the thread that it takes the CPU from.
- */
-static void visit_all_cpus(void) {
-    uint64_t before = atomic_load(&current->affinity);
-
-    for (uint64_t left = cpus_online; left; left &= left - 1)
-        thread_set_affinity(current, left & -left);
-    thread_set_affinity(current, before);
-}
-
 long sys_membarrier(long command, long flags, long cpu) {
     const long known = MEMBARRIER_CMD_GLOBAL | MEMBARRIER_CMD_GLOBAL_EXPEDITED |
                        MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED |
@@ -499,7 +487,7 @@ long sys_membarrier(long command, long flags, long cpu) {
     case MEMBARRIER_CMD_GLOBAL:
     case MEMBARRIER_CMD_GLOBAL_EXPEDITED:
     case MEMBARRIER_CMD_PRIVATE_EXPEDITED:
-        visit_all_cpus();
+        aspace_barrier(current->aspace);
         return 0;
     case MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED:
     case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED:

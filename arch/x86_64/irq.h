@@ -24,7 +24,7 @@ must_check int irq_connect_line(unsigned gsi, bool level, unsigned cpu, irq_hand
 must_check int irq_connect_message(unsigned cpu, irq_handler *handler, void *arg, uint64_t *address,
                                    uint32_t *data);
 
-enum ipi { IPI_RESCHEDULE, IPI_SHOOTDOWN, IPI_CALL, IPI_COUNT };
+enum ipi { IPI_RESCHEDULE, IPI_SHOOTDOWN };
 /* Interrupts another CPU.  Context: any.  IPI_SHOOTDOWN calls tlb_serve() there. */
 void ipi_send(unsigned cpu, enum ipi kind);
 /* Sends a non-maskable interrupt: for reports about a CPU that does not answer. */

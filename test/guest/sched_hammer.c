@@ -219,5 +219,49 @@ static void wakes_race_with_limits(void)
     finish(threads, WORKERS);
 }
 
+#define MEMBARRIER_PRIVATE 8
+#define MEMBARRIER_REGISTER_PRIVATE 16
+#define BARRIER_ROUNDS 300
+
+static volatile int fast_flag[BARRIER_ROUNDS], slow_flag[BARRIER_ROUNDS], fast_saw;
+static atomic_int round_begun, round_done;
+
+/* Stores, then loads, with nothing between that the CPU knows of. */
+static void *fast_side(void *unused)
+{
+    for (int i = 0; i < BARRIER_ROUNDS; i++) {
+        while (round_begun <= i)
+            sched_yield();
+        fast_flag[i] = 1;
+        __asm__ volatile("" ::: "memory");
+        fast_saw = slow_flag[i];
+        round_done = i + 1;
+    }
+    return unused;
+}
+
+/* The other side's membarrier stands for both: not both may miss the other's store. */
+static void membarrier_is_a_barrier(void)
+{
+    pthread_t thread;
+    int bad = 0;
+    if (syscall(SYS_membarrier, MEMBARRIER_REGISTER_PRIVATE, 0, 0))
+        SKIP("no membarrier");
+    REQUIRE(thread_start(&thread, fast_side, NULL));
+    for (int i = 0; i < BARRIER_ROUNDS; i++) {
+        round_begun = i + 1;
+        slow_flag[i] = 1;
+        if (syscall(SYS_membarrier, MEMBARRIER_PRIVATE, 0, 0))
+            bad++;
+        int saw = fast_flag[i];
+        while (round_done <= i)
+            sched_yield();
+        bad += !saw && !fast_saw;
+    }
+    thread_join(thread);
+    CHECK_EQ(bad, 0);
+}
+
 GUEST_MAIN(CASE(affinity_changes_under_load), CASE(all_bind_all), CASE(running_thread_is_moved),
-           CASE(idle_cpu_takes_work), CASE(wakes_race_with_limits))
+           CASE(idle_cpu_takes_work), CASE(wakes_race_with_limits),
+           CASE(membarrier_is_a_barrier))
