@@ -124,16 +124,23 @@ void timer_arm(struct timer *t, uint64_t deadline_ns) {
 }
 
 bool timer_cancel(struct timer *t) {
-    struct timer_heap *h = cpu_of(timer_heap, t->cpu);
-    uint64_t flags = spin_lock_irqsave(&h->lock);
-    bool was = t->armed;
-    if (was)
-        heap_remove(h, t);
-    bool own = h == this_cpu(timer_heap); /* its callback cannot run beside us, only below us */
-    spin_unlock_irqrestore(&h->lock, flags);
-    while (!own && atomic_load_explicit(&h->firing, memory_order_acquire) == t)
-        cpu_relax();
-    return was;
+    for (bool was = false;;) {
+        struct timer_heap *h = cpu_of(timer_heap, t->cpu);
+        uint64_t flags = spin_lock_irqsave(&h->lock);
+        if (t->armed) {
+            heap_remove(h, t);
+            was = true;
+        }
+        /* On our own CPU its callback cannot run beside us, only below us. */
+        bool fires = h != this_cpu(timer_heap) &&
+                     atomic_load_explicit(&h->firing, memory_order_relaxed) == t;
+        spin_unlock_irqrestore(&h->lock, flags);
+        if (!fires)
+            return was;
+        while (atomic_load_explicit(&h->firing, memory_order_acquire) == t)
+            cpu_relax();
+        /* Once more: the callback may have armed it again. */
+    }
 }
 
 void timer_interrupt(void) {
