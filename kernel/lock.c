@@ -176,19 +176,19 @@ void mutex_lock(struct mutex *m) {
 }
 
 void mutex_unlock(struct mutex *m) {
-    struct thread *next = NULL;
     spin_lock(&m->lock);
     assert(m->owner == current);
     m->owner = NULL;
     if (!list_is_empty(&m->waiters)) {
         struct mutex_waiter *w = list_first(&m->waiters, struct mutex_waiter, link);
         list_remove(&w->link);
-        m->owner = next = w->thread;
-        w->owns = true; /* w may be gone once the lock is released */
+        m->owner = w->thread;
+        w->owns = true;
+        /* Under the lock, which it takes before it goes on: a stray wake-up could otherwise let it
+         * run, and end, before this one. */
+        thread_wake(w->thread);
     }
     spin_unlock(&m->lock);
-    if (next)
-        thread_wake(next);
 }
 
 bool mutex_is_mine(const struct mutex *m) {
