@@ -94,9 +94,12 @@ static uintptr_t stack_alloc(void) {
         uintptr_t at = slot + STACK_SIZE + i * PAGE_SIZE;
         if (paging_map_kernel(at, page_to_phys(pages[i]), PTE_WRITE) == 0)
             continue;
-        /* The slot and what it already maps are lost: only where memory has run out. */
+        /* What the slot already maps is lost; the slot itself only if another was taken since. */
         while (n > i)
             pages_free(pages[--n], 0);
+        uintptr_t after = slot + STACK_SLOT;
+        if (i == 0) /* always: no table ends within a slot */
+            atomic_compare_exchange_strong(&stack_next, &after, slot);
         return 0;
     }
     return slot + STACK_SLOT;
