@@ -379,8 +379,6 @@ static int take_option(struct bench *bench, struct wishes *wishes, int option) {
     case OPT_HELP:
         fputs(help_text, stdout);
         return 0;
-    case '?':
-        return cli_usage("bench", "that option is not known or lacks its value");
     default:
         status = take_number(bench, wishes, option);
     }
@@ -393,7 +391,10 @@ static int take_command_line(struct bench *bench, struct wishes *wishes, int arg
 
     optind = 1;
     opterr = 0;
-    while ((option = getopt_long(argc, argv, "+", options, NULL)) >= 0) {
+    while ((option = getopt_long(argc, argv, "+:", options, NULL)) >= 0) {
+        if (option == '?' || option == ':') {
+            return cli_bad_option("bench", option, argv);
+        }
         status = take_option(bench, wishes, option);
         if (status >= 0) {
             return status;

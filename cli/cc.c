@@ -220,6 +220,9 @@ int cmd_cc(int argc, char **argv) {
         fputs(help_text, stdout);
         return 0;
     }
+    if (argc == 1) {
+        return cli_usage("cc", "which file?");
+    }
     int status = parse(argc, argv, &request, given, &given_count);
     if (status) {
         return status;

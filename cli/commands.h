@@ -31,6 +31,13 @@ int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* As cli_fail, plus a hint at --help; returns CLI_USAGE. */
 int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * Says what is wrong with the option at which getopt_long(), with opterr 0 and
+ * an option string that begins with ':' or "+:", returned `result` ('?' or
+ * ':').  Long options have values above 255.  Returns CLI_USAGE.
+ */
+int cli_bad_option(const char *command, int result, char **argv);
+
 /* malloc, realloc, strdup and asprintf that end the command when memory is out. */
 void *xmalloc(size_t bytes);
 void *xrealloc(void *old, size_t bytes);

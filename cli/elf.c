@@ -125,6 +125,12 @@ const char *elf_refuse(const uint8_t *bytes, size_t size) {
     return why;
 }
 
+bool elf_is_pie(const uint8_t *bytes, size_t size) {
+    Elf64_Ehdr header;
+
+    return read_header(bytes, size, &header) && header.e_type == ET_DYN;
+}
+
 size_t elf_build_id(const uint8_t *bytes, size_t size, uint8_t id[static 64]) {
     Elf64_Ehdr header;
     Elf64_Phdr segment;

@@ -7,6 +7,7 @@
 #ifndef CLI_ELF_H
 #define CLI_ELF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,9 @@
  * executable, position independent or not.  The text is static.
  */
 const char *elf_refuse(const uint8_t *bytes, size_t size);
+
+/* Whether a program that elf_refuse() let pass is position independent. */
+bool elf_is_pie(const uint8_t *bytes, size_t size);
 
 /* Copies the GNU build id; returns its length, 0 when there is none. */
 size_t elf_build_id(const uint8_t *bytes, size_t size, uint8_t id[static 64]);

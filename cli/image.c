@@ -64,8 +64,7 @@ static int take_option(struct run_options *options, const char **output, int id,
         fputs(help_text, stdout);
         return 0;
     default:
-        return cli_usage("image", id == ':' ? "%s needs a value" : "there is no option %s",
-                         argv[optind - 1]);
+        return cli_bad_option("image", id, argv);
     }
 }
 

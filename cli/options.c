@@ -319,11 +319,8 @@ int options_parse(struct run_options *options, int argc, char **argv) {
     opterr = 0;
     /* '+': the first word that is no option is the program; the rest is its own. */
     while ((id = getopt_long(argc, argv, "+:h", long_options, NULL)) != -1) {
-        if (id == ':') {
-            return cli_usage("run", "%s needs a value", argv[optind - 1]);
-        }
-        if (id == '?') {
-            return cli_usage("run", "there is no option %s", argv[optind - 1]);
+        if (id == ':' || id == '?') {
+            return cli_bad_option("run", id, argv);
         }
         if (take_flag(options, id, optarg)) {
             continue;

@@ -101,12 +101,25 @@ static void say_gdb_line(const struct machine *machine, const struct boot *boot,
                          const char *program) {
     static const char *const scripts[] = { "mimosa.gdb", "../tools/gdb/mimosa.gdb", NULL };
     char *script = cli_find(scripts);
+    struct mapped file;
+    bool moves = false; /* where to, only the running kernel knows */
 
+    if (!file_map(&file, program)) {
+        moves = elf_is_pie(file.bytes, file.size);
+        file_unmap(&file);
+    }
+    char *before = moves ? xstrdup("") : xasprintf(" -ex 'add-symbol-file %s'", program);
+    char *after = moves ? xasprintf(" -ex 'tbreak thread_enter_user' -ex continue"
+                                    " -ex 'mimosa-pie %s'",
+                                    program)
+                        : xstrdup("");
     fprintf(stderr,
             "mimosa: the machine waits for gdb; in another terminal, type:\n"
-            "  gdb %s%s%s -ex 'add-symbol-file %s' -ex 'target remote %s/" MACHINE_GDB_SOCKET "'\n",
+            "  gdb %s%s%s%s -ex 'target remote %s/" MACHINE_GDB_SOCKET "'%s\n",
             boot->symbols ? boot->symbols : boot->kernel, script ? " -x " : "",
-            script ? script : "", program, machine->gdb_folder);
+            script ? script : "", before, machine->gdb_folder, after);
+    free(before);
+    free(after);
     free(script);
 }
 

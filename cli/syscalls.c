@@ -100,7 +100,7 @@ int cmd_syscalls(int argc, char **argv) {
     } else if (argc == 1) {
         printf("%u done, %u partial, %u none\n", counts[done], counts[partial], counts[none]);
     } else if (!printed) {
-        return cli_fail("no such system call");
+        return cli_usage("syscalls", "Linux has no such system call on x86-64");
     }
     return 0;
 }

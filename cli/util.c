@@ -38,6 +38,21 @@ int cli_usage(const char *command, const char *format, ...) {
     return CLI_USAGE;
 }
 
+int cli_bad_option(const char *command, int result, char **argv) {
+    const char *word = argv[optind - 1];
+    int name = (int)strcspn(word, "=");
+
+    if (result == ':') {
+        return cli_usage(command, "%s needs a value", word);
+    }
+    if (optopt > 255) {
+        return cli_usage(command, "%.*s takes no value", name, word);
+    }
+    /* Of several letters in one word, getopt knows which; the word may not be passed yet. */
+    return optopt ? cli_usage(command, "there is no option -%c", optopt)
+                  : cli_usage(command, "there is no option %.*s", name, word);
+}
+
 static _Noreturn void no_memory(void) {
     exit(cli_fail("out of memory on the host"));
 }

@@ -21,7 +21,8 @@ HOST_TESTS := $(patsubst test/host/%.c,%,$(wildcard test/host/*_test.c))
 # Kernel code that threads hammer is built with the thread sanitizer as well.
 HOST_TESTS += pages_test-tsan slab_test-tsan
 GUEST_BUILT := $(GUEST_ALL:%=$(O)/test/guest/%) $(GUEST_ALL:%=$(O)/test/guest-glibc/%) \
-        $(ERROR_NAMES:%=$(O)/test/errors/%) $(O)/test/wire/stdio $(O)/test/wire/pty
+        $(ERROR_NAMES:%=$(O)/test/errors/%) $(O)/test/wire/stdio $(O)/test/wire/pty $(O)/test/wire/waiting \
+        $(O)/test/wire/waiting_pie
 
 GUEST_CFLAGS := -std=gnu11 -O2 -g -pthread -I. $(WARN)
 GUEST_CC_musl := musl-gcc
@@ -64,6 +65,13 @@ $(O)/test/wire/stdio: test/wire/stdio.c test/test.mk | test-need
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)musl-gcc $(GUEST_CFLAGS) -static -o $@ $<
+
+# The program behind test/run-gdb; its frames can be followed.
+$(O)/test/wire/waiting $(O)/test/wire/waiting_pie: test/wire/waiting.c test/test.mk | test-need
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)musl-gcc $(GUEST_CFLAGS) -fno-omit-frame-pointer -fno-optimize-sibling-calls \
+	    $(if $(filter %_pie,$@),$(PIE_musl),-fno-pie -static) -o $@ $<
 
 # The person at the terminal.
 $(O)/test/wire/pty: test/wire/pty.c test/test.mk | test-need
@@ -128,6 +136,12 @@ test-errors: test-guest-build kernel cli
 
 test-wire: test-guest-build kernel cli
 	@test/run-wire
+
+## make test-gdb   follow `mimosa run --gdb` with gdb
+test-gdb: $(O)/test/wire/waiting $(O)/test/wire/waiting_pie kernel cli
+	@MIMOSA_NEED_WHY="test the debugger's line" tools/need gdb
+	@test/run-gdb
+.PHONY: test-gdb
 
 ## make check      fast: what must hold before each commit
 check:

@@ -4,6 +4,7 @@
 #
 #   mimosa-threads          every thread: where it is in the kernel, in the program
 #   mimosa-backtrace TID    both backtraces of one thread
+#   mimosa-pie FILE         the names of a position-independent program that runs
 #
 # A thread that is running has no saved context: gdb's own `info threads` shows
 # the CPUs, and `thread N` with `bt` what each does.  Backtraces of the program
@@ -62,11 +63,19 @@ define mimosa-threads
     output (enum thread_state)$thread->state
     printf ", CPU %d\n", $thread->cpu
     mimosa-kernel-frames $thread
+    mimosa-program-frames $thread
     set $link = $link->next
   end
 end
 document mimosa-threads
-Lists the guest's threads with their backtraces in the kernel.
+Lists the guest's threads with their backtraces in the kernel and in the program.
+end
+
+define mimosa-pie
+  eval "add-symbol-file $arg0 -o 0x%lx", the_process->load_bias
+end
+document mimosa-pie
+mimosa-pie FILE: reads the names of a static PIE, where the kernel has put it.
 end
 
 define mimosa-backtrace
