@@ -126,7 +126,7 @@ static void filesystems(struct proc_buffer *b) {
 }
 
 static void mounts(struct proc_buffer *b) {
-    proc_printf(b, "rootfs / rootfs rw 0 0\nproc /proc proc rw,relatime 0 0\n");
+    proc_printf(b, "tmpfs / tmpfs rw 0 0\nproc /proc proc rw,relatime 0 0\n");
 }
 
 static long mounts_target(char *to, size_t size) {
