@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 #define CALIBRATION_OPERATIONS 5000
-#define CELL_MIN_S 0.02
+#define CELL_MIN_S             0.02
 #define OPERATIONS_MIN         1000
 #define SHRINK_MOST            0.3 /* of a cell's work from one round to the next */
 #define CELL_MAX_S             0.5

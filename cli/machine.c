@@ -76,10 +76,10 @@ static void add_split(struct words *words, const char *text) {
 
 static void add_machine(struct words *words, const struct run_options *options) {
     const char *const types[] = {
-        [MACHINE_MICROVM] = "-M " MICROVM
-                            ",acpi=off,x-option-roms=off -global virtio-mmio.force-legacy=false",
-        [MACHINE_MICROVM_ACPI] = "-M " MICROVM
-                                 ",acpi=on,x-option-roms=on -global virtio-mmio.force-legacy=false",
+        [MACHINE_MICROVM] =
+            "-M " MICROVM ",acpi=off,x-option-roms=off -global virtio-mmio.force-legacy=false",
+        [MACHINE_MICROVM_ACPI] =
+            "-M " MICROVM ",acpi=on,x-option-roms=on -global virtio-mmio.force-legacy=false",
         [MACHINE_Q35] = "-M q35,vmport=off,smbus=off,sata=off",
     };
 
@@ -132,9 +132,9 @@ static void build_command(struct words *words, const struct machine *machine,
         add(words, options->verbose ? LINUX_WORDS : LINUX_WORDS " quiet loglevel=3");
     } else {
         bool software_kvm = uses_kvm(options) && !has_virtualisation();
-        words_add(words, xasprintf("mimosa%s%s%s", software_kvm ? " software-kvm" : "",
-                                   options->icount ? " icount" : "",
-                                   options->verbose ? " verbose" : ""));
+        words_add(words,
+                  xasprintf("mimosa%s%s%s", software_kvm ? " software-kvm" : "",
+                            options->icount ? " icount" : "", options->verbose ? " verbose" : ""));
     }
     add_channels(words, options, wire, serial);
     add_split(words, "-device isa-debug-exit,iobase=0x501,iosize=1");
