@@ -165,7 +165,8 @@ int signal_frame_push(struct trap_frame *f, int signo, const siginfo_t *info,
     bool alternate = on_alternate_stack(s, f->rsp);
     struct frame frame;
 
-    if (!(action->flags & SA_RESTORER))
+    /* iretq to an address that is not canonical faults in the kernel, with the program's GS. */
+    if (!(action->flags & SA_RESTORER) || action->handler >= USER_END)
         return -EFAULT;
     if ((action->flags & SA_ONSTACK) && !alternate && s->stack_size) {
         sp = s->stack_base + s->stack_size;

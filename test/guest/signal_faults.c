@@ -294,7 +294,35 @@ static void sigreturn_of_garbage_is_fatal_not_worse(void)
     CHECK_EQ(flags & 0x3000, 0); /* IOPL */
 }
 
+static void on_wild_return(int signal, siginfo_t *info, void *context)
+{
+    (void)signal;
+    (void)info;
+    ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] = (greg_t)0x8000000000000000;
+}
+
+/* Addresses that the CPU refuses when the kernel returns to them: the kernel must refuse first. */
+static void wild_places_to_return_to(void)
+{
+    static const unsigned long places[] = {0x8000000000000000, 0x0000800000000000,
+                                           0x00007ffffffff000, 0xffffffff80000000};
+    struct sigaction wild;
+    memset(&wild, 0, sizeof wild);
+    wild.sa_flags = SA_NODEFER;
+    for (volatile unsigned i = 0; i < LENGTH(places); i = i + 1) {
+        install(on_escape, SA_NODEFER);
+        CHECK_EQ(SIGNAL_OF(jump(places[i])), SIGSEGV);
+        wild.sa_handler = (void (*)(int))places[i];
+        sigaction(SIGUSR1, &wild, NULL);
+        CHECK_EQ(SIGNAL_OF(raise(SIGUSR1)), SIGSEGV);
+    }
+    wild.sa_sigaction = on_wild_return;
+    wild.sa_flags = SA_SIGINFO;
+    sigaction(SIGUSR1, &wild, NULL);
+    CHECK_EQ(SIGNAL_OF(raise(SIGUSR1)), SIGSEGV);
+}
+
 GUEST_MAIN(CASE(faults_of_memory), CASE(faults_of_instructions), CASE(floating_point_exceptions),
            CASE(handler_repairs_and_returns), CASE(handler_changes_registers),
            CASE(alternate_stack), CASE(stack_overflow_is_survived), CASE(frame_is_linux_shaped),
-           CASE(sigreturn_of_garbage_is_fatal_not_worse))
+           CASE(sigreturn_of_garbage_is_fatal_not_worse), CASE(wild_places_to_return_to))
