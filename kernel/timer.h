@@ -34,12 +34,14 @@ void clock_set_realtime_ns(uint64_t now);
  * What the vDSO needs: ns = base_ns + ((tsc - base_tsc) * mult >> shift), read
  * under an even `seq` (seqlock).  Lives alone on a page that the program may read.
  */
+enum cpu_number { CPU_NUMBER_CALL, CPU_NUMBER_RDTSCP, CPU_NUMBER_RDPID }; /* how to ask for it */
 struct clock_page {
     _Atomic(uint32_t) seq;
     uint32_t shift;
     uint64_t mult;
     uint64_t base_tsc, base_ns;
     uint64_t realtime_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC */
+    uint32_t cpu_number;         /* enum cpu_number: not the clock's, but the vDSO's other need */
 };
 extern struct clock_page *clock_page; /* page aligned, one page, kernel mapping */
 

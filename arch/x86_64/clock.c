@@ -139,6 +139,9 @@ static struct sample sample_take(void) {
 void clock_init(void) {
     struct clock_page *p = clock_page;
     p->shift = SHIFT;
+    p->cpu_number = cpu_features.rdpid    ? CPU_NUMBER_RDPID
+                    : cpu_features.rdtscp ? CPU_NUMBER_RDTSCP
+                                          : CPU_NUMBER_CALL;
     uint64_t start = rdtsc(), hz = cpuid_tsc_hz();
     if (hz) {
         rate_is_exact = true;

@@ -149,12 +149,15 @@ void cpu_detect(void) {
     /* A KVM that emulates kernel code (see trap.c) shows the real CPU's CPUID, but its emulator
      * knows only part of that. */
     char word[8];
-    if (machine_option("software-kvm", 0, word, sizeof(word)))
+    bool real_ring3 = machine_option("software-kvm", 0, word, sizeof(word));
+    if (real_ring3)
         f->smap = f->smep = f->umip = f->fsgsbase = f->xsave = false;
     cpuid(0x80000001, 0, r);
     f->nx = r[3] >> 20 & 1;
     f->pdpe1gb = r[3] >> 26 & 1;
     f->rdtscp = r[3] >> 27 & 1;
+    if (real_ring3) /* there the program would read the host's TSC_AUX */
+        f->rdtscp = f->rdpid = false;
     f->slow_pause = f->hypervisor && detect_slow_pause();
     detect_names();
     detect_xsave();
