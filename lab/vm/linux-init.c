@@ -258,6 +258,51 @@ static void write_input(void) {
     }
 }
 
+/* The first line of a thread's file in /proc; empty where there is none. */
+static void read_thread_file(const char *thread, const char *name, char *line, size_t size) {
+    char path[300];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%s/%s", (int)child, thread, name);
+    *line = '\0';
+    file = fopen(path, "re");
+    if (file) {
+        if (fgets(line, (int)size, file)) {
+            line[strcspn(line, "\n")] = '\0';
+        }
+        fclose(file);
+    }
+}
+
+/* Every thread of the program, as far as Linux tells. */
+static void report_threads(void) {
+    char path[40], name[32], state[512], call[256], line[512];
+    DIR *threads;
+    unsigned count = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)child);
+    threads = opendir(path);
+    for (struct dirent *entry; threads && (entry = readdir(threads)) && count < 256;) {
+        if (*entry->d_name == '.') {
+            continue;
+        }
+        read_thread_file(entry->d_name, "comm", name, sizeof(name));
+        read_thread_file(entry->d_name, "stat", state, sizeof(state));
+        read_thread_file(entry->d_name, "syscall", call, sizeof(call));
+        const char *behind_name = strrchr(state, ')');
+        bool waits = behind_name && behind_name[1] && behind_name[2] != 'R';
+        call[strcspn(call, " ")] = '\0';
+        int length = snprintf(line, sizeof(line), "thread %s (%s): %s%s%s\n", entry->d_name, name,
+                              waits ? "waiting" : "running", waits && *call ? ", in call " : "",
+                              waits ? call : "");
+        put(WIRE_LOG, 0, line, (size_t)length);
+        count++;
+    }
+    if (threads) {
+        closedir(threads);
+    }
+}
+
 static void take_frame(const struct wire_header *header, const uint8_t *payload) {
     uint32_t number = 0;
 
@@ -282,6 +327,7 @@ static void take_frame(const struct wire_header *header, const uint8_t *payload)
     } else if (header->type == WIRE_SIGNAL) {
         kill(child, (int)number);
     } else if (header->type == WIRE_DUMP) {
+        report_threads();
         put(WIRE_DUMPED, 0, "", 0);
     }
 }

@@ -45,6 +45,22 @@ static int produce(long megabytes)
     return 0;
 }
 
+static int dribble(long bytes)
+{
+    while (bytes--)
+        write_all(1, bytes ? "x" : "\n", 1);
+    return 0;
+}
+
+/* Byte for byte, and then not one system call more. */
+__attribute__((noreturn)) static void spell(const char *word)
+{
+    for (; *word; word++)
+        write_all(1, word, 1);
+    for (;;)
+        __asm__ volatile("");
+}
+
 static int both(void)
 {
     for (int i = 0; i < 200; i++) {
@@ -147,6 +163,10 @@ int main(int argc, char **argv)
         return cat();
     if (!strcmp(part, "produce"))
         return produce(number);
+    if (!strcmp(part, "dribble"))
+        return dribble(number);
+    if (!strcmp(part, "spell"))
+        spell("ready\n");
     if (!strcmp(part, "status"))
         return (int)number;
     if (!strcmp(part, "kill"))
