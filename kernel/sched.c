@@ -162,6 +162,13 @@ static void reschedule_soon(struct thread *t) {
     atomic_fetch_or_explicit(&t->work, WORK_RESCHEDULE, memory_order_relaxed);
 }
 
+/* Somebody has waited here for a whole slice: an idle CPU, if there is one, comes and steals. */
+static void call_idle_cpu(void) {
+    uint64_t idle = atomic_load_explicit(&cpus_idle, memory_order_relaxed);
+    if (unlikely(idle))
+        ipi_send((unsigned)__builtin_ctzl(idle), IPI_RESCHEDULE);
+}
+
 uint64_t sched_tick(uint64_t now) {
     struct run_queue *rq = this_cpu(run_queue);
     struct thread *me = current;
@@ -171,6 +178,7 @@ uint64_t sched_tick(uint64_t now) {
     if (now < end)
         return end;
     reschedule_soon(me);
+    call_idle_cpu();
     return now + SLICE_NS;
 }
 
