@@ -28,13 +28,13 @@ $(O)/linux-init: lab/vm/linux-init.c base/wire.h
 
 # The examples, as programs for `mimosa run NAME`: the small ones plain musl,
 # the threaded one with every heap.
-EXAMPLES := $(O)/bin/cat $(O)/bin/hello $(O)/bin/threads
+EXAMPLES := $(O)/bin/cat $(O)/bin/hello $(O)/bin/boot-instructions $(O)/bin/threads
 
 .PHONY: examples
 cli: examples
 examples: $(EXAMPLES)
 
-$(O)/bin/cat $(O)/bin/hello: $(O)/bin/%: examples/%.c
+$(O)/bin/cat $(O)/bin/hello $(O)/bin/boot-instructions: $(O)/bin/%: examples/%.c
 	@MIMOSA_NEED_WHY="link static programs" tools/need musl-tools
 	@mkdir -p $(@D)
 	$(call say,GUEST,$@)
