@@ -369,7 +369,6 @@ static void idle_halt(struct run_queue *rq) {
 void thread_idle_loop(void) {
     struct run_queue *rq = this_cpu(run_queue);
     unsigned cpu = cpu_id();
-    atomic_fetch_or(&cpus_online, 1ul << cpu);
     for (;;) {
         sched_reap();
         atomic_store(&rq->idle, IDLE_POLLING);
@@ -407,6 +406,7 @@ void thread_yield(void) {
 }
 
 void thread_preempt_point(void) {
+    assert_slow(current->preempt_count == 0 && irq_enabled());
     if (atomic_load_explicit(&current->work, memory_order_relaxed) & WORK_RESCHEDULE)
         thread_yield();
 }

@@ -26,6 +26,7 @@ extern struct pte boot_root[512], boot_kernel_3[512], boot_kernel_tables[1024];
 extern char boot_stack_top[];
 extern char trampoline_start[], trampoline_end[];
 extern uintptr_t smp_stacks[MAX_CPUS];
+extern unsigned smp_limit;
 
 /* entry.S */
 extern char vector_stubs[], syscall_entry[];

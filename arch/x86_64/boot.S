@@ -35,6 +35,34 @@ boot_kernel_tables:  .skip 8192
 boot_stack:          .skip 16384
 boot_stack_top:
 
+/*
+ * From 32 bits without paging to 64 bits on the boot page tables, with flat
+ * segments; changes EAX, ECX and EDX.
+ */
+        .macro ENTER_LONG_MODE
+        mov     $CR4_PAE, %eax
+        mov     %eax, %cr4
+        mov     $PHYS(boot_root), %eax
+        mov     %eax, %cr3
+        mov     $EFER, %ecx
+        xor     %edx, %edx
+        mov     $EFER_LME_NXE_SCE, %eax
+        wrmsr
+        mov     $CR0_BITS, %eax
+        mov     %eax, %cr0
+        lgdt    PHYS(boot_gdt_pointer)
+        ljmp    $8, $PHYS(.Llong_mode\@)
+        .code64
+.Llong_mode\@:
+        mov     $16, %eax
+        mov     %eax, %ss
+        mov     %eax, %ds
+        mov     %eax, %es
+        xor     %eax, %eax
+        mov     %eax, %fs
+        mov     %eax, %gs
+        .endm
+
         .section .text.boot, "ax"
         .code32
         .globl pvh_start
@@ -76,26 +104,7 @@ pvh_start:
         cmp     $0x400003, %eax
         jne     1b
 
-        mov     $CR4_PAE, %eax
-        mov     %eax, %cr4
-        mov     $PHYS(boot_root), %eax
-        mov     %eax, %cr3
-        mov     $EFER, %ecx
-        xor     %edx, %edx
-        mov     $EFER_LME_NXE_SCE, %eax
-        wrmsr
-        mov     $CR0_BITS, %eax
-        mov     %eax, %cr0
-        lgdt    PHYS(boot_gdt_pointer)
-        ljmp    $8, $PHYS(1f)
-        .code64
-1:      mov     $16, %eax
-        mov     %eax, %ss
-        mov     %eax, %ds
-        mov     %eax, %es
-        xor     %eax, %eax
-        mov     %eax, %fs
-        mov     %eax, %gs
+        ENTER_LONG_MODE
         mov     $boot_stack_top, %rsp
         mov     %ebp, %edi
         xor     %ebp, %ebp
@@ -140,33 +149,20 @@ trampoline_32:
         mov     $16, %eax
         mov     %eax, %ds
         mov     %eax, %ss
-        mov     $CR4_PAE, %eax
-        mov     %eax, %cr4
-        mov     $PHYS(boot_root), %eax
-        mov     %eax, %cr3
-        mov     $EFER, %ecx
-        xor     %edx, %edx
-        mov     $EFER_LME_NXE_SCE, %eax
-        wrmsr
-        mov     $CR0_BITS, %eax
-        mov     %eax, %cr0
-        ljmp    $8, $PHYS(1f)
-        .code64
-1:      mov     $16, %eax
-        mov     %eax, %ss
-        mov     %eax, %ds
-        mov     %eax, %es
-        xor     %eax, %eax
-        mov     %eax, %fs
-        mov     %eax, %gs
+        ENTER_LONG_MODE
         mov     $1, %edi
         lock xadd %edi, smp_next(%rip)
         movabs  $2f, %rax
         jmp     *%rax
         .text
-2:      mov     smp_stacks(,%rdi,8), %rsp
+2:      cmp     smp_limit, %edi
+        jae     3f /* more than we can use; the start-up interrupt went to all */
+        mov     smp_stacks(,%rdi,8), %rsp
         xor     %ebp, %ebp
         push    $0
         jmp     smp_main
+3:      cli
+        hlt
+        jmp     3b
 
         .section .note.GNU-stack, "", @progbits

@@ -10,6 +10,7 @@
  * GS as they find it and put it back.
  */
 #include "arch/x86_64/offsets.h"
+#include "arch/x86_64/smap.h"
 
 #define MSR_GS_BASE 0xc0000101
 
@@ -77,9 +78,7 @@ trap_common:
         swapgs
 1:      SAVE_REGISTERS
         cld
-        .globl entry_clac_1
-entry_clac_1: /* the program may have set AC; see uaccess_init() */
-        clac
+        USER_CLOSE /* the program may have set AC */
         mov     %rsp, %rdi
         xor     %ebp, %ebp
         call    trap_handler
@@ -126,9 +125,7 @@ trap_debug:
 trap_paranoid:
         SAVE_REGISTERS
         cld
-        .globl entry_clac_2
-entry_clac_2:
-        clac
+        USER_CLOSE
         mov     $MSR_GS_BASE, %ecx
         rdmsr
         shl     $32, %rdx

@@ -20,6 +20,7 @@
 #define ARRIVAL_LIMIT_NS (10 * NS_PER_SEC)
 
 uintptr_t smp_stacks[MAX_CPUS];
+unsigned smp_limit; /* CPUs that there are stacks for; boot.S stops those that come later */
 atomic_uint smp_next = 1;
 static uintptr_t offsets[MAX_CPUS];
 static atomic_uint arrived = 1;
@@ -47,6 +48,8 @@ void smp_main(unsigned cpu) {
     cpu_init_cpu();
     write_cr3(kernel_root.value);
     apic_init_cpu();
+    /* Before anybody counts CPUs: a thread queued here now is found by the idle loop. */
+    atomic_fetch_or(&cpus_online, 1ul << cpu);
     atomic_fetch_add_explicit(&arrived, 1, memory_order_release); /* pairs with smp_start */
     cpu_main();
 }
@@ -56,6 +59,7 @@ void smp_start(void) {
     if (found > 1) {
         for (unsigned cpu = 1; cpu < found; cpu++)
             prepare(cpu);
+        smp_limit = found;
         memcpy(phys_to_virt(PADDR(TRAMPOLINE_PAGE << PAGE_SHIFT)), trampoline_start,
                (size_t)(trampoline_end - trampoline_start));
         apic_start_others(TRAMPOLINE_PAGE);

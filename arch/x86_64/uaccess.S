@@ -8,6 +8,8 @@
  * after a whole block, so a fault in a block falls back to copying it byte by
  * byte, up to the byte that faults.
  */
+#include "arch/x86_64/smap.h"
+
         .macro EXTABLE at, fixup
         .pushsection .extable, "a"
         .quad \at, \fixup
@@ -25,8 +27,7 @@
         .balign 16
         .globl user_copy
 user_copy:
-user_stac_1: /* patched to nops by uaccess_init() where there is no SMAP */
-        stac
+        USER_OPEN
         cmp     $64, %rdx
         jb      2f
 1:      BLOCK_LOAD_STORE 0
@@ -61,92 +62,42 @@ user_copy_bytes:
         EXTABLE 3b, 4f
         EXTABLE 5b, 4f
 4:      mov     %rdx, %rax
-user_stac_2:
-        clac
+        USER_CLOSE
         ret
 
-/* int user_load_u32(uint32_t *value, const uint32_t *user): 0 or -EFAULT. */
-        .globl user_load_u32
-user_load_u32:
-user_stac_3:
-        stac
-6:      mov     (%rsi), %eax
-        mov     %eax, (%rdi)
+/* A function of one access to the program's memory, between two more instructions: 0 or -EFAULT. */
+        .macro USER_ACCESS name, access, before, after
+        .globl \name
+\name:
+        USER_OPEN
+        \before
+.Laccess\@:
+        \access
+        \after
         xor     %eax, %eax
-7:
-user_stac_4:
-        clac
+.Lend\@:
+        USER_CLOSE
         ret
-8:      mov     $-14, %eax
-        jmp     7b
-        EXTABLE 6b, 8b
+.Lfault\@:
+        mov     $-14, %eax
+        jmp     .Lend\@
+        EXTABLE .Laccess\@, .Lfault\@
+        .endm
 
-/* int user_load_u64, user_store_u32, user_store_u64: likewise. */
-        .globl user_load_u64
-user_load_u64:
-user_stac_5:
-        stac
-6:      mov     (%rsi), %rax
-        mov     %rax, (%rdi)
-        xor     %eax, %eax
-7:
-user_stac_6:
-        clac
-        ret
-8:      mov     $-14, %eax
-        jmp     7b
-        EXTABLE 6b, 8b
-
-        .globl user_store_u32
-user_store_u32:
-user_stac_7:
-        stac
-6:      mov     %esi, (%rdi)
-        xor     %eax, %eax
-7:
-user_stac_8:
-        clac
-        ret
-8:      mov     $-14, %eax
-        jmp     7b
-        EXTABLE 6b, 8b
-
-        .globl user_store_u64
-user_store_u64:
-user_stac_9:
-        stac
-6:      mov     %rsi, (%rdi)
-        xor     %eax, %eax
-7:
-user_stac_10:
-        clac
-        ret
-8:      mov     $-14, %eax
-        jmp     7b
-        EXTABLE 6b, 8b
+/* int user_load_TYPE(TYPE *value, const TYPE *user), int user_store_TYPE(TYPE *user, TYPE value) */
+        USER_ACCESS user_load_u32, access="mov (%rsi), %eax", after="mov %eax, (%rdi)"
+        USER_ACCESS user_load_u64, access="mov (%rsi), %rax", after="mov %rax, (%rdi)"
+        USER_ACCESS user_store_u32, access="mov %esi, (%rdi)"
+        USER_ACCESS user_store_u64, access="mov %rsi, (%rdi)"
 
 /* int user_swap_u32(uint32_t *user, uint32_t *expected, uint32_t desired): compare-exchange. */
-        .globl user_swap_u32
-user_swap_u32:
-user_stac_11:
-        stac
-        mov     (%rsi), %eax
-6:      lock cmpxchg %edx, (%rdi)
-        mov     %eax, (%rsi)
-        xor     %eax, %eax
-7:
-user_stac_12:
-        clac
-        ret
-8:      mov     $-14, %eax
-        jmp     7b
-        EXTABLE 6b, 8b
+        USER_ACCESS user_swap_u32, before="mov (%rsi), %eax", access="lock cmpxchg %edx, (%rdi)", \
+                after="mov %eax, (%rsi)"
 
 /* size_t user_clear(void *to, size_t n): bytes NOT cleared. */
         .globl user_clear
 user_clear:
-user_stac_13:
-        stac
+        USER_OPEN
         xor     %eax, %eax
 1:      cmp     $8, %rsi
         jb      2f
@@ -163,19 +114,9 @@ user_stac_13:
         dec     %rsi
         jmp     1b
 3:      mov     %rsi, %rax
-user_stac_14:
-        clac
+        USER_CLOSE
         ret
         EXTABLE 6b, 2b
         EXTABLE 7b, 3b
-
-        .section .rodata
-        .globl user_stac_sites, user_stac_sites_end
-        .balign 8
-user_stac_sites:
-        .quad user_stac_1, user_stac_2, user_stac_3, user_stac_4, user_stac_5, user_stac_6
-        .quad user_stac_7, user_stac_8, user_stac_9, user_stac_10, user_stac_11, user_stac_12
-        .quad user_stac_13, user_stac_14, entry_clac_1, entry_clac_2
-user_stac_sites_end:
 
         .section .note.GNU-stack, "", @progbits

@@ -19,13 +19,13 @@ struct extable_entry {
     uintptr_t at, fixup;
 };
 extern const struct extable_entry extable_start[], extable_end[];
-extern uint8_t *const user_stac_sites[], *const user_stac_sites_end[];
+extern uint8_t *const smap_sites_start[], *const smap_sites_end[]; /* see smap.h */
 
 void uaccess_init(void) {
     if (cpu_features.smap)
         return;
     static const uint8_t nop3[3] = { 0x0f, 0x1f, 0x00 };
-    for (uint8_t *const *site = user_stac_sites; site < user_stac_sites_end; site++)
+    for (uint8_t *const *site = smap_sites_start; site < smap_sites_end; site++)
         memcpy(*site, nop3, sizeof(nop3));
 }
 
