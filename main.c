@@ -4,6 +4,7 @@
 #include "arch/x86_64/boot.h"
 #include "arch/x86_64/cpu.h"
 #include "dev/console.h"
+#include "dev/serial.h"
 #include "fs/vfs.h"
 #include "kernel/aspace.h"
 #include "kernel/log.h"
@@ -50,6 +51,11 @@ static noreturn_fn void init_main(void *unused) {
         log_info("no wire: the console is the serial port");
     process_run(&manifest);
     machine_power_off();
+}
+
+void kernel_early(void) { /* boot CPU, before anything else */
+    serial_init();        /* once: a panic has somewhere to go */
+    log_set_output(serial_write, console_report);
 }
 
 void kernel_main(void) { /* boot CPU; boot.c has done the memory and this CPU's registers */

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The log ring and its way to the serial port; log_lock guards both. */
+/* The log ring and its way out; log_lock guards both. */
 #include "kernel/log.h"
 #include "kernel/log_impl.h"
+#include "arch/x86_64/percpu.h"
 #include "base/format.h"
 #include "base/string.h"
-#include "dev/console.h"
-#include "dev/serial.h"
 #include "kernel/lock.h"
 #include "kernel/timer.h"
 
@@ -17,6 +16,18 @@ bool log_verbose;
 static struct spinlock log_lock = SPINLOCK_INIT(RANK_LOG);
 static char ring[RING_SIZE];
 static uint64_t ring_end; /* bytes ever written */
+static void (*write_text)(const char *text, size_t size);
+static void (*report_text)(const char *text, size_t size);
+
+void log_set_output(void (*write)(const char *text, size_t size),
+                    void (*write_reports)(const char *text, size_t size)) {
+    write_text = write;
+    report_text = write_reports;
+}
+
+void log_write(const char *text, size_t size) {
+    write_text(text, size);
+}
 
 static void ring_write(const char *text, size_t size) {
     for (size_t i = 0; i < size; i++)
@@ -36,14 +47,14 @@ void log_line(enum log_level level, const char *fmt, ...) {
     uint64_t flags = spin_lock_irqsave(&log_lock);
     ring_write(line, (size_t)n);
     if (log_verbose || level == LOG_ERROR)
-        serial_write(line, (size_t)n);
+        write_text(line, (size_t)n);
     spin_unlock_irqrestore(&log_lock, flags);
 }
 
 void log_replay(void) {
     uint64_t at = ring_end > RING_SIZE ? ring_end - RING_SIZE : 0;
     for (; at < ring_end; at++)
-        serial_write(&ring[at % RING_SIZE], 1);
+        write_text(&ring[at % RING_SIZE], 1);
 }
 
 void report(const char *fmt, ...) {
@@ -52,5 +63,5 @@ void report(const char *fmt, ...) {
     va_start(args, fmt);
     int n = format_args(text, sizeof(text), fmt, args);
     va_end(args);
-    console_report(text, MIN((size_t)n, sizeof(text) - 1));
+    report_text(text, MIN((size_t)n, sizeof(text) - 1));
 }

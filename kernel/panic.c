@@ -11,7 +11,6 @@
 #include "arch/x86_64/trap.h"
 #include "base/format.h"
 #include "base/string.h"
-#include "dev/serial.h"
 #include "kernel/log.h"
 #include "kernel/log_impl.h"
 #include "kernel/machine.h"
@@ -28,7 +27,7 @@ static void print(const char *fmt, ...) {
     va_start(args, fmt);
     int n = format_args(line, sizeof(line), fmt, args);
     va_end(args);
-    serial_write(line, MIN((size_t)n, sizeof(line) - 1));
+    log_write(line, MIN((size_t)n, sizeof(line) - 1));
 }
 
 /* Follows frame pointers as long as they climb within one stack's reach. */

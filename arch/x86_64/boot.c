@@ -10,7 +10,6 @@
 #include "arch/x86_64/trap_impl.h"
 #include "arch/x86_64/uaccess_impl.h"
 #include "base/string.h"
-#include "dev/serial.h"
 #include "kernel/log.h"
 #include "kernel/machine.h"
 #include "kernel/pages.h"
@@ -149,7 +148,7 @@ noreturn_fn void boot_main(uint32_t start_info_phys) {
     size_t percpu_size = (size_t)(percpu_end - percpu_start);
     memcpy(percpu_boot, percpu_start, percpu_size);
     percpu_set(0, (uintptr_t)percpu_boot - (uintptr_t)percpu_start);
-    serial_init();
+    kernel_early();
     thread_init_boot();
     const struct start_info *info = low_phys(start_info_phys);
     if (info->magic != START_MAGIC || info->version < 1)

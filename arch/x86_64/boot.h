@@ -7,6 +7,8 @@
 
 /* First C code of the boot CPU, on the boot stack, from boot.S. */
 noreturn_fn void boot_main(uint32_t start_info_phys);
+/* main.c: nothing works yet but per-CPU variables; makes panics visible. */
+void kernel_early(void);
 /* main.c: memory works, one CPU runs. */
 noreturn_fn void kernel_main(void);
 /* Makes the boot stack's flow of control a thread, so that `current` is valid (thread.c). */
