@@ -132,13 +132,50 @@ static int advise_region(struct aspace *as, struct region *r, uintptr_t from, ui
             return -EINVAL;
         table_give_up(as, from, to);
         return 0;
-    case MADV_REMOVE:
-        return (r->flags & REGION_LOCKED) || !(r->flags & REGION_SHARED) ? -EINVAL : -EOPNOTSUPP;
     case MADV_WIPEONFORK:
         return r->object ? -EINVAL : 0;
     default:
         return 0;
     }
+}
+
+/* What MADV_REMOVE says of a region that cannot lose its pages. */
+static int check_removable(const struct region *r) {
+    if ((r->flags & REGION_LOCKED) || !r->object)
+        return -EINVAL;
+    if (!(r->flags & REGION_SHARED) || (r->flags & REGION_NOWRITE))
+        return -EACCES;
+    return r->object->ops->punch ? 0 : -EOPNOTSUPP;
+}
+
+/* Object by object and without the mutex, which taking pages out of one takes itself. */
+static int remove_advised(struct aspace *as, uintptr_t start, uintptr_t end) {
+    bool hole = false;
+    for (uintptr_t at = start; at < end;) {
+        mutex_lock(&as->mutex);
+        const struct region *r = region_find_above(&as->tree, at);
+        if (!r || r->start >= end) {
+            mutex_unlock(&as->mutex);
+            return -ENOMEM;
+        }
+        hole |= r->start > at;
+        at = MAX(at, r->start);
+        uintptr_t to = MIN(end, r->end);
+        uint64_t offset = r->offset + (at - r->start);
+        struct vm_object *o = r->object;
+        int err = check_removable(r);
+        if (!err)
+            vm_object_get(o);
+        mutex_unlock(&as->mutex);
+        if (err)
+            return err;
+        err = o->ops->punch(o, offset, to - at);
+        vm_object_put(o);
+        if (err)
+            return err;
+        at = to;
+    }
+    return hole ? -ENOMEM : 0;
 }
 
 static int populate_advised(struct aspace *as, uintptr_t start, uintptr_t end, unsigned access) {
@@ -150,8 +187,11 @@ static int populate_advised(struct aspace *as, uintptr_t start, uintptr_t end, u
                    : err == -EACCES ? -EINVAL
                    : err == -EIO    ? -EFAULT
                                     : err;
-        if ((at >> PAGE_SHIFT) % 256 == 255)
+        if ((at >> PAGE_SHIFT) % 256 == 255) {
             thread_preempt_point();
+            if (atomic_load_explicit(&current->work, memory_order_relaxed) & WORK_EXIT)
+                return -EINTR;
+        }
     }
     return 0;
 }
@@ -172,6 +212,8 @@ int aspace_advise(struct aspace *as, uintptr_t addr, size_t length, int advice) 
         return length > USER_END || addr + length < addr ? -EINVAL : -ENOMEM;
     if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE)
         return populate_advised(as, addr, end, advice == MADV_POPULATE_WRITE ? FAULT_WRITE : 0);
+    if (advice == MADV_REMOVE)
+        return remove_advised(as, addr, end);
 
     mutex_lock(&as->mutex);
     if (advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE) {
@@ -241,11 +283,13 @@ int aspace_mincore(struct aspace *as, uintptr_t addr, size_t pages, uint8_t *vec
         }
         unsigned level = 1;
         struct pte *e = table_lookup(as, addr, &level);
-        /* All files are in memory here. */
-        vec[i] = (e && atomic_load_explicit(&e->bits, memory_order_relaxed)) ||
-                 (r->object && !(r->tag || (r->flags & REGION_SHARED)));
+        uint64_t index = (r->offset + (addr - r->start)) >> PAGE_SHIFT;
+        vec[i] = e && atomic_load_explicit(&e->bits, memory_order_relaxed);
+        if (!vec[i] && r->object && r->object->ops->has_page)
+            vec[i] = r->object->ops->has_page(r->object, index);
     }
     mutex_unlock(&as->mutex);
+    thread_preempt_point(); /* the caller asks for a part at a time */
     return err;
 }
 

@@ -385,20 +385,26 @@ static bool is_populate_enough(void) {
 
 int aspace_populate(struct aspace *as, uintptr_t start, uintptr_t end) {
     int result = 0;
-    for (uintptr_t at = start; at < end; at += PAGE_SIZE) {
+    for (uintptr_t at = start, next; at < end; at = next) {
         struct aspace_cpu *c = aspace_read_begin(as);
-        const struct region *r = region_find(&as->tree, at);
+        const struct region *r = region_find_above(&as->tree, at);
         unsigned access =
             r && (r->prot & PROT_WRITE) && !(r->flags & REGION_SHARED) ? FAULT_WRITE : 0;
-        bool accessible = r && is_allowed(r, access);
+        bool accessible = r && r->start <= at && is_allowed(r, access);
+        /* Where one page fails, the rest of its region would, too: there may be 2^34 of them. */
+        uintptr_t after = !r ? end : r->start > at ? r->start : r->end;
         aspace_read_end(c);
         int err = accessible ? aspace_fault(as, at, access) : -EFAULT;
         if (err && !result)
             result = err;
         if (err == -ENOMEM || is_populate_enough())
             break;
-        if ((at >> PAGE_SHIFT) % 256 == 255)
+        next = err ? after : at + PAGE_SIZE;
+        if ((at >> PAGE_SHIFT) % 256 == 255) {
             thread_preempt_point();
+            if (atomic_load_explicit(&current->work, memory_order_relaxed) & WORK_EXIT)
+                break;
+        }
     }
     return result;
 }

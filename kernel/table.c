@@ -238,9 +238,12 @@ static void walk(struct walk *w, struct pte *table, unsigned level, uintptr_t st
         uint64_t bits = load(e);
         if (!bits)
             continue;
-        if (!is_leaf(bits, level) || (next - at < HUGE_SIZE && split_partial(w, e, at, next)))
+        if (!is_leaf(bits, level) || (next - at < HUGE_SIZE && split_partial(w, e, at, next))) {
             walk(w, table_at(load(e)), level - 1, at, next);
-        else if (next - at == HUGE_SIZE)
+            /* What is gathered may wait: the flush is for every CPU that runs this space. */
+            if (level == 2)
+                thread_preempt_point();
+        } else if (next - at == HUGE_SIZE)
             w->leaves(w, e, 1, at, HUGE_SIZE);
     }
 }
@@ -461,6 +464,8 @@ int table_prepare_move(struct aspace *as, uintptr_t from, uintptr_t to, size_t l
         next = MIN(from + length, ALIGN_DOWN(at, HUGE_SIZE) + HUGE_SIZE);
         unsigned level = 1;
         struct pte *e = table_lookup(as, at, &level);
+        if (next % (256 * HUGE_SIZE) == 0)
+            thread_preempt_point();
         if (!e)
             continue;
         if (level == 2 && !aligned) {

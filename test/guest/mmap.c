@@ -338,9 +338,30 @@ static void truncation_unmaps(void)
     unlink("/guest_mmap");
 }
 
+/* What cannot be touched is passed over, not visited page by page. */
+static void populate_skips_what_cannot_be(void)
+{
+    long size = 1L << 44;
+    int fd = open("/tmp/guest_mmap", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    if (fd < 0)
+        fd = open("/guest_mmap", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    char *p = mmap(NULL, size, PROT_NONE, ANON | MAP_NORESERVE | MAP_POPULATE, -1, 0);
+    REQUIRE(p != MAP_FAILED && fd >= 0);
+    CHECK_EQ(munmap(p, size), 0);
+    CHECK_EQ(write(fd, "x", 1), 1);
+    p = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    REQUIRE(p != MAP_FAILED);
+    CHECK_EQ(p[0], 'x');
+    CHECK_EQ(munmap(p, size), 0);
+    close(fd);
+    unlink("/tmp/guest_mmap");
+    unlink("/guest_mmap");
+}
+
 GUEST_MAIN(CASE(anonymous_is_zero_and_writable), CASE(fresh_after_reuse),
            CASE(length_is_rounded_up), CASE(mmap_errors), CASE(hints), CASE(fixed_replaces),
            CASE(guard_pages), CASE(munmap_parts), CASE(mprotect_changes_access),
            CASE(mprotect_errors), CASE(execution_needs_permission),
            CASE(text_and_constants_are_read_only), CASE(private_file_is_copied_on_write),
-           CASE(truncation_unmaps), CASE(overcommit_mode_0), CASE(many_small_mappings), CASE(large_mapping))
+           CASE(truncation_unmaps), CASE(overcommit_mode_0), CASE(many_small_mappings), CASE(large_mapping),
+           CASE(populate_skips_what_cannot_be))
