@@ -21,16 +21,23 @@
 static PERCPU const struct spinlock *held[DEPTH]; /* this CPU's, in order; interrupts off */
 static PERCPU unsigned held_count;
 
-static void rank_push(struct spinlock *l, bool pair) {
+/* Before `l` is waited for: waiting for a lock that one holds would be silent. */
+static void rank_check(const struct spinlock *l, bool pair) {
     uint64_t flags = irq_save();
     unsigned n = this_cpu_read(held_count);
     const struct spinlock **h = *this_cpu(held);
     for (unsigned i = 0; i < n; i++)
-        if (l->rank && h[i]->rank >= l->rank + pair)
+        if (h[i] == l || (l->rank && h[i]->rank >= l->rank + pair))
             panic("lock rank: %u taken while holding %u", l->rank, h[i]->rank);
     if (n == DEPTH)
         panic("too many spinlocks held");
-    h[n] = l;
+    irq_restore(flags);
+}
+
+static void rank_push(struct spinlock *l) {
+    uint64_t flags = irq_save();
+    unsigned n = this_cpu_read(held_count);
+    (*this_cpu(held))[n] = l;
     this_cpu_write(held_count, n + 1);
     l->cpu = (uint16_t)(cpu_id() + 1);
     irq_restore(flags);
@@ -52,7 +59,8 @@ static void rank_pop(struct spinlock *l) {
     irq_restore(flags);
 }
 #else
-#define rank_push(l, pair) ((void)(l), (void)(pair))
+#define rank_check(l, pair) ((void)(l), (void)(pair))
+#define rank_push(l) ((void)(l))
 #define rank_pop(l) ((void)(l))
 #endif
 
@@ -77,14 +85,16 @@ void spin_release(struct spinlock *l) {
 
 void spin_lock(struct spinlock *l) {
     preempt_disable();
+    rank_check(l, false);
     spin_acquire(l);
-    rank_push(l, false);
+    rank_push(l);
 }
 
 bool spin_trylock(struct spinlock *l) {
     preempt_disable();
     if (try_acquire(l)) {
-        rank_push(l, true);
+        rank_check(l, true);
+        rank_push(l);
         return true;
     }
     preempt_enable();
@@ -114,8 +124,9 @@ void spin_lock_pair(struct spinlock *a, struct spinlock *b) {
     if (second == first)
         return;
     preempt_disable();
+    rank_check(second, true);
     spin_acquire(second);
-    rank_push(second, true);
+    rank_push(second);
 }
 
 void spin_unlock_pair(struct spinlock *a, struct spinlock *b) {

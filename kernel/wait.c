@@ -26,17 +26,6 @@ static void wake(struct waiter *w) {
         thread_wake(w->thread);
 }
 
-void wait_wake_one(struct wait_queue *q) {
-    uint64_t flags = spin_lock_irqsave(&q->lock);
-    if (!list_is_empty(&q->waiters)) {
-        struct waiter *w = list_first(&q->waiters, struct waiter, link);
-        list_remove(&w->link);
-        list_add_tail(&q->waiters, &w->link);
-        wake(w);
-    }
-    spin_unlock_irqrestore(&q->lock, flags);
-}
-
 void wait_wake_all(struct wait_queue *q) {
     struct waiter *w;
     uint64_t flags = spin_lock_irqsave(&q->lock);

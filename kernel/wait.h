@@ -6,8 +6,8 @@
  *
  * evaluates `ready` (any expression; it must be safe without locks, or take its
  * own) and sleeps while it is false.  Whoever makes it true calls wait_wake_all
- * or wait_wake_one afterwards.  Context: waiting is for threads without
- * spinlocks; waking is for any context.
+ * afterwards.  Context: waiting is for threads without spinlocks; waking is for
+ * any context.
  */
 #ifndef KERNEL_WAIT_H
 #define KERNEL_WAIT_H
@@ -32,8 +32,6 @@ struct waiter {
 void wait_init(struct wait_queue *q);
 void wait_add(struct wait_queue *q, struct waiter *w);
 void wait_remove(struct wait_queue *q, struct waiter *w);
-/* Wakes the first waiter and moves it to the end of the queue. */
-void wait_wake_one(struct wait_queue *q);
 void wait_wake_all(struct wait_queue *q);
 
 #define wait_until(q, ready, deadline_ns, may_interrupt)                                           \

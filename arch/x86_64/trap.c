@@ -52,6 +52,7 @@ static void kernel_fault(struct trap_frame *f, uintptr_t addr) {
     if (!fixup || addr >= USER_END || !me->aspace)
         panic_at(f, "page fault in the kernel at %#lx (error %#lx)", addr, f->error);
     if (!me->no_fault && (f->rflags & RFLAGS_IF)) {
+        assert_slow(me->preempt_count == 0);
         irq_enable();
         int err = aspace_fault(me->aspace, addr, (unsigned)f->error & FAULT_WRITE);
         if (err == 0)
