@@ -104,7 +104,7 @@ test-need:
 test:
 	@test/run-all quick
 
-## make test-all   also q35, 8 CPUs, and a longer fuzz
+## make test-all   also q35, 8 CPUs, the debug kernel, and a longer fuzz
 test-all:
 	@test/run-all all
 
