@@ -97,7 +97,7 @@ static int process_init(struct process *p, const struct manifest *m) {
     else
         format(p->exe, sizeof(p->exe), "/%s", m->program);
     signal_init_process(p);
-    sys_time_init(p);
+    sys_timer_init(p);
     p->aspace = aspace_create();
     p->files = fd_table_create();
     p->fs = fs_context_create();

@@ -82,6 +82,9 @@ static inline struct task *task_of(struct thread *t) {
 struct task *process_find_task(struct process *p, int tid);
 /* CPU time used by all tasks, living and ended. */
 uint64_t process_runtime_ns(struct process *p);
+/* CPU time of the task or process that a negative clock id names: 0 or -EINVAL.  Context: any that
+ * holds no lock. */
+must_check int time_read_cpu_clock(int clock, uint64_t *ns);
 
 must_check int task_init(void); /* once; 0 or -ENOMEM */
 /*
@@ -127,7 +130,7 @@ must_check int manifest_parse(struct manifest *m, const char *text, size_t size)
  */
 void process_run(const struct manifest *m);
 
-void sys_time_init(struct process *p); /* the interval timer */
+void sys_timer_init(struct process *p); /* the timers of setitimer */
 
 extern struct process *the_process;
 

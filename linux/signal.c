@@ -38,8 +38,9 @@
 #define QUEUED_MAX 32768 /* RLIMIT_SIGPENDING would be the same figure */
 
 struct queued_signal {
-    struct list link;
+    struct list link; /* empty: not queued */
     siginfo_t info;
+    struct interval_timer *timer; /* who reserved it; NULL: freed when taken */
 };
 
 static struct slab_cache *queued_cache;
@@ -64,7 +65,6 @@ void signal_init(void) {
 void signal_init_process(struct process *p) {
     spin_init(&p->signals.lock, RANK_SIGNAL);
     pending_init(&p->signals.pending);
-    p->signals.alarm_deadline_ns = TIME_NEVER;
 }
 
 void signal_init_task(struct task *t, const struct task *creator) {
@@ -105,6 +105,22 @@ static int pending_add(struct process *process, struct signal_pending *p, int si
     return 0;
 }
 
+/* The timers of setitimer whose signal this is go on. */
+static void itimers_taken(struct process *process, int signo) {
+    for (unsigned i = 0; i < ARRAY_SIZE(process->signals.itimers); i++)
+        if (process->signals.itimers[i].signo == signo)
+            (void)interval_timer_taken_locked(&process->signals.itimers[i]);
+}
+
+/* Takes an entry out of its queue: it is free, or its timer's again. */
+static void entry_take(struct process *process, struct queued_signal *q) {
+    list_remove(&q->link);
+    if (q->timer)
+        return;
+    slab_free(queued_cache, q);
+    process->signals.queued--;
+}
+
 /* Takes `signo` out of `p`; lock held. */
 static void pending_take(struct process *process, struct signal_pending *p, int signo,
                          siginfo_t *info) {
@@ -125,14 +141,16 @@ static void pending_take(struct process *process, struct signal_pending *p, int 
         atomic_fetch_and(&p->set, ~SIGNAL_BIT(signo));
     if (found) {
         *info = found->info;
-        list_remove(&found->link);
-        slab_free(queued_cache, found);
-        process->signals.queued--;
+        if (found->timer)
+            info->si_overrun = interval_timer_taken_locked(found->timer);
+        entry_take(process, found);
     } else {
         memset(info, 0, sizeof(*info));
         info->si_signo = signo;
         info->si_code = SI_KERNEL;
     }
+    if (p == &process->signals.pending)
+        itimers_taken(process, signo);
 }
 
 /* Forgets every signal of `mask` that waits in `p`; lock held. */
@@ -143,9 +161,7 @@ static void pending_drop(struct process *process, struct signal_pending *p, uint
     list_for_each_safe(q, tmp, &p->queue, link) {
         if (!(SIGNAL_BIT(q->info.si_signo) & mask))
             continue;
-        list_remove(&q->link);
-        slab_free(queued_cache, q);
-        process->signals.queued--;
+        entry_take(process, q);
     }
 }
 
@@ -214,6 +230,79 @@ int signal_send_task(struct task *t, int signo, const siginfo_t *info) {
     if (!err && (atomic_load(&t->signals.pending.set) & takes(t) & SIGNAL_BIT(signo)))
         thread_notify(&t->thread, WORK_SIGNAL);
     return err;
+}
+
+struct queued_signal *signal_reserve(struct process *p, struct interval_timer *t,
+                                     const siginfo_t *info) {
+    uint64_t flags = spin_lock_irqsave(&p->signals.lock);
+    struct queued_signal *q = p->signals.queued < QUEUED_MAX ? slab_alloc(queued_cache) : NULL;
+
+    if (q) {
+        p->signals.queued++;
+        list_init(&q->link);
+        q->info = *info;
+        q->timer = t;
+    }
+    spin_unlock_irqrestore(&p->signals.lock, flags);
+    return q;
+}
+
+void signal_release(struct process *p, struct queued_signal *q) {
+    uint64_t flags = spin_lock_irqsave(&p->signals.lock);
+    bool waits = !list_is_empty(&q->link);
+
+    q->timer = NULL; /* a signal that has been sent will be taken all the same */
+    if (!waits)
+        entry_take(p, q);
+    spin_unlock_irqrestore(&p->signals.lock, flags);
+}
+
+/* Enters the signal of `t`, which is due, into `pending`; lock held.  True where it is ignored. */
+static bool expired_add(struct process *p, struct task *to, struct signal_pending *pending,
+                        struct interval_timer *t) {
+    struct queued_signal *q = t->entry;
+
+    if (t->stopped)
+        return false;
+    if (is_ignored(p, t->signo) && (takes(to) & SIGNAL_BIT(t->signo)) &&
+        !(atomic_load(&to->signals.waiting) & SIGNAL_BIT(t->signo)))
+        return true;
+    t->waits = t->interval_ns != 0;
+    if (!q) {
+        (void)pending_add(p, pending, t->signo, NULL);
+    } else if (list_is_empty(&q->link)) {
+        list_add_tail(&pending->queue, &q->link);
+        atomic_fetch_or(&pending->set, SIGNAL_BIT(t->signo));
+    } else {
+        t->overrun++;
+    }
+    return false;
+}
+
+bool signal_send_expired(struct process *p, struct interval_timer *t) {
+    uint64_t flags = spin_lock_irqsave(&p->lock), inner, bit = SIGNAL_BIT(t->signo);
+    struct signal_pending *pending = &p->signals.pending;
+    struct task *to = NULL;
+    bool ignored = false;
+
+    if (t->tid)
+        to = process_find_task(p, t->tid);
+    else if (!list_is_empty(&p->tasks))
+        to = list_first(&p->tasks, struct task, link);
+    if (!to)
+        goto unlock;
+    if (t->tid)
+        pending = &to->signals.pending;
+    inner = spin_lock_irqsave(&p->signals.lock);
+    ignored = expired_add(p, to, pending, t);
+    spin_unlock_irqrestore(&p->signals.lock, inner);
+    if (!t->tid && (atomic_load(&pending->set) & bit))
+        notify_one(p, bit, NULL);
+    else if (atomic_load(&pending->set) & takes(to) & bit)
+        thread_notify(&to->thread, WORK_SIGNAL);
+unlock:
+    spin_unlock_irqrestore(&p->lock, flags);
+    return ignored;
 }
 
 void signal_force(int signo, const siginfo_t *info) {

@@ -14,7 +14,7 @@
 #include "base/list.h"
 #include "base/types.h"
 #include "kernel/lock.h"
-#include "kernel/timer.h"
+#include "linux/interval_timer.h"
 
 struct process;
 struct task;
@@ -47,13 +47,11 @@ struct signal_pending {
 };
 
 struct process_signals {
-    struct spinlock lock; /* RANK_SIGNAL, irqsave; guards all but the timer's own state */
+    struct spinlock lock; /* RANK_SIGNAL, irqsave; guards all, of the timers what they say */
     struct signal_pending pending; /* for whichever task takes it */
     struct signal_action actions[SIGNAL_COUNT];
     unsigned queued; /* entries in all queues of the process */
-    struct timer alarm; /* ITIMER_REAL */
-    uint64_t alarm_interval_ns;
-    uint64_t alarm_deadline_ns; /* TIME_NEVER: off */
+    struct interval_timer itimers[3]; /* by setitimer's ITIMER_*; sys_timer.c */
 };
 
 struct task_signals {
@@ -84,6 +82,16 @@ void signal_end_task(struct task *t);
  */
 int signal_send_process(struct process *p, int signo, const siginfo_t *info);
 int signal_send_task(struct task *t, int signo, const siginfo_t *info);
+/*
+ * A signal that can always be sent, for `t`: NULL without memory or beyond the
+ * limit of queued signals.  After signal_release() nothing refers to `t` any more.
+ */
+struct queued_signal *signal_reserve(struct process *p, struct interval_timer *t,
+                                     const siginfo_t *info);
+void signal_release(struct process *p, struct queued_signal *q);
+/* `t` is due: sends its signal, unless it is stopped.  True where the signal is ignored.
+ * Context: any, no lock held. */
+bool signal_send_expired(struct process *p, struct interval_timer *t);
 /* Raises a synchronous signal in the current task, which it can neither block nor ignore. */
 void signal_force(int signo, const siginfo_t *info);
 

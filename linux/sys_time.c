@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Clocks, sleeping, and the process's interval timer. */
+/* Clocks, sleeping, and what has been used of the CPUs. */
 #include <asm-generic/errno.h>
 #include <linux/resource.h>
 #include <linux/time.h>
@@ -21,9 +21,8 @@
 #define CLOCK_KIND_SCHEDULER 2
 #define CLOCK_OF_THREAD 4
 
-/* CPU time of the task or process that a negative clock id names. */
-static int cpu_clock(int clock, uint64_t *ns) {
-    struct process *p = current_task()->process;
+int time_read_cpu_clock(int clock, uint64_t *ns) {
+    struct process *p = the_process; /* also asked by interrupts of any thread */
     int id = ~(clock >> 3), err = 0;
     struct task *t;
     uint64_t flags;
@@ -68,7 +67,7 @@ static int clock_read(int clock, uint64_t *ns) {
         *ns = thread_runtime_ns(current);
         return 0;
     default:
-        return clock < 0 ? cpu_clock(clock, ns) : -EINVAL;
+        return clock < 0 ? time_read_cpu_clock(clock, ns) : -EINVAL;
     }
 }
 
@@ -145,6 +144,55 @@ static int sleep_until(uint64_t deadline_ns) {
     return err;
 }
 
+/* 0 when the CPU time of `clock` has come to the deadline, -EINVAL or -EINTR.  There is no event to
+ * wait for: looks when it could be at the earliest, with all CPUs at work. */
+static int sleep_until_cpu_time(int clock, uint64_t deadline_ns) {
+    uint64_t now;
+    int err;
+
+    for (;;) {
+        err = clock_read(clock, &now);
+        if (err || now >= deadline_ns)
+            return err;
+        thread_block_prepare(true);
+        err = thread_block(clock_now_ns() + MAX((deadline_ns - now) / cpu_count, COARSE_NS));
+        if (err == -EINTR)
+            return err;
+    }
+}
+
+static long sleep_relative_cpu_time(struct restart *r) {
+    uint64_t now;
+    int clock = (int)r->values[0], err = sleep_until_cpu_time(clock, r->deadline_ns);
+
+    if (err != -EINTR)
+        return err;
+    if (r->addr && !clock_read(clock, &now) &&
+        timespec_to_user((void *)r->addr, r->deadline_ns > now ? r->deadline_ns - now : 0))
+        return -EFAULT;
+    return -ERESTART_RESTARTBLOCK;
+}
+
+/* For clocks that count a task's or the process's CPU time. */
+static long sleep_cpu_time(int clock, bool absolute, uint64_t ns, uint64_t now, long left) {
+    struct restart *r = &current_task()->restart;
+
+    if (absolute)
+        return sleep_until_cpu_time(clock, ns) == -EINTR ? -ERESTARTNOHAND : 0;
+    r->call = sleep_relative_cpu_time;
+    r->deadline_ns = now + MIN(ns, TIME_NEVER - 1 - now);
+    r->addr = (uintptr_t)left;
+    r->values[0] = (uint64_t)(unsigned)clock;
+    return sleep_relative_cpu_time(r);
+}
+
+/* Whose time stands still while it sleeps. */
+static bool is_own_cpu_time(int clock) {
+    int tid = ~(clock >> 3);
+
+    return clock < 0 && (clock & CLOCK_OF_THREAD) && (tid == 0 || tid == current->tid);
+}
+
 static long sleep_relative(struct restart *r) {
     uint64_t now;
 
@@ -175,16 +223,21 @@ long sys_nanosleep(long request, long left) {
 
 long sys_clock_nanosleep(long clock, long flags, long request, long left) {
     bool realtime = (int)clock == CLOCK_REALTIME || (int)clock == CLOCK_TAI;
-    uint64_t ns, unused;
+    bool cpu_time = (int)clock == CLOCK_PROCESS_CPUTIME_ID || (int)clock < 0;
+    uint64_t ns, now;
     int err;
 
-    if ((int)clock == CLOCK_THREAD_CPUTIME_ID || clock_read((int)clock, &unused))
+    if (clock_read((int)clock, &now))
         return -EINVAL;
-    if (!realtime && (int)clock != CLOCK_MONOTONIC && (int)clock != CLOCK_BOOTTIME)
+    if (!realtime && !cpu_time && (int)clock != CLOCK_MONOTONIC && (int)clock != CLOCK_BOOTTIME)
         return -EOPNOTSUPP;
     err = timespec_from_user((const void *)request, &ns);
+    if (!err && is_own_cpu_time((int)clock))
+        err = -EINVAL;
     if (err)
         return err;
+    if (cpu_time)
+        return sleep_cpu_time((int)clock, flags & TIMER_ABSTIME, ns, now, left);
     if (!(flags & TIMER_ABSTIME))
         return sleep_for(ns, left);
     return sleep_until(realtime ? deadline_of_realtime(ns) : ns) ? -ERESTARTNOHAND : 0;
@@ -194,102 +247,6 @@ long sys_restart_syscall(void) {
     struct restart *r = &current_task()->restart;
 
     return r->call ? r->call(r) : -EINTR;
-}
-
-/* ---- ITIMER_REAL ---- */
-
-static struct mutex alarm_mutex; /* serialises setters; the timer itself runs beside them */
-
-static void alarm_fire(struct timer *timer) {
-    struct process *p = container_of(timer, struct process, signals.alarm);
-    uint64_t interval = p->signals.alarm_interval_ns;
-
-    (void)signal_send_process(p, SIGALRM, NULL);
-    if (interval) {
-        p->signals.alarm_deadline_ns += interval;
-        timer_arm(timer, p->signals.alarm_deadline_ns);
-    } else {
-        p->signals.alarm_deadline_ns = TIME_NEVER;
-    }
-}
-
-void sys_time_init(struct process *p) {
-    mutex_init(&alarm_mutex);
-    timer_init(&p->signals.alarm, alarm_fire);
-}
-
-static uint64_t alarm_left(const struct process_signals *s) {
-    uint64_t now = clock_now_ns();
-
-    if (s->alarm_deadline_ns == TIME_NEVER)
-        return 0;
-    return s->alarm_deadline_ns > now ? s->alarm_deadline_ns - now : NS_PER_US;
-}
-
-/* Arms the timer (0: off); reports what was left of the old one and its interval. */
-static void alarm_set(uint64_t value_ns, uint64_t interval_ns, uint64_t *left, uint64_t *interval) {
-    struct process_signals *s = &current_task()->process->signals;
-
-    mutex_lock(&alarm_mutex);
-    (void)timer_cancel(&s->alarm);
-    *left = alarm_left(s);
-    *interval = s->alarm_interval_ns;
-    s->alarm_interval_ns = interval_ns;
-    s->alarm_deadline_ns = value_ns ? deadline_after(value_ns) : TIME_NEVER;
-    if (value_ns)
-        timer_arm(&s->alarm, s->alarm_deadline_ns);
-    mutex_unlock(&alarm_mutex);
-}
-
-long sys_alarm(long seconds) {
-    uint64_t left, interval;
-
-    alarm_set((uint64_t)(uint32_t)seconds * NS_PER_SEC, 0, &left, &interval);
-    return (long)((left + NS_PER_SEC - 1) / NS_PER_SEC);
-}
-
-struct itimer {
-    uint64_t interval[2], value[2]; /* two struct timeval */
-};
-
-static long itimer_to_user(void *to, uint64_t value_ns, uint64_t interval_ns) {
-    struct itimer t = {
-        .interval = { interval_ns / NS_PER_SEC, interval_ns % NS_PER_SEC / NS_PER_US },
-        .value = { value_ns / NS_PER_SEC, value_ns % NS_PER_SEC / NS_PER_US },
-    };
-
-    return copy_to_user(to, &t, sizeof(t));
-}
-
-long sys_getitimer(long which, long to) {
-    const struct process_signals *s = &current_task()->process->signals;
-
-    which = (int)which;
-    if (which != ITIMER_REAL)
-        return which == ITIMER_VIRTUAL || which == ITIMER_PROF ? itimer_to_user((void *)to, 0, 0)
-                                                               : -EINVAL;
-    return itimer_to_user((void *)to, alarm_left(s), s->alarm_interval_ns);
-}
-
-long sys_setitimer(long which, long from, long to) {
-    const char *new = (const char *)from; /* a struct itimer, aligned or not */
-    uint64_t value = 0, interval = 0, old_left, old_interval;
-    int err;
-
-    if (from) {
-        err = timeval_from_user(new + offsetof(struct itimer, interval), &interval);
-        if (!err)
-            err = timeval_from_user(new + offsetof(struct itimer, value), &value);
-        if (err)
-            return err;
-    }
-    which = (int)which;
-    if (which == ITIMER_VIRTUAL || which == ITIMER_PROF)
-        return -ENOSYS;
-    if (which != ITIMER_REAL)
-        return -EINVAL;
-    alarm_set(value, interval, &old_left, &old_interval);
-    return to ? itimer_to_user((void *)to, old_left, old_interval) : 0;
 }
 
 /* ---- what has been used ---- */
