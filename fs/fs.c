@@ -70,6 +70,10 @@ static int unpack_entry(const struct cpio_entry *c) {
         err = vfs_walk(vfs_root, c->name, 0, &e);
     if (err)
         return err;
+    if (inode_type(e->inode) != type) {
+        entry_put(e);
+        return -EINVAL; /* a directory where the archive had a file before */
+    }
     e->inode->mode = c->mode & (S_IFMT | 07777);
     if (c->mtime)
         e->inode->modified_ns = (uint64_t)c->mtime * NS_PER_SEC;

@@ -332,6 +332,7 @@ static const struct inode_ops ramfs_inode_ops = {
     .allocate = ramfs_allocate,
     .destroy = ramfs_destroy,
     .get_page = ramfs_get_page,
+    .has_page = ramfs_has_page,
 };
 
 static const struct inode_ops ramfs_symlink_ops = {

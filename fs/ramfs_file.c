@@ -426,6 +426,14 @@ int ramfs_get_page(struct inode *i, uint64_t index, bool write, struct page **ou
     return err;
 }
 
+bool ramfs_has_page(struct inode *i, uint64_t index) {
+    struct ram_contents *c = &ram_of(i)->file;
+    spin_lock(&c->lock);
+    bool has = tree_find_locked(c, index);
+    spin_unlock(&c->lock);
+    return has;
+}
+
 int ramfs_adopt(struct inode *i, const char *data, size_t size) {
     struct ram_contents *c = &ram_of(i)->file;
     for (size_t at = 0; at < size; at += PAGE_SIZE) {

@@ -44,5 +44,6 @@ void ramfs_free_contents(struct ram_contents *c);
 int ramfs_truncate(struct inode *i, uint64_t size);
 int ramfs_allocate(struct inode *i, uint64_t offset, uint64_t size, unsigned mode);
 int ramfs_get_page(struct inode *i, uint64_t index, bool write, struct page **out);
+bool ramfs_has_page(struct inode *i, uint64_t index);
 
 #endif

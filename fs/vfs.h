@@ -74,7 +74,7 @@ struct lister {
     bool (*emit)(struct lister *l, const struct listed *e);
 };
 
-/* All but open, readlink, follow, truncate, destroy and get_page run under the tree lock. */
+/* All but open, readlink, follow, truncate, destroy, get_page and has_page run under the tree lock. */
 struct inode_ops {
     /* Finds `name` in `dir`, with a reference for the caller, or -ENOENT. */
     int (*lookup)(struct entry *dir, const char *name, size_t length, struct entry **out);
@@ -98,6 +98,7 @@ struct inode_ops {
     int (*allocate)(struct inode *i, uint64_t offset, uint64_t size, unsigned mode); /* fallocate */
     void (*destroy)(struct inode *i); /* last reference gone: free it. No sleeping */
     int (*get_page)(struct inode *i, uint64_t index, bool write, struct page **out);
+    bool (*has_page)(struct inode *i, uint64_t index); /* as vm_object_ops has it */
 };
 
 static inline void inode_get(struct inode *i) {

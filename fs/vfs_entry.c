@@ -21,6 +21,7 @@
 #include "fs/vfs_impl.h"
 
 #include <asm-generic/errno.h>
+#include <linux/falloc.h>
 #include <linux/stat.h>
 #include "base/string.h"
 #include "kernel/slab.h"
@@ -40,6 +41,18 @@ static int inode_get_page(struct vm_object *o, uint64_t index, bool write, struc
     return i->ops->get_page ? i->ops->get_page(i, index, write, out) : -EIO;
 }
 
+static bool inode_has_page(struct vm_object *o, uint64_t index) {
+    struct inode *i = inode_of(o);
+    return i->ops->has_page && i->ops->has_page(i, index);
+}
+
+static int inode_punch(struct vm_object *o, uint64_t offset, uint64_t length) {
+    struct inode *i = inode_of(o);
+    return i->ops->allocate ? i->ops->allocate(i, offset, length,
+                                               FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
+                            : -EOPNOTSUPP;
+}
+
 static void inode_release(struct vm_object *o) {
     struct inode *i = inode_of(o);
     kfree(atomic_load_explicit(&i->map_path, memory_order_relaxed));
@@ -56,6 +69,8 @@ static uint64_t inode_object_name(struct vm_object *o, char *to, size_t size) {
 
 static const struct vm_object_ops inode_object_ops = {
     .get_page = inode_get_page,
+    .has_page = inode_has_page,
+    .punch = inode_punch,
     .release = inode_release,
     .name = inode_object_name,
 };

@@ -30,6 +30,11 @@ struct vm_object_ops {
      */
     int (*get_page)(struct vm_object *o, uint64_t index, bool write, struct page **out);
     void (*release)(struct vm_object *o); /* the last reference is gone */
+    /* Whether there is a frame at `index` already.  Must not sleep.  NULL: nobody knows. */
+    bool (*has_page)(struct vm_object *o, uint64_t index);
+    /* Takes out what lies wholly in [offset, offset + length), page aligned, and unmaps it.
+     * Returns 0 or -errno; thread context, may sleep.  NULL: -EOPNOTSUPP. */
+    int (*punch)(struct vm_object *o, uint64_t offset, uint64_t length);
     /* For /proc/self/maps: path (or "") into `to`; returns its inode number. */
     uint64_t (*name)(struct vm_object *o, char *to, size_t size);
 };

@@ -10,6 +10,7 @@
 #include "kernel/aspace.h"
 #include "kernel/lock.h"
 #include "kernel/slab.h"
+#include "kernel/thread.h"
 
 #define SLOTS     512
 #define SLOT_BITS 9
@@ -78,6 +79,52 @@ static int shared_get_page(struct vm_object *o, uint64_t index, bool write, stru
     }
 }
 
+/* The slot of page `index`, or NULL where a table on the way is missing; *span: how many pages
+ * from an aligned index on are missing with it. */
+static void **slot_find_locked(struct shared_object *s, uint64_t index, uint64_t *span) {
+    void **table = s->root;
+    *span = s->depth ? 1ul << (SLOT_BITS * s->depth) : 1;
+    if (!s->depth || index >> (SLOT_BITS * s->depth)) {
+        *span = 1ul << 52; /* nothing from here on */
+        return NULL;
+    }
+    for (unsigned level = s->depth - 1; level > 0 && table; level--) {
+        table = table[index >> (SLOT_BITS * level) & (SLOTS - 1)];
+        *span = 1ul << (SLOT_BITS * level);
+    }
+    return table ? &table[index & (SLOTS - 1)] : NULL;
+}
+
+static bool shared_has_page(struct vm_object *o, uint64_t index) {
+    struct shared_object *s = shared_of(o);
+    uint64_t span;
+    spin_lock(&s->lock);
+    void **slot = slot_find_locked(s, index, &span);
+    bool has = slot && *slot;
+    spin_unlock(&s->lock);
+    return has;
+}
+
+static int shared_punch(struct vm_object *o, uint64_t offset, uint64_t length) {
+    struct shared_object *s = shared_of(o);
+    uint64_t first = offset >> PAGE_SHIFT, end = (offset + length) >> PAGE_SHIFT, span;
+    for (uint64_t index = first; index < end;) {
+        spin_lock(&s->lock);
+        void **slot = slot_find_locked(s, index, &span);
+        struct page *p = slot ? *slot : NULL;
+        if (p)
+            *slot = NULL;
+        spin_unlock(&s->lock);
+        if (p)
+            page_put(p);
+        index = slot ? index + 1 : ALIGN_DOWN(index, span) + span;
+        if (index % 256 == 0)
+            thread_preempt_point();
+    }
+    aspace_forget_pages(o, first, end - 1, false);
+    return 0;
+}
+
 static void release_table(void **table, unsigned depth) {
     for (unsigned i = 0; i < SLOTS; i++) {
         if (!table[i])
@@ -105,6 +152,8 @@ static uint64_t shared_name(struct vm_object *o, char *to, size_t size) {
 
 static const struct vm_object_ops shared_ops = {
     .get_page = shared_get_page,
+    .has_page = shared_has_page,
+    .punch = shared_punch,
     .release = shared_release,
     .name = shared_name,
 };

@@ -119,8 +119,8 @@ static int map_stack(struct process *p, bool executable, struct stack *s) {
     p->stack_top = top;
     s->err = 0;
     s->sp = top - (random_u64() & 0x1ff0);
-    return aspace_map(p->aspace, &start, STACK_FIRST_BYTES, prot, REGION_FIXED | REGION_STACK, NULL,
-                      0, "[stack]");
+    return aspace_map(p->aspace, &start, STACK_FIRST_BYTES, prot, REGION_NOREPLACE | REGION_STACK,
+                      NULL, 0, "[stack]");
 }
 
 struct auxv {

@@ -175,12 +175,20 @@ static bool has_address(const siginfo_t *info) {
            (SIGNAL_BIT(info->si_signo) & SIGNALS_SYNCHRONOUS);
 }
 
+/* Of several threads that crash at once, only the first is worth a report. */
+static bool is_first_report(void) {
+    static atomic_bool told;
+
+    return !atomic_exchange(&told, true);
+}
+
 void report_fatal_signal(const struct trap_frame *f, int signo, const siginfo_t *info) {
     struct task *t = current_task();
     const char *why = reason(f, signo, info);
 
     if (atomic_load(&t->process->exiting) ||
-        ((SIGNALS_QUIET & SIGNAL_BIT(signo)) && !is_from_itself(t->process, info)))
+        ((SIGNALS_QUIET & SIGNAL_BIT(signo)) && !is_from_itself(t->process, info)) ||
+        !is_first_report())
         return;
     report("mimosa: %s ended by %s%s%s\n", t->process->exe, signal_name(signo), *why ? ": " : "",
            why);
@@ -197,7 +205,7 @@ void report_out_of_memory(const struct trap_frame *f, uintptr_t addr) {
     struct task *t = current_task();
     char line[160];
 
-    if (atomic_load(&t->process->exiting))
+    if (atomic_load(&t->process->exiting) || !is_first_report())
         return;
     report("mimosa: %s ended: the machine is out of memory (try --mem)\n", t->process->exe);
     report("  %s %016lx\n", access_of(f), addr);

@@ -224,8 +224,21 @@ static int offset_get(long user, uint64_t *at) {
     return (int64_t)*at < 0 ? -EINVAL : 0;
 }
 
-/* sendfile and copy_file_range; `in_user` and `out_user`: addresses of offsets, or 0. */
-static long copy_call(long in_fd, long in_user, long out_fd, long out_user, size_t count) {
+/* What copy_file_range asks of its two ranges and sendfile does not. */
+static long check_ranges(const struct file *in, uint64_t from, const struct file *out, uint64_t to,
+                         size_t count) {
+    uint64_t size = in->inode->size;
+    if (out->flags & O_APPEND)
+        return -EBADF;
+    if (from + count < from || to + count < to)
+        return -EOVERFLOW;
+    count = from < size ? MIN(count, size - from) : 0;
+    return in->inode == out->inode && to + count > from && to < from + count ? -EINVAL : 0;
+}
+
+/* sendfile and copy_file_range (`ranges`); `in_user` and `out_user`: addresses of offsets, or 0. */
+static long copy_call(long in_fd, long in_user, long out_fd, long out_user, size_t count,
+                      bool ranges) {
     struct file *in = our_file(in_fd), *out = our_file(out_fd);
     uint64_t in_at = 0, out_at = 0;
     long n = -EBADF;
@@ -234,6 +247,8 @@ static long copy_call(long in_fd, long in_user, long out_fd, long out_user, size
     n = in_user ? offset_get(in_user, &in_at) : 0;
     if (!n && out_user)
         n = offset_get(out_user, &out_at);
+    if (!n && ranges)
+        n = check_ranges(in, in_user ? in_at : in->pos, out, out_user ? out_at : out->pos, count);
     if (n)
         goto put;
     n = copy_between(in, in_user ? &in_at : NULL, out, out_user ? &out_at : NULL,
@@ -250,7 +265,7 @@ put:
 }
 
 long sys_sendfile(long out_fd, long in_fd, long offset, long count) {
-    return copy_call(in_fd, offset, out_fd, 0, (size_t)count);
+    return copy_call(in_fd, offset, out_fd, 0, (size_t)count, false);
 }
 
 /* -EINVAL for anything but regular files; 0 where both are. */
@@ -268,7 +283,7 @@ long sys_copy_file_range(long in_fd, long in_offset, long out_fd, long out_offse
     long err = (uint32_t)flags ? -EINVAL : check_regular(in_fd);
     if (!err)
         err = check_regular(out_fd);
-    return err ? err : copy_call(in_fd, in_offset, out_fd, out_offset, (size_t)count);
+    return err ? err : copy_call(in_fd, in_offset, out_fd, out_offset, (size_t)count, true);
 }
 
 /* Files are memory: there is nowhere to sync them to, but the descriptor must be one. */

@@ -87,34 +87,32 @@ static void limit_apply(struct process *p, unsigned which, uint64_t soft) {
         aspace_set_stack_limit(p->aspace, soft);
 }
 
-static long limit_set(struct process *p, unsigned which, const void *from) {
-    struct rlimit64 new;
-
-    if (copy_from_user(&new, from, sizeof(new)))
-        return -EFAULT;
-    if (which >= RLIMIT_COUNT || new.rlim_cur > new.rlim_max)
+static long limit_set(struct process *p, unsigned which, const struct rlimit64 *new) {
+    if (new->rlim_cur > new->rlim_max)
         return -EINVAL;
-    if (which == RLIMIT_NOFILE && new.rlim_max > FD_LIMIT_MAX)
+    if (which == RLIMIT_NOFILE && new->rlim_max > FD_LIMIT_MAX)
         return -EPERM;
-    p->limits.of[which].soft = new.rlim_cur;
-    p->limits.of[which].hard = new.rlim_max;
-    limit_apply(p, which, new.rlim_cur);
+    p->limits.of[which].soft = new->rlim_cur;
+    p->limits.of[which].hard = new->rlim_max;
+    limit_apply(p, which, new->rlim_cur);
     return 0;
 }
 
 long sys_prlimit64(long pid, long which, long from, long to) {
     struct process *p = current_task()->process;
-    struct rlimit64 old;
+    struct rlimit64 old, new;
 
     which = (uint32_t)which;
-    if ((unsigned long)which >= RLIMIT_COUNT)
-        return -EINVAL;
+    if (from && copy_from_user(&new, (const void *)from, sizeof(new)))
+        return -EFAULT;
     if ((int)pid != 0 && (int)pid != p->pid)
         return -ESRCH;
+    if ((unsigned long)which >= RLIMIT_COUNT)
+        return -EINVAL;
     old.rlim_cur = p->limits.of[which].soft;
     old.rlim_max = p->limits.of[which].hard;
     if (from) {
-        long err = limit_set(p, (unsigned)which, (const void *)from);
+        long err = limit_set(p, (unsigned)which, &new);
 
         if (err)
             return err;

@@ -80,6 +80,8 @@ long sys_mmap(long a, long b, long c, long d, long e, long f) {
 
     if ((uint64_t)f & ~PAGE_MASK)
         return -EINVAL;
+    if (!(flags & MAP_ANONYMOUS) && fd_get_cloexec(current_task()->process->files, (int)e) < 0)
+        return -EBADF;
     if (!(flags & MAP_ANONYMOUS) && type == MAP_SHARED_VALIDATE &&
         (flags & (MAP_HUGETLB | MAP_SYNC)))
         return -EOPNOTSUPP;

@@ -180,9 +180,9 @@ static long fcntl_file(struct file *f, long fd, long command, long arg) {
         return fd_set_cloexec(our_files(), (int)fd, arg & FD_CLOEXEC);
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
-        if (arg < 0 || (unsigned long)arg >= fd_table_limit(our_files()))
+        if ((uint32_t)arg >= fd_table_limit(our_files()))
             return -EINVAL;
-        return dup_from(fd, arg, command == F_DUPFD_CLOEXEC);
+        return dup_from(fd, (uint32_t)arg, command == F_DUPFD_CLOEXEC);
     default:
         break;
     }

@@ -148,8 +148,6 @@ static long with_task(int tid, long (*act)(struct task *, uint64_t *), uint64_t 
     struct task *t;
     long result;
 
-    if (tid < 0)
-        return -EINVAL;
     flags = spin_lock_irqsave(&p->lock);
     t = tid ? process_find_task(p, tid) : current_task();
     result = t ? act(t, value) : -ESRCH;

@@ -145,6 +145,45 @@ static void mincore_errors(void)
     munmap(p, 4 * PAGE);
 }
 
+/* Of a file's pages, mincore says whether they are in memory, mapped or not. */
+static void mincore_of_files(void)
+{
+    static char block[3 * PAGE];
+    static const int kinds[] = {MAP_PRIVATE, MAP_SHARED};
+    char path[] = "/tmp/madvise-XXXXXX";
+    int fd = mkstemp(path);
+    REQUIRE(fd >= 0);
+    CHECK_EQ(write(fd, block, sizeof block), (long)sizeof block);
+    for (int i = 0; i < 2; i++) {
+        char *p = mmap(NULL, sizeof block, PROT_READ, kinds[i], fd, 0);
+        REQUIRE(p != MAP_FAILED);
+        CHECK_EQ(resident(p, 3), 3);
+        munmap(p, sizeof block);
+    }
+    close(fd);
+    unlink(path);
+}
+
+static void remove_makes_holes(void)
+{
+    char *p = mmap(NULL, 4 * PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(p != MAP_FAILED);
+    memset(p, 5, 4 * PAGE);
+    CHECK_EQ(madvise(p + PAGE, 2 * PAGE, MADV_REMOVE), 0);
+    CHECK_EQ(resident(p, 4), 2);
+    CHECK(p[PAGE - 1] == 5 && p[3 * PAGE] == 5);
+    CHECK(p[PAGE] == 0 && p[3 * PAGE - 1] == 0);
+    p[PAGE] = 6;
+    CHECK_EQ(p[PAGE], 6);
+    CHECK_ERRNO(madvise(p + 1, PAGE, MADV_REMOVE), EINVAL);
+    munmap(p, 4 * PAGE);
+    p = map(2);
+    REQUIRE(p != MAP_FAILED);
+    CHECK_ERRNO(madvise(p, PAGE, MADV_REMOVE), EINVAL);
+    munmap(p, 2 * PAGE);
+    CHECK_ERRNO(madvise(p, PAGE, MADV_REMOVE), ENOMEM);
+}
+
 static void locking(void)
 {
     char *p = map(4);
@@ -210,5 +249,6 @@ static void one_fault_per_page(void)
 
 GUEST_MAIN(CASE(dontneed_drops), CASE(free_may_drop), CASE(huge_hints),
            CASE(nohuge_commits_single_pages), CASE(populate), CASE(madvise_errors),
-           CASE(mincore_errors), CASE(locking), CASE(locking_all),
+           CASE(mincore_errors), CASE(mincore_of_files), CASE(remove_makes_holes),
+           CASE(locking), CASE(locking_all),
            CASE(dontneed_gives_memory_back), CASE(one_fault_per_page))
