@@ -21,6 +21,10 @@ HOST_CFLAGS := -std=gnu11 -O2 -g $(WARN) -I. -D_GNU_SOURCE -DMIMOSA_VERSION='"$(
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)  $(2)")
 
+# What must be there before `mimosa cc` can build a program.
+CC_READY := $(O)/heaps/libmimosa-heaps.a $(O)/heaps/musl.specs $(O)/heaps/include/mimosa/heap.h \
+            | $(O)/heaps/uapi $(O)/mimosa
+
 .PHONY: all help clean
 all: kernel cli heaps lab
 

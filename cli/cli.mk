@@ -40,7 +40,7 @@ $(O)/bin/cat $(O)/bin/hello $(O)/bin/boot-instructions: $(O)/bin/%: examples/%.c
 	$(call say,GUEST,$@)
 	$(Q)musl-gcc -std=gnu11 -O2 $(WARN) -D_GNU_SOURCE -static $< -o $@
 
-$(O)/bin/threads: examples/threads.c $(O)/heaps/libmimosa-heaps.a $(O)/heaps/musl.specs | $(O)/mimosa
+$(O)/bin/threads: examples/threads.c $(CC_READY)
 	@mkdir -p $(@D)
 	$(call say,GUEST,$@)
 	$(Q)$(O)/mimosa cc -std=gnu11 -O2 $(WARN) -D_GNU_SOURCE -pthread $< -o $@

@@ -141,12 +141,12 @@ HT := $(O)/test/heaps
 CONTRACT := $(patsubst %,test/heaps/%.c,contract basic threads limits)
 CONTRACT_CFLAGS := -std=gnu11 -O1 -g -fno-builtin -pthread $(WARN) -I. -D_GNU_SOURCE
 
-$(HT)/contract: $(CONTRACT) test/heaps/contract.h $(O)/mimosa $(H)/libmimosa-heaps.a $(H)/musl.specs
+$(HT)/contract: $(CONTRACT) test/heaps/contract.h $(CC_READY)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(O)/mimosa cc $(CONTRACT_CFLAGS) $(CONTRACT) -o $@
 
-$(HT)/contract-%: $(CONTRACT) test/heaps/contract.h $(O)/mimosa $(H)/libmimosa-heap-%.a $(H)/musl.specs
+$(HT)/contract-%: $(CONTRACT) test/heaps/contract.h $(H)/libmimosa-heap-%.a $(CC_READY)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(O)/mimosa cc --heap $* $(CONTRACT_CFLAGS) $(CONTRACT) -o $@
@@ -174,7 +174,7 @@ $(HT)/contract-tsan: $(HOST_HEAP_DEPS)
 comma := ,
 
 # The least that uses a heap.
-$(HT)/hello: test/heaps/hello.c $(O)/mimosa $(H)/libmimosa-heaps.a $(H)/musl.specs
+$(HT)/hello: test/heaps/hello.c $(CC_READY)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(O)/mimosa cc $(CONTRACT_CFLAGS) $< -o $@

@@ -16,8 +16,7 @@ $(O)/lab/%.o: lab/%.c
 	$(call say,CC,$<)
 	$(Q)$(HOST_CC) $(HOST_CFLAGS) -MMD -MP -c $< -o $@
 
-$(O)/lab/workloads: $(LAB_PROGRAM_SRC) lab/harness/harness.h heaps/include/mimosa/heap.h \
-                    $(O)/heaps/libmimosa-heaps.a $(O)/heaps/musl.specs | $(O)/mimosa
+$(O)/lab/workloads: $(LAB_PROGRAM_SRC) lab/harness/harness.h $(CC_READY)
 	@mkdir -p $(@D)
 	$(call say,GUEST,$@)
 	$(Q)$(O)/mimosa cc $(HOST_CFLAGS) -pthread $(LAB_PROGRAM_SRC) -o $@
