@@ -147,9 +147,8 @@ int pci_msix_enable(struct pci_function f, struct pci_msix *out) {
     unsigned cap = pci_capability(f, PCI_CAP_MSIX, 0);
     uint32_t where;
     uint16_t control;
-    uint64_t base, start;
+    uint64_t base;
     unsigned count;
-    volatile uint8_t *mapped;
 
     if (!cap)
         return -ENODEV;
@@ -159,13 +158,10 @@ int pci_msix_enable(struct pci_function f, struct pci_msix *out) {
         return -ENODEV;
     control = pci_read16(f, cap + MSIX_CONTROL);
     count = (control & MSIX_COUNT) + 1u;
-    start = base + (where & ~7u);
-    mapped = paging_map_device(
-        PADDR(ALIGN_DOWN(start, PAGE_SIZE)),
-        ALIGN_UP((start & (PAGE_SIZE - 1)) + count * MSIX_ENTRY_WORDS * 4ul, PAGE_SIZE));
-    if (!mapped)
+    out->table = paging_map_device(PADDR(base + (where & ~7u)),
+                                   count * MSIX_ENTRY_WORDS * sizeof *out->table);
+    if (!out->table)
         return -ENOMEM;
-    out->table = (volatile uint32_t *)(mapped + (start & (PAGE_SIZE - 1)));
     out->count = count;
 
     /* Masked as a whole while the entries are masked one by one. */

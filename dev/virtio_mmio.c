@@ -198,15 +198,6 @@ static void probe_slot(volatile uint8_t *registers, struct paddr base, unsigned 
     virtio_add_device(&m->device);
 }
 
-/* Maps whole pages round [base, base + size); NULL without memory. */
-static volatile uint8_t *map_registers(struct paddr base, size_t size) {
-    uint64_t inside = base.value & (PAGE_SIZE - 1);
-    volatile uint8_t *page =
-        paging_map_device(PADDR(base.value - inside), ALIGN_UP(inside + size, PAGE_SIZE));
-
-    return page ? page + inside : NULL;
-}
-
 /* SIZE@ADDRESS:LINE, SIZE perhaps with a K behind. */
 static bool parse_device(const char *text, uint64_t *size, uint64_t *base, uint64_t *line) {
     if (!string_number(&text, size))
@@ -234,7 +225,7 @@ static unsigned probe_command_line(void) {
             log_error("virtio: cannot read virtio_mmio.device=%s", text);
             continue;
         }
-        registers = map_registers(PADDR(base), size);
+        registers = paging_map_device(PADDR(base), size);
         if (registers)
             probe_slot(registers, PADDR(base), (unsigned)line, (unsigned)line);
     }
@@ -243,7 +234,7 @@ static unsigned probe_command_line(void) {
 
 /* The slots of a microvm with ACPI.  On another machine without PCI nothing answers there. */
 static void probe_slots(void) {
-    volatile uint8_t *registers = map_registers(PADDR(SLOTS_BASE), SLOT_COUNT * SLOT_SIZE);
+    volatile uint8_t *registers = paging_map_device(PADDR(SLOTS_BASE), SLOT_COUNT * SLOT_SIZE);
 
     if (!registers)
         return;

@@ -228,16 +228,13 @@ static const struct virtio_transport pci_transport = {
 /* Maps what the capability at `cap` describes. */
 static int map_region(struct pci_function f, unsigned cap, struct region *out) {
     uint64_t base = pci_bar(f, pci_read8(f, cap + CAP_BAR)).value;
-    uint64_t start = base + pci_read32(f, cap + CAP_OFFSET), inside = start & (PAGE_SIZE - 1);
-    uint32_t length = pci_read32(f, cap + CAP_LENGTH);
-    volatile uint8_t *mapped;
+    uint32_t offset = pci_read32(f, cap + CAP_OFFSET), length = pci_read32(f, cap + CAP_LENGTH);
 
     if (base == 0 || length == 0 || length > MAX_REGION)
         return -EIO;
-    mapped = paging_map_device(PADDR(start - inside), ALIGN_UP(inside + length, PAGE_SIZE));
-    if (!mapped)
+    out->at = paging_map_device(PADDR(base + offset), length);
+    if (!out->at)
         return -ENOMEM;
-    out->at = mapped + inside;
     out->length = length;
     return 0;
 }
