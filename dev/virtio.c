@@ -36,11 +36,12 @@ int virtio_begin(struct virtio_device *d, uint64_t wanted) {
     d->transport->write_status(d, 0);
     add_status(d, VIRTIO_ACKNOWLEDGE);
     add_status(d, VIRTIO_DRIVER);
-    offered = d->transport->read_features(d);
+    offered = (uint64_t)d->transport->read_features(d, 1) << 32 | d->transport->read_features(d, 0);
     d->features = offered & (wanted | VIRTIO_F_VERSION_1);
     if (!(offered & VIRTIO_F_VERSION_1))
         goto refuse;
-    d->transport->write_features(d, d->features);
+    d->transport->write_features(d, 0, (uint32_t)d->features);
+    d->transport->write_features(d, 1, (uint32_t)(d->features >> 32));
     add_status(d, VIRTIO_FEATURES_OK);
     if (d->transport->read_status(d) & VIRTIO_FEATURES_OK)
         return 0;

@@ -6,7 +6,7 @@
  *     virtio_begin(d, features)        d->features is then what was agreed
  *     virtio_queue_init(d, &q, ...)    for each queue
  *     virtio_ready(d)
- *     virtq_add(&q.ring, ...); virtio_queue_kick(&q)
+ *     virtio_queue_add(&q, ...); virtio_queue_kick(&q)
  *
  * Finding and starting belong to boot, on one CPU.  Afterwards each queue needs
  * a lock of its driver's.
@@ -36,8 +36,9 @@ struct virtio_queue;
 
 /* What a transport does for all devices; constant. */
 struct virtio_transport {
-    uint64_t (*read_features)(struct virtio_device *d);
-    void (*write_features)(struct virtio_device *d, uint64_t features);
+    /* Half 0: bits 0 to 31 of the features; half 1: the rest. */
+    uint32_t (*read_features)(struct virtio_device *d, unsigned half);
+    void (*write_features)(struct virtio_device *d, unsigned half, uint32_t features);
     uint8_t (*read_status)(struct virtio_device *d);
     void (*write_status)(struct virtio_device *d, uint8_t status); /* 0 resets, and waits for it */
     uint32_t (*read_config)(struct virtio_device *d, unsigned offset); /* 4 bytes */

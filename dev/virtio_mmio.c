@@ -67,23 +67,14 @@ static struct mmio_device *mmio_of(struct virtio_device *d) {
     return container_of(d, struct mmio_device, device);
 }
 
-static uint64_t mmio_read_features(struct virtio_device *d) {
-    struct mmio_device *m = mmio_of(d);
-    uint64_t features;
-
-    write_register(m, REG_DEVICE_FEATURES_SELECT, 1);
-    features = (uint64_t)read_register(m, REG_DEVICE_FEATURES) << 32;
-    write_register(m, REG_DEVICE_FEATURES_SELECT, 0);
-    return features | read_register(m, REG_DEVICE_FEATURES);
+static uint32_t mmio_read_features(struct virtio_device *d, unsigned half) {
+    write_register(mmio_of(d), REG_DEVICE_FEATURES_SELECT, half);
+    return read_register(mmio_of(d), REG_DEVICE_FEATURES);
 }
 
-static void mmio_write_features(struct virtio_device *d, uint64_t features) {
-    struct mmio_device *m = mmio_of(d);
-
-    write_register(m, REG_DRIVER_FEATURES_SELECT, 1);
-    write_register(m, REG_DRIVER_FEATURES, (uint32_t)(features >> 32));
-    write_register(m, REG_DRIVER_FEATURES_SELECT, 0);
-    write_register(m, REG_DRIVER_FEATURES, (uint32_t)features);
+static void mmio_write_features(struct virtio_device *d, unsigned half, uint32_t features) {
+    write_register(mmio_of(d), REG_DRIVER_FEATURES_SELECT, half);
+    write_register(mmio_of(d), REG_DRIVER_FEATURES, features);
 }
 
 static uint8_t mmio_read_status(struct virtio_device *d) {

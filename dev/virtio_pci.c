@@ -94,23 +94,14 @@ static void set32(struct region *r, unsigned offset, uint32_t v) {
     *(volatile uint32_t *)(r->at + offset) = v;
 }
 
-static uint64_t pci_read_features(struct virtio_device *d) {
-    struct region *common = &pci_of(d)->common;
-    uint64_t features;
-
-    set32(common, COMMON_DEVICE_FEATURE_SELECT, 1);
-    features = (uint64_t)get32(common, COMMON_DEVICE_FEATURE) << 32;
-    set32(common, COMMON_DEVICE_FEATURE_SELECT, 0);
-    return features | get32(common, COMMON_DEVICE_FEATURE);
+static uint32_t pci_read_features(struct virtio_device *d, unsigned half) {
+    set32(&pci_of(d)->common, COMMON_DEVICE_FEATURE_SELECT, half);
+    return get32(&pci_of(d)->common, COMMON_DEVICE_FEATURE);
 }
 
-static void pci_write_features(struct virtio_device *d, uint64_t features) {
-    struct region *common = &pci_of(d)->common;
-
-    set32(common, COMMON_DRIVER_FEATURE_SELECT, 1);
-    set32(common, COMMON_DRIVER_FEATURE, (uint32_t)(features >> 32));
-    set32(common, COMMON_DRIVER_FEATURE_SELECT, 0);
-    set32(common, COMMON_DRIVER_FEATURE, (uint32_t)features);
+static void pci_write_features(struct virtio_device *d, unsigned half, uint32_t features) {
+    set32(&pci_of(d)->common, COMMON_DRIVER_FEATURE_SELECT, half);
+    set32(&pci_of(d)->common, COMMON_DRIVER_FEATURE, features);
 }
 
 static uint8_t pci_read_status(struct virtio_device *d) {
