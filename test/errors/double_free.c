@@ -3,7 +3,7 @@
 #include "test/errors/errors.h"
 #include <stdlib.h>
 
-/* musl's own allocator notices, and executes hlt. */
+/* musl's own allocator notices: it executes hlt, or reads where the block's group was. */
 int main(void)
 {
     said("before\n");

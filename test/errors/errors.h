@@ -7,11 +7,11 @@
  *     address HEX                      the report names this faulting address
  *     text WORDS                       standard error contains these words
  *     mem SIZE                         the machine's memory
- *     stdout TEXT                      instead of `before`
+ *     on linux|mimosa                  run there only
  *
  * Where a signal of its own making ends the program, Mimosa's report must also name the
- * instruction pointer, and a backtrace with `main` and `deliberate` in it,
- * where the source has a function of that name.
+ * instruction pointer, and a backtrace with `deliberate` in it, where the
+ * source has a function of that name.
  */
 #ifndef TEST_ERRORS_ERRORS_H
 #define TEST_ERRORS_ERRORS_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* expect: 139 SIGSEGV
- * text stack */
+ * text stack overflow */
 #include "test/errors/errors.h"
 
 int deliberate(int depth)
