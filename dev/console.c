@@ -333,9 +333,10 @@ int console_init(void) {
         return err;
     }
     wire_parse_init(&parser, &receiver, NULL);
+    console_port_open(port);
+    /* In this order: QEMU ignores news of buffers for a closed port, and does not wake for it. */
     add_buffers(RECEIVE_FIRST);
     virtio_queue_kick(&port->receive);
-    console_port_open(port);
     say_hello();
     return start_thread(run_wire);
 }
