@@ -38,7 +38,7 @@
 #include "kernel/panic.h"
 #include "kernel/thread_impl.h"
 
-#define SLICE_NS (4 * NS_PER_MS)
+#define SLICE_NS     (4 * NS_PER_MS)
 #define IDLE_POLL_NS (20 * NS_PER_US)
 
 enum idle_state { IDLE_BUSY, IDLE_POLLING, IDLE_HALTED };
@@ -94,7 +94,8 @@ static void queue_remove(struct run_queue *rq, struct thread *t) {
     atomic_fetch_sub_explicit(&rq->length, 1, memory_order_relaxed);
 }
 
-/* Queues a runnable thread that runs nowhere (or is just leaving `cpu`) and makes that CPU notice. */
+/* Queues a runnable thread that runs nowhere (or is just leaving `cpu`) and makes that CPU notice.
+ */
 static void enqueue(struct thread *t, unsigned cpu) {
     struct run_queue *rq = cpu_of(run_queue, cpu);
     uint64_t flags = spin_lock_irqsave(&rq->lock);
@@ -259,6 +260,22 @@ void sched_finish_switch(void) {
     release_queue(rq);
 }
 
+/*
+ * The CPU's time goes to `next` from here on.  The clock is read while `time_seq`
+ * is odd: no reader counts time to `prev` that it does not get (thread_runtime_ns).
+ */
+static void account(struct thread *prev, struct thread *next) {
+    unsigned seq = atomic_load_explicit(&prev->time_seq, memory_order_relaxed);
+    /* A full barrier: odd before the clock is read. */
+    atomic_exchange_explicit(&prev->time_seq, seq + 1, memory_order_seq_cst);
+    uint64_t now = clock_now_ns();
+    __atomic_store_n(&prev->runtime_ns, prev->runtime_ns + now - prev->started_ns,
+                     __ATOMIC_RELAXED);
+    __atomic_store_n(&prev->started_ns, 0, __ATOMIC_RELAXED);
+    atomic_store_explicit(&prev->time_seq, seq + 2, memory_order_release);
+    __atomic_store_n(&next->started_ns, now, __ATOMIC_RELAXED);
+}
+
 void sched_reschedule(void) {
     struct run_queue *rq = this_cpu(run_queue);
     struct thread *prev = current;
@@ -278,9 +295,7 @@ void sched_reschedule(void) {
     struct thread *next = pick(rq, cpu);
     if (next != prev)
         pass_on(rq, prev, cpu);
-    uint64_t now = clock_now_ns();
-    prev->runtime_ns += now - prev->started_ns;
-    next->started_ns = now;
+    account(prev, next);
     if (next == prev) {
         release_queue(rq);
         return;
@@ -460,12 +475,13 @@ void thread_set_affinity(struct thread *t, uint64_t mask) {
 
 uint64_t thread_runtime_ns(struct thread *t) {
     for (;;) { /* it may come and go on another CPU meanwhile */
+        unsigned seq = atomic_load_explicit(&t->time_seq, memory_order_acquire);
         uint64_t ns = __atomic_load_n(&t->runtime_ns, __ATOMIC_RELAXED);
         uint64_t started = __atomic_load_n(&t->started_ns, __ATOMIC_RELAXED);
-        bool running = t == current || atomic_load_explicit(&t->on_cpu, memory_order_acquire);
         uint64_t now = clock_now_ns();
-        if (ns == __atomic_load_n(&t->runtime_ns, __ATOMIC_RELAXED) &&
-            started == __atomic_load_n(&t->started_ns, __ATOMIC_RELAXED))
-            return running && now > started ? ns + (now - started) : ns;
+        atomic_thread_fence(memory_order_acquire); /* pairs with the exchange in account() */
+        if (!(seq & 1) && seq == atomic_load_explicit(&t->time_seq, memory_order_relaxed))
+            return started && now > started ? ns + (now - started) : ns;
+        cpu_relax();
     }
 }

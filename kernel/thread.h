@@ -53,8 +53,9 @@ struct thread {
     /* 1 + the CPU in whose queue it waits, 0 if in none; written under that queue's lock. */
     _Atomic(unsigned) queued;
     struct timer sleep_timer;
-    uint64_t runtime_ns; /* CPU time used, up to the last switch */
-    uint64_t started_ns; /* when it last came on the CPU */
+    atomic_uint time_seq; /* a seqlock round the next two; its writer leaves the CPU */
+    uint64_t runtime_ns;  /* CPU time used, up to the last switch */
+    uint64_t started_ns;  /* when it came on the CPU; 0: it runs nowhere */
     uint64_t switches_voluntary, switches_preempted;
 
     /* The thread's own. */

@@ -188,6 +188,39 @@ static void many_sleepers(void)
         thread_join(threads[i]);
 }
 
+static void *work_and_nap(void *stop)
+{
+    const struct timespec nap = {0, 1000};
+    while (!__atomic_load_n((int *)stop, __ATOMIC_RELAXED)) {
+        long end = now_ns() + 100000;
+        while (now_ns() < end)
+            ;
+        nanosleep(&nap, NULL);
+    }
+    return NULL;
+}
+
+/* Read by another thread while its owner goes on and off its CPU. */
+static void cpu_time_never_goes_back(void)
+{
+    int stop = 0;
+    clockid_t clock;
+    pthread_t thread;
+    REQUIRE(thread_start(&thread, work_and_nap, &stop));
+    CHECK_EQ(pthread_getcpuclockid(thread, &clock), 0);
+    long end = now_ns() + 500000000, last = 0, back = 0;
+    while (now_ns() < end) {
+        long now = libc_ns(clock);
+        back += now < last;
+        last = now;
+    }
+    __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+    thread_join(thread);
+    CHECK(last > 0);
+    CHECK_EQ(back, 0);
+}
+
 GUEST_MAIN(CASE(clocks_exist), CASE(vdso_agrees_with_the_system_call), CASE(monotonic_across_cpus),
            CASE(sleeps_are_long_enough), CASE(absolute_sleeps), CASE(sleep_errors),
-           CASE(cpu_time_is_counted), CASE(many_sleepers))
+           CASE(cpu_time_is_counted), CASE(cpu_time_never_goes_back),
+           CASE(many_sleepers))
