@@ -10,9 +10,9 @@
 #include "kernel/log.h"
 #include "kernel/machine.h"
 
-#define LAPIC_DEFAULT 0xfee00000u
+#define LAPIC_DEFAULT  0xfee00000u
 #define IOAPIC_DEFAULT 0xfec00000u
-#define TABLE_LIMIT KIB(256)
+#define TABLE_LIMIT    KIB(256)
 
 struct topology topology;
 
@@ -35,7 +35,7 @@ struct rsdp {
 } __attribute__((packed));
 
 static bool mapped(uint64_t phys, uint64_t size) {
-    return phys && size <= TABLE_LIMIT && phys + size < GIB(4) &&
+    return phys && phys < GIB(4) && size <= TABLE_LIMIT && phys + size < GIB(4) &&
            phys + size <= MAX(GIB(1), ALIGN_UP(machine.memory_bytes, GIB(1)));
 }
 
@@ -72,14 +72,9 @@ static void madt_entry(const uint8_t *e, unsigned length) {
         if (length >= 8 && (u32_at(e + 4) & 1))
             add_cpu(e[3]);
         break;
-    case 1:
+    case 1: /* IOAPIC */
         if (length >= 12)
             add_ioapic(u32_at(e + 4), u32_at(e + 8));
-        break;
-    case 2:
-        if (length >= 10 && topology.override_count < ARRAY_SIZE(topology.overrides))
-            topology.overrides[topology.override_count++] =
-                (struct irq_override){ e[3], e[8], u32_at(e + 4) };
         break;
     case 9: /* local x2APIC */
         if (length >= 16 && (u32_at(e + 8) & 1))
@@ -154,7 +149,8 @@ static bool mp_find_in(uint64_t start, uint64_t end) {
         if (memcmp(f, "_MP_", 4) != 0 || !mapped(u32_at(f + 4), sizeof(struct mp_config)))
             continue;
         const struct mp_config *c = phys_to_virt(PADDR(u32_at(f + 4)));
-        if (memcmp(c->signature, "PCMP", 4) != 0 || c->length < sizeof(*c))
+        if (memcmp(c->signature, "PCMP", 4) != 0 || c->length < sizeof(*c) ||
+            !mapped(u32_at(f + 4), c->length))
             continue;
         mp_parse(c);
         return topology.cpus.count > 0;

@@ -20,34 +20,34 @@
 #include "kernel/slab.h"
 #include "kernel/thread.h"
 
-#define MSR_APIC_BASE 0x1b
-#define MSR_X2APIC 0x800
+#define MSR_APIC_BASE    0x1b
+#define MSR_X2APIC       0x800
 #define APIC_BASE_ENABLE (1ul << 11)
 #define APIC_BASE_X2APIC (1ul << 10)
 
-#define LAPIC_ID 0x20
-#define LAPIC_TPR 0x80
-#define LAPIC_EOI 0xb0
-#define LAPIC_SVR 0xf0
-#define LAPIC_ICR 0x300
-#define LAPIC_ICR_HIGH 0x310
-#define LAPIC_LVT_TIMER 0x320
-#define LAPIC_LVT_LINT0 0x350
-#define LAPIC_LVT_LINT1 0x360
-#define LAPIC_LVT_ERROR 0x370
+#define LAPIC_ID            0x20
+#define LAPIC_TPR           0x80
+#define LAPIC_EOI           0xb0
+#define LAPIC_SVR           0xf0
+#define LAPIC_ICR           0x300
+#define LAPIC_ICR_HIGH      0x310
+#define LAPIC_LVT_TIMER     0x320
+#define LAPIC_LVT_LINT0     0x350
+#define LAPIC_LVT_LINT1     0x360
+#define LAPIC_LVT_ERROR     0x370
 #define LAPIC_TIMER_INITIAL 0x380
 #define LAPIC_TIMER_CURRENT 0x390
-#define LAPIC_TIMER_DIVIDE 0x3e0
+#define LAPIC_TIMER_DIVIDE  0x3e0
 
-#define LVT_MASKED (1u << 16)
-#define ICR_NMI 0x400u
-#define ICR_INIT 0x500u
+#define LVT_MASKED  (1u << 16)
+#define ICR_NMI     0x400u
+#define ICR_INIT    0x500u
 #define ICR_STARTUP 0x600u
-#define ICR_ASSERT 0x4000u
+#define ICR_ASSERT  0x4000u
 #define ICR_PENDING 0x1000u
-#define ICR_OTHERS 0xc0000u
+#define ICR_OTHERS  0xc0000u
 
-#define IOAPIC_VERSION 1
+#define IOAPIC_VERSION  1
 #define IOAPIC_REDIRECT 0x10
 
 #define DEVICE_VECTORS (VECTOR_LAST_DEVICE - VECTOR_FIRST_DEVICE + 1)
@@ -74,7 +74,7 @@ static void lapic_write(unsigned reg, uint32_t value) {
         wrmsr(MSR_X2APIC + reg / 16, value);
 }
 
-uint32_t apic_id(void) {
+static uint32_t apic_id(void) {
     uint32_t id = lapic_read(LAPIC_ID);
     return lapic ? id >> 24 : id;
 }
@@ -126,7 +126,7 @@ void apic_init_cpu(void) {
     this_cpu_write(cpu_apic_id, apic_id());
 }
 
-void apic_init(void) {
+static void apic_init(void) {
     /* The old interrupt controllers, where there are any, fall silent, and before the APIC stops
      * listening: a tick of theirs that pends then is an interrupt without a vector to QEMU 7.2,
      * which makes a general protection fault of it. */

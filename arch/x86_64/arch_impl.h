@@ -45,16 +45,10 @@ struct cpu_list {
 struct ioapic {
     uint32_t phys, gsi_base;
 };
-struct irq_override {
-    uint8_t source, flags;
-    uint32_t gsi;
-};
 struct topology {
     struct cpu_list cpus;
     struct ioapic ioapics[4];
     unsigned ioapic_count;
-    struct irq_override overrides[16];
-    unsigned override_count;
     uint32_t lapic_phys;
     bool too_many_cpus;
 };
@@ -62,9 +56,7 @@ extern struct topology topology;
 void topology_find(void);
 
 /* apic.c */
-void apic_init(void);
 void apic_init_cpu(void);
-uint32_t apic_id(void);
 /* INIT and two start-up interrupts to every other CPU: all start at `page` << 12. */
 void apic_start_others(unsigned page);
 void apic_irq(unsigned vector); /* a device, timer or IPI vector arrived */

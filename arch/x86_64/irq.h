@@ -12,14 +12,14 @@ typedef void irq_handler(void *arg);
 /*
  * Routes line `gsi` of the IOAPICs (edge or level triggered, active high) to
  * CPU `cpu` and calls `handler(arg)`.  Returns 0, -ENOSPC without a free vector,
- * -ENODEV where no IOAPIC has that line.
+ * -ENOMEM, -ENODEV where no IOAPIC has that line.
  */
 must_check int irq_connect_line(unsigned gsi, bool level, unsigned cpu, irq_handler *handler,
                                 void *arg);
 
 /*
  * Reserves a vector on CPU `cpu` for a message-signalled interrupt; the device
- * must write *data to *address.  Returns 0 or -ENOSPC.
+ * must write *data to *address.  Returns 0, -ENOSPC or -ENOMEM.
  */
 must_check int irq_connect_message(unsigned cpu, irq_handler *handler, void *arg, uint64_t *address,
                                    uint32_t *data);
