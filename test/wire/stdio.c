@@ -34,7 +34,7 @@ static int cat(void)
     return n < 0;
 }
 
-/* A million bytes, all values in turn. */
+/* So many MiB, all alike, all values of a byte in turn. */
 static int produce(long megabytes)
 {
     static char block[1 << 20];
@@ -71,17 +71,19 @@ static int both(void)
     return 0;
 }
 
-static void on_term(int signal)
+static void on_signal(int signal)
 {
-    (void)signal;
     write_all(1, "caught\n", 7);
-    _exit(7);
+    _exit(100 + signal);
 }
 
 __attribute__((noreturn)) static void wait_for_signal(int catch)
 {
-    if (catch)
-        signal(SIGTERM, on_term);
+    if (catch) {
+        signal(SIGTERM, on_signal);
+        signal(SIGINT, on_signal);
+        signal(SIGHUP, on_signal);
+    }
     write_all(1, "ready\n", 6);
     for (;;)
         pause();
@@ -167,10 +169,10 @@ int main(int argc, char **argv)
         return dribble(number);
     if (!strcmp(part, "spell"))
         spell("ready\n");
-    if (!strcmp(part, "status"))
-        return (int)number;
-    if (!strcmp(part, "kill"))
-        return raise((int)number), 0;
+    if (!strcmp(part, "status") || !strcmp(part, "kill")) {
+        write_all(1, "leaving\n", 8);
+        return *part == 'k' ? raise((int)number) : (int)number;
+    }
     if (!strcmp(part, "both"))
         return both();
     if (!strcmp(part, "wait"))
