@@ -53,7 +53,7 @@ static const struct heap undecided = {
     .stats = first_stats,
 };
 
-_Atomic(const struct heap *) heap_chosen_table = &undecided;
+struct heap_choice heap_choice = { .table = &undecided };
 
 static const char *wanted(void) {
     static const char variable[] = "MIMOSA_HEAP=";
@@ -94,15 +94,15 @@ static _Noreturn void refuse(const char *name) {
 
 const struct heap *heap_choose(void) {
     const struct heap *chosen = heap_chosen();
-    const char *name = wanted();
 
     if (chosen != &undecided) {
         return chosen;
     }
+    const char *name = wanted();
     for (const struct heap *const *heap = heap_known; *heap; heap++) {
         if (!strcmp((*heap)->name, name)) {
-            /* release; pairs with the acquire in heap_chosen */
-            if (atomic_compare_exchange_strong_explicit(&heap_chosen_table, &chosen, *heap,
+            /* release; pairs with the acquire in heap_chosen.  acquire: another's choice */
+            if (atomic_compare_exchange_strong_explicit(&heap_choice.table, &chosen, *heap,
                                                         memory_order_acq_rel,
                                                         memory_order_acquire)) {
                 return *heap;

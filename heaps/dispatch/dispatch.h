@@ -14,13 +14,17 @@
 
 /*
  * The table to call through.  Never NULL: until the choice it is a table whose
- * functions choose first, so that malloc has no test on its way.
+ * functions choose first, so that malloc has no test on its way.  Every malloc
+ * of every thread reads it, so nothing that is written may share its cache line.
  */
-extern _Atomic(const struct heap *) heap_chosen_table;
+struct heap_choice {
+    _Alignas(64) _Atomic(const struct heap *) table;
+};
+extern struct heap_choice heap_choice;
 
 static inline const struct heap *heap_chosen(void) {
     /* acquire; pairs with the release in heap_choose */
-    return atomic_load_explicit(&heap_chosen_table, memory_order_acquire);
+    return atomic_load_explicit(&heap_choice.table, memory_order_acquire);
 }
 
 /*
@@ -29,7 +33,7 @@ static inline const struct heap *heap_chosen(void) {
  */
 const struct heap *heap_choose(void);
 
-/* The heaps there are, in the order of the list above; ends with NULL. */
+/* The heaps there are, in the order in which a refusal lists them; ends with NULL. */
 extern const struct heap *const heap_known[];
 
 #endif
