@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a heap is to the rest of heaps/: eight functions and three fork hooks,
+ * What a heap is to the rest of heaps/: seven functions and three fork hooks,
  * named heap_NAME_*, gathered in one constant table `heap_NAME`.
  *
  * heaps/entry.c builds the public malloc family on top of them, so that the

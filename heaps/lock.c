@@ -11,6 +11,7 @@
 #define FUTEX_WAKE_PRIVATE (1 | 128)
 
 void heap_lock_contended(struct heap_lock *lock) {
+    /* The look is relaxed: it decides nothing.  acquire; pairs with heap_unlock */
     for (int spins = 0; spins < HEAP_LOCK_SPINS; spins++) {
         int state = atomic_load_explicit(&lock->state, memory_order_relaxed);
         if (state == 2) {
@@ -25,7 +26,10 @@ void heap_lock_contended(struct heap_lock *lock) {
     }
 
     int saved = errno;
-    /* Taken as "2" from here on: we cannot know whether others still sleep. */
+    /*
+     * Taken as "2" from here on: we cannot know whether others still sleep.
+     * acquire; pairs with the release in heap_unlock
+     */
     while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0) {
         syscall(SYS_futex, &lock->state, FUTEX_WAIT_PRIVATE, 2, NULL);
     }

@@ -51,6 +51,7 @@ static inline void heap_unlock(struct heap_lock *lock) {
 
 /* In the only thread of a fork's child: whatever the parent's threads held. */
 static inline void heap_lock_reset(struct heap_lock *lock) {
+    /* relaxed: no other thread is there yet */
     atomic_store_explicit(&lock->state, 0, memory_order_relaxed);
 }
 

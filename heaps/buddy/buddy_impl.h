@@ -20,7 +20,6 @@
 #define arena_free        BUDDY_FN(arena_free)
 #define arena_block_bytes BUDDY_FN(arena_block_bytes)
 #define arena_resize      BUDDY_FN(arena_resize)
-#define large_alloc       BUDDY_FN(large_alloc)
 #define large_take        BUDDY_FN(large_take)
 #define large_put         BUDDY_FN(large_put)
 #define large_bytes       BUDDY_FN(large_bytes)
@@ -58,9 +57,6 @@ size_t arena_block_bytes(void *block);
 
 /* Makes an allocated block hold `bytes` where it lies; false if it cannot. */
 bool arena_resize(void *block, size_t bytes);
-
-/* A mapping of its own for a large request; enters it into the table. */
-void *large_alloc(size_t bytes, size_t align);
 
 /* The size of the large block at `block`, or 0 if there is none. */
 size_t large_bytes(void *block);

@@ -4,7 +4,7 @@
  * the lab measures the others against, not a heap to ship.
  *
  * The data.  BUMP_SHARDS shards on cache lines of their own; a thread keeps to
- * one, dealt round robin, so up to that many threads share nothing.  A shard is
+ * one, dealt round robin, so the first so many of a process share nothing.  A shard is
  * one word: the address of the next free byte of its chunk.  Chunks are 1 MiB,
  * aligned to it, so the word alone tells where its chunk ends; 0 means none.
  * Each block has a header of 16 bytes before it: usable size, and a mark.
@@ -14,7 +14,9 @@
  * given back, so a word never takes an old value again (no ABA).  A new chunk
  * is mapped by whoever finds the old one too small and published by the same
  * compare-and-swap; who loses the race unmaps his.  (Rejected: fetch-and-add.
- * Losers would run past the end and have to be waited for.)
+ * Losers would run past the end and have to be waited for.)  All atomics here are
+ * relaxed: an address from the word leads to fresh pages, and a counter is a
+ * number by itself; no data of another thread lies behind either.
  *
  * Requests above a quarter chunk are mapped alone.  realloc grows in place
  * where the block is the last of its chunk, and with mremap where it has its
@@ -130,7 +132,6 @@ static void *alloc(size_t align, size_t bytes) {
     }
     usable = usable ? usable : HEAP_MIN_ALIGN;
     for (;;) {
-        /* relaxed: the word hands out addresses, no data lies behind it */
         uintptr_t next = atomic_load_explicit(&shard->next, memory_order_relaxed);
         uintptr_t block = (next + sizeof(struct header) + align - 1) & -align;
         /* A chunk's last 16 bytes stay unused: `next` never reaches the next chunk. */

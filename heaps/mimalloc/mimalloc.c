@@ -58,7 +58,8 @@ size_t MIMALLOC_FN(usable_size)(void *block) {
     return mi_usable_size(block);
 }
 
-static _Atomic uint64_t highest; /* peak that any call of stats has told */
+/* The peak that any call of stats has told.  relaxed: a number by itself. */
+static _Atomic uint64_t highest;
 
 void MIMALLOC_FN(stats)(struct mimosa_heap_stats *stats) {
     size_t skip, commit, peak;
