@@ -257,7 +257,7 @@ struct vm_object *fd_vm_object(struct fd_table *t, int fd, int prot, int flags, 
     struct file *f = fd_get(t, fd);
     struct vm_object *o = NULL;
     *err = -EBADF;
-    if (!f || f->flags & 010000000)
+    if (!f || file_is_path(f))
         goto out;
     *err = -EACCES;
     if (!file_is_readable(f) ||

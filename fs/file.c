@@ -62,58 +62,50 @@ static long file_cannot(const struct file *f) {
     return inode_type(f->inode) == S_IFDIR ? -EISDIR : -EINVAL;
 }
 
+/* Calls the op `move` (read or write) at the file's position, where it has one. */
+static long move_at_pos(struct file *f, long (*move)(struct file *, struct iter *, uint64_t *),
+                        struct iter *it) {
+    if (!f->ops->positional)
+        return move(f, it, NULL);
+    mutex_lock(&f->pos_lock);
+    long n = move(f, it, &f->pos);
+    mutex_unlock(&f->pos_lock);
+    return n;
+}
+
 long file_read(struct file *f, struct iter *to) {
     if (!file_is_readable(f))
         return -EBADF;
-    if (!f->ops->read)
-        return file_cannot(f);
-    if (!f->ops->positional)
-        return f->ops->read(f, to, NULL);
-    mutex_lock(&f->pos_lock);
-    long n = f->ops->read(f, to, &f->pos);
-    mutex_unlock(&f->pos_lock);
-    return n;
+    return f->ops->read ? move_at_pos(f, f->ops->read, to) : file_cannot(f);
 }
 
 long file_write(struct file *f, struct iter *from) {
     if (!file_is_writable(f))
         return -EBADF;
-    if (!f->ops->write)
+    return f->ops->write ? move_at_pos(f, f->ops->write, from) : -EINVAL;
+}
+
+/* What pread and pwrite refuse, in Linux's order; `permitted`: opened for that direction. */
+static int check_offset(const struct file *f, uint64_t offset, bool permitted) {
+    if ((int64_t)offset < 0)
         return -EINVAL;
     if (!f->ops->positional)
-        return f->ops->write(f, from, NULL);
-    mutex_lock(&f->pos_lock);
-    long n = f->ops->write(f, from, &f->pos);
-    mutex_unlock(&f->pos_lock);
-    return n;
+        return -ESPIPE;
+    return permitted ? 0 : -EBADF;
 }
 
 long file_pread(struct file *f, struct iter *to, uint64_t offset) {
-    if ((int64_t)offset < 0)
-        return -EINVAL;
-    if (f->flags & 010000000)
-        return -EBADF;
-    if (inode_type(f->inode) != S_IFDIR && !f->ops->positional)
-        return -ESPIPE;
-    if (!file_is_readable(f))
-        return -EBADF;
-    if (!f->ops->read)
-        return file_cannot(f);
-    return f->ops->read(f, to, &offset);
+    int err = check_offset(f, offset, file_is_readable(f));
+    if (err)
+        return err;
+    return f->ops->read ? f->ops->read(f, to, &offset) : file_cannot(f);
 }
 
 long file_pwrite(struct file *f, struct iter *from, uint64_t offset) {
-    if ((int64_t)offset < 0)
-        return -EINVAL;
-    if (f->flags & 010000000)
-        return -EBADF;
-    if (inode_type(f->inode) != S_IFDIR && !f->ops->positional)
-        return -ESPIPE;
-    if (!file_is_writable(f))
-        return -EBADF;
-    if (!f->ops->write)
-        return -EINVAL;
-    return f->ops->write(f, from, &offset);
+    int err = check_offset(f, offset, file_is_writable(f));
+    if (err)
+        return err;
+    return f->ops->write ? f->ops->write(f, from, &offset) : -EINVAL;
 }
 
 /* Where `whence` and `offset` lead; pos_lock held.  Memory files have no holes to report. */
@@ -144,7 +136,7 @@ static int64_t seek_target(const struct file *f, int64_t offset, int whence) {
 }
 
 long file_seek(struct file *f, int64_t offset, int whence) {
-    if (f->flags & 010000000)
+    if (file_is_path(f))
         return -EBADF;
     if (whence < SEEK_SET || whence > SEEK_HOLE)
         return -EINVAL;
@@ -165,13 +157,13 @@ long file_seek(struct file *f, int64_t offset, int whence) {
 }
 
 long file_ioctl(struct file *f, unsigned command, uintptr_t arg) {
-    if (f->flags & 010000000)
+    if (file_is_path(f))
         return -EBADF;
     return f->ops->ioctl ? f->ops->ioctl(f, command, arg) : -ENOTTY;
 }
 
 uint32_t file_poll(struct file *f, struct poll_table *pt) {
-    if (f->flags & 010000000)
+    if (file_is_path(f))
         return POLLNVAL;
     if (!f->ops->poll)
         return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
@@ -179,7 +171,7 @@ uint32_t file_poll(struct file *f, struct poll_table *pt) {
 }
 
 long file_truncate(struct file *f, uint64_t size) {
-    if (f->flags & 010000000)
+    if (file_is_path(f))
         return -EBADF;
     if ((int64_t)size < 0 || inode_type(f->inode) != S_IFREG || !file_is_writable(f) ||
         !f->inode->ops->truncate)

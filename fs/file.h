@@ -74,11 +74,15 @@ static inline void file_get(struct file *f) {
 }
 void file_put(struct file *f);
 
+/* Opened with O_PATH: a name, no contents. */
+static inline bool file_is_path(const struct file *f) {
+    return f->flags & 010000000;
+}
 static inline bool file_is_readable(const struct file *f) {
-    return (f->flags & 3) != 1 && !(f->flags & 010000000); /* neither O_WRONLY nor O_PATH */
+    return (f->flags & 3) != 1 && !file_is_path(f); /* neither O_WRONLY nor O_PATH */
 }
 static inline bool file_is_writable(const struct file *f) {
-    return (f->flags & 3) != 0 && !(f->flags & 010000000);
+    return (f->flags & 3) != 0 && !file_is_path(f);
 }
 static inline bool file_is_nonblocking(const struct file *f) {
     return f->flags & 04000;

@@ -8,8 +8,6 @@
 /* Guards every name, parent and listing of every file system; see vfs_entry.c. */
 extern struct mutex vfs_tree_lock;
 
-#define O_PATH_FLAG 010000000u
-
 extern const struct file_ops vfs_directory_ops; /* for inodes of directories */
 extern const struct file_ops vfs_path_ops;      /* O_PATH: a name, no contents */
 
