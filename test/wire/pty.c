@@ -8,9 +8,11 @@
  *   type=TEXT   C escapes as in printf %b are the shell's business
  *   size=RxC    resizes the terminal
  *   kill=N      sends the command signal N
- *   restored    afterwards the terminal's settings must be what they were
+ *   hangup      the terminal goes away; nothing it would have shown is printed
+ *   restored    afterwards the terminal's settings must be what they were, if it is still there
+ *   nohup       the command starts with SIGHUP ignored
  *
- * Exits with the command's status, 128 + signal, 98 when a wait took longer
+ * The command dies with this program.  Exits with the command's status, 128 + signal, 98 when a wait took longer
  * than 30 s, 97 when the settings are not what they were.
  */
 #include <errno.h>
@@ -22,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -29,7 +32,7 @@
 
 #define PATIENCE_MS 30000
 
-static int master;
+static int master; /* -1: hung up */
 static char shown[1 << 16];
 static size_t length, found;
 
@@ -39,7 +42,7 @@ static bool take_more(void) {
     char part[4096];
     ssize_t got;
 
-    if (poll(&poll_master, 1, PATIENCE_MS) <= 0) {
+    if (master < 0 || poll(&poll_master, 1, PATIENCE_MS) <= 0) {
         return false;
     }
     got = read(master, part, sizeof(part));
@@ -93,17 +96,32 @@ static int act(const char *action, pid_t child) {
         resize(text);
     } else if ((text = value_of(action, "kill"))) {
         kill(child, atoi(text));
+    } else if (!strcmp(action, "hangup")) {
+        close(master);
+        master = -1;
     }
     return 0;
+}
+
+static _Noreturn void become_command(char **argv, int slave, bool nohup) {
+    close(master);
+    login_tty(slave);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (nohup) {
+        signal(SIGHUP, SIG_IGN);
+    }
+    execvp(argv[0], argv);
+    _exit(127);
 }
 
 int main(int argc, char **argv) {
     struct winsize size = { .ws_row = 24, .ws_col = 80 };
     struct termios before, after;
-    bool restored = false;
+    bool restored = false, nohup = false;
     int slave, end = 1, status, result = 0;
 
     while (end < argc && strcmp(argv[end], "--")) {
+        nohup |= !strcmp(argv[end], "nohup");
         restored |= !strcmp(argv[end++], "restored");
     }
     if (end + 1 >= argc || openpty(&master, &slave, NULL, NULL, &size) ||
@@ -113,10 +131,7 @@ int main(int argc, char **argv) {
     }
     pid_t child = fork();
     if (child == 0) {
-        close(master);
-        login_tty(slave);
-        execvp(argv[end + 1], argv + end + 1);
-        _exit(127);
+        become_command(argv + end + 1, slave, nohup);
     }
     close(slave);
     for (int i = 1; i < end && !result; i++) {
@@ -133,8 +148,9 @@ int main(int argc, char **argv) {
     if (result) {
         return result;
     }
-    if (restored && (tcgetattr(master, &after) || before.c_lflag != after.c_lflag ||
-                     before.c_iflag != after.c_iflag || before.c_oflag != after.c_oflag)) {
+    if (restored && master >= 0 &&
+        (tcgetattr(master, &after) || before.c_lflag != after.c_lflag ||
+         before.c_iflag != after.c_iflag || before.c_oflag != after.c_oflag)) {
         return 97;
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
