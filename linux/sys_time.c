@@ -155,7 +155,7 @@ static int sleep_until_cpu_time(int clock, uint64_t deadline_ns) {
         if (err || now >= deadline_ns)
             return err;
         thread_block_prepare(true);
-        err = thread_block(clock_now_ns() + MAX((deadline_ns - now) / cpu_count, COARSE_NS));
+        err = thread_block(deadline_after(MAX((deadline_ns - now) / cpu_count, COARSE_NS)));
         if (err == -EINTR)
             return err;
     }

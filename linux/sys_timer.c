@@ -112,7 +112,7 @@ static bool cpu_timer_is_due(struct interval_timer *t) {
         skip_missed(t, now);
     spin_unlock_irqrestore(&s->lock, flags);
     if (missing)
-        timer_arm(&t->timer, clock_now_ns() + MAX(missing / cpus, LOOK_NS));
+        timer_arm(&t->timer, deadline_after(MAX(missing / cpus, LOOK_NS)));
     return !missing;
 }
 

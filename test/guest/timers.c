@@ -2,6 +2,7 @@
 /* timer_create and its kin, and the timers of CPU time: signals, overruns, errors. */
 #define _GNU_SOURCE
 #include "test/guest/threads.h"
+#include <limits.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/time.h>
@@ -320,6 +321,30 @@ static void the_shortest_interval(void)
     CHECK_EQ(alarm(0), 100); /* to the nearest second */
 }
 
+/* Times beyond all clocks: nothing is due, and nothing hangs. */
+static void far_away(void)
+{
+    static const int which[] = {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF};
+    static const int signals[] = {SIGALRM, SIGVTALRM, SIGPROF};
+    struct itimerval far = {{LONG_MAX, 0}, {LONG_MAX, 999999}}, off = {{0, 0}, {0, 0}};
+    struct itimerval soon = {{0, 0}, {0, 20000}};
+    struct timespec never = {LONG_MAX, 999999999};
+    for (int i = 0; i < 3; i++) {
+        handle(signals[i]);
+        CHECK_EQ(setitimer(which[i], &far, NULL), 0);
+        for (long begin = now_ns(); now_ns() - begin < 30000000;)
+            burned = burned + 1;
+        CHECK_EQ(count, 0);
+        CHECK_EQ(setitimer(which[i], &off, NULL), 0);
+    }
+    handle(SIGALRM);
+    CHECK_EQ(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    CHECK_ERRNO(syscall(SYS_clock_nanosleep, CLOCK_PROCESS_CPUTIME_ID, 0, &never, NULL), EINTR);
+    CHECK_EQ(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    CHECK_ERRNO(syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &never, NULL), EINTR);
+    CHECK_EQ(count, 2);
+}
+
 static int calls;
 
 static void called(union sigval value)
@@ -346,4 +371,4 @@ static void notification_by_thread(void)
 GUEST_MAIN(CASE(errors), CASE(once), CASE(default_event), CASE(intervals_and_overruns),
            CASE(without_signal), CASE(to_one_thread), CASE(ignored_signals), CASE(of_cpu_time),
            CASE(sleeping_for_cpu_time), CASE(setitimer_of_cpu_time), CASE(the_shortest_interval),
-           CASE(notification_by_thread))
+           CASE(far_away), CASE(notification_by_thread))
