@@ -125,6 +125,10 @@ static bool is_from_itself(const struct process *p, const siginfo_t *info) {
 static const char *reason(const struct trap_frame *f, int signo, const siginfo_t *info) {
     uintptr_t addr = (uintptr_t)info->si_addr;
 
+    if (signo == SIGABRT)
+        return "the program called abort()";
+    if (info->si_code <= 0) /* no exception: somebody sent it */
+        return is_from_itself(the_process, info) ? "sent by the program itself" : "";
     switch (signo) {
     case SIGSEGV:
         if (info->si_code == SEGV_ACCERR)
@@ -140,12 +144,12 @@ static const char *reason(const struct trap_frame *f, int signo, const siginfo_t
         return info->si_code == BUS_ADRERR ? "beyond the end of the mapped file" : "";
     case SIGFPE:
         return info->si_code == FPE_INTDIV ? "integer division by zero" : "floating-point exception";
+    case SIGTRAP:
+        return f->vector == TRAP_BREAKPOINT ? "a breakpoint" : "a single step";
     case SIGILL:
         return "an instruction that this CPU does not have";
-    case SIGABRT:
-        return "the program called abort()";
     default:
-        return is_from_itself(the_process, info) ? "sent by the program itself" : "";
+        return "";
     }
 }
 
