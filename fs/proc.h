@@ -33,10 +33,10 @@ void proc_register(const char *path, void (*generate)(struct proc_buffer *b));
  * May be called under the tree lock. */
 void proc_register_link(const char *path, long (*target)(char *to, size_t size));
 /* A link that leads to an entry, wherever its name may be (self/cwd); `follow` gives a reference.
- * Called under the tree lock. */
+ * May be called under the tree lock. */
 void proc_register_jump(const char *path, int (*follow)(struct entry **out));
 
-/* A directory of numbers, each a link to an entry (descriptors). Called under the tree lock. */
+/* A directory of numbers, each a link to an entry (descriptors): called under the tree lock or not. */
 struct proc_numbers {
     int (*next)(int from);                         /* smallest present, >= from, or -1 */
     int (*follow)(int number, struct entry **out); /* with a reference; -ENOENT */

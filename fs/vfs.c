@@ -77,16 +77,13 @@ static int open_entry(struct entry *e, uint32_t flags, struct file **out) {
     const struct file_ops *ops = flags & O_PATH             ? &vfs_path_ops
                                  : inode_type(i) == S_IFDIR ? &vfs_directory_ops
                                                             : i->file_ops;
+    if (!ops)
+        return -ENXIO; /* a FIFO, a socket, a device that we do not have */
     struct file *f = file_create(ops, e, kept);
     if (!f)
         return -ENOMEM;
-    int err = 0;
-    if (!(flags & O_PATH) && i->ops->open)
-        err = i->ops->open(f);
-    else if (!ops)
-        err = -ENXIO;
-    if (!err && flags & O_TRUNC && !(flags & O_PATH) && inode_type(i) == S_IFREG &&
-        i->ops->truncate)
+    int err = !(flags & O_PATH) && i->ops->open ? i->ops->open(f) : 0;
+    if (!err && flags & O_TRUNC && inode_type(i) == S_IFREG && i->ops->truncate)
         err = i->ops->truncate(i, 0);
     if (err) {
         static const struct file_ops never_opened = { .positional = false };

@@ -36,7 +36,7 @@ struct fd_table;
 struct inode {
     struct vm_object object; /* its references are the inode's */
     const struct inode_ops *ops;
-    const struct file_ops *file_ops; /* used by open where ops->open is NULL */
+    const struct file_ops *file_ops; /* of its open files; NULL: opening is -ENXIO */
     uint64_t number;
     uint32_t dev;           /* VFS_DEV_* */
     uint32_t rdev;          /* VFS_RDEV(), for devices */
@@ -74,7 +74,10 @@ struct lister {
     bool (*emit)(struct lister *l, const struct listed *e);
 };
 
-/* All but open, readlink, follow, truncate, destroy, get_page and has_page run under the tree lock. */
+/*
+ * The operations on names, lookup to list, run under the tree lock, readlink and follow with it or
+ * without; the others without.
+ */
 struct inode_ops {
     /* Finds `name` in `dir`, with a reference for the caller, or -ENOENT. */
     int (*lookup)(struct entry *dir, const char *name, size_t length, struct entry **out);
@@ -87,10 +90,10 @@ struct inode_ops {
     /* Moves `e`; `over`, if not NULL, is what has that name now; `exchange` swaps the two. */
     int (*rename)(struct entry *e, struct entry *dir, const char *name, size_t length,
                   struct entry *over, bool exchange);
-    /* Names from *cursor on (2 and up; "." and ".." are not its business). */
+    /* Names from `cursor` on (2 and up; "." and ".." are not its business). */
     int (*list)(struct entry *dir, uint64_t cursor, struct lister *l);
 
-    int (*open)(struct file *f); /* after file_create; may change ops and data */
+    int (*open)(struct file *f); /* after file_create; may fill f->data.  NULL: nothing to do */
     long (*readlink)(struct entry *e, char *to, size_t size); /* length; not NUL-terminated */
     /* A link that leads to an entry directly (/proc/self/fd/N), referenced for the caller. */
     int (*follow)(struct entry *e, struct entry **out);
@@ -159,7 +162,7 @@ must_check int vfs_rename(struct entry *old_base, const char *old_path, struct e
 must_check int vfs_link(struct entry *source, struct entry *base, const char *path);
 /* Length of the target, cut to `size`. */
 must_check long vfs_readlink(struct entry *base, const char *path, char *to, size_t size);
-/* The names of directory `dir` from *cursor on; 0 or the negative errno. */
+/* The names of directory `dir` from `cursor` on; 0 or the negative errno. */
 must_check int vfs_list(struct entry *dir, uint64_t cursor, struct lister *l);
 
 /* Working directory and umask of a process. */
