@@ -116,19 +116,6 @@ static void free_region(struct region *r) {
     slab_free(region_cache, r);
 }
 
-void aspace_destroy(struct aspace *as) {
-    struct region *r, *next;
-    mutex_lock(&all_mutex);
-    list_remove(&as->link);
-    mutex_unlock(&all_mutex);
-    table_destroy(as);
-    list_for_each_safe(r, next, &as->tree.list, link) free_region(r);
-    pages_free(phys_to_page(as->root_phys), 0);
-    kfree(as->cpus);
-    kfree(as->gather);
-    slab_free(aspace_cache, as);
-}
-
 /* ---- marks and announcement ---- */
 
 void aspace_wait_writer(struct aspace *as) {

@@ -69,8 +69,8 @@ struct vm_object *vm_object_create_shared(void);
 #define REGION_NOWRITE                                                                             \
     1024u /* shared, of a file not open for writing: mprotect may not add PROT_WRITE */
 
-struct aspace *aspace_create(void);     /* NULL without memory; one reference */
-void aspace_destroy(struct aspace *as); /* no CPU may run on it; frees everything */
+/* NULL without memory.  It lives as long as the machine: a program's end is the machine's. */
+struct aspace *aspace_create(void);
 
 /*
  * Maps [*addr, *addr + length) (address 0: chosen by us; a hint is honoured
@@ -126,8 +126,6 @@ struct aspace_stats {
     uint64_t faults, faults_huge, faults_copied, shootdowns, shootdown_ipis;
 };
 void aspace_stats(struct aspace *as, struct aspace_stats *out);
-/* Bytes in memory within a range. */
-uint64_t aspace_resident_in(struct aspace *as, uintptr_t start, uintptr_t end);
 /* Out-of-memory report: the largest holders, through report(). May sleep. */
 void aspace_report_largest(struct aspace *as, uintptr_t fault_addr);
 

@@ -179,8 +179,6 @@ uint64_t table_count(struct aspace *as, uintptr_t start, uintptr_t end);
 /* Makes the tables that table_move needs.  0 or -ENOMEM. */
 must_check int table_prepare_move(struct aspace *as, uintptr_t from, uintptr_t to, size_t length);
 void table_move(struct aspace *as, uintptr_t from, uintptr_t to, size_t length);
-/* Frees every frame and table of the lower half; no CPU uses them. */
-void table_destroy(struct aspace *as);
 
 /* ---- tlb.c ---- */
 

@@ -88,13 +88,6 @@ void aspace_stats(struct aspace *as, struct aspace_stats *out) {
     }
 }
 
-uint64_t aspace_resident_in(struct aspace *as, uintptr_t start, uintptr_t end) {
-    mutex_lock(&as->mutex);
-    uint64_t frames = table_count(as, start, end);
-    mutex_unlock(&as->mutex);
-    return frames << PAGE_SHIFT;
-}
-
 static void report_region(const char *what, const struct region *r, uint64_t frames) {
     char name[64];
     (void)name_of(r, name, sizeof(name));

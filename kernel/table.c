@@ -60,14 +60,16 @@ static cold_fn uint64_t make_table(struct pte *e) {
     return found;
 }
 
-struct pte *table_entry(struct aspace *as, uintptr_t addr, unsigned *level) {
+/* Down to the entry of `addr`; `make` says whether missing tables are made.  Inline: faults call it. */
+static inline __attribute__((always_inline)) struct pte *
+descend(struct aspace *as, uintptr_t addr, unsigned *level, bool make) {
     struct pte *table = as->root;
     for (unsigned l = 4;; l--) {
         struct pte *e = &table[paging_index(addr, l)];
         if (l == *level)
             return e;
         uint64_t bits = load(e);
-        if (unlikely(!bits) && !(bits = make_table(e)))
+        if (unlikely(!bits) && !(make && (bits = make_table(e))))
             return NULL;
         if (l == 2 && unlikely(bits & PTE_HUGE)) {
             *level = 2;
@@ -77,21 +79,12 @@ struct pte *table_entry(struct aspace *as, uintptr_t addr, unsigned *level) {
     }
 }
 
+struct pte *table_entry(struct aspace *as, uintptr_t addr, unsigned *level) {
+    return descend(as, addr, level, true);
+}
+
 struct pte *table_lookup(struct aspace *as, uintptr_t addr, unsigned *level) {
-    struct pte *table = as->root;
-    for (unsigned l = 4;; l--) {
-        struct pte *e = &table[paging_index(addr, l)];
-        if (l == *level)
-            return e;
-        uint64_t bits = load(e);
-        if (!bits)
-            return NULL;
-        if (l == 2 && (bits & PTE_HUGE)) {
-            *level = 2;
-            return e;
-        }
-        table = table_at(bits);
-    }
+    return descend(as, addr, level, false);
 }
 
 uint64_t table_bits(int prot) {
@@ -265,22 +258,24 @@ static void zap_leaves(struct walk *w, struct pte *e, unsigned n, uintptr_t addr
     }
 }
 
-static void zap(struct walk *w, uintptr_t start, uintptr_t end) {
+/* A walk whose `leaves` take frames away; how many. */
+static uint64_t walk_taking(struct walk *w, uintptr_t start, uintptr_t end) {
     walk_range(w, start, end);
-    if (!w->frames)
-        return;
-    w->as->peak_resident = MAX(w->as->peak_resident, aspace_resident_frames(w->as));
-    aspace_count_resident(w->as, -w->frames);
+    if (w->frames) {
+        w->as->peak_resident = MAX(w->as->peak_resident, aspace_resident_frames(w->as));
+        aspace_count_resident(w->as, -w->frames);
+    }
+    return (uint64_t)w->frames;
 }
 
 void table_zap(struct aspace *as, uintptr_t start, uintptr_t end) {
     struct walk w = { .as = as, .leaves = zap_leaves };
-    zap(&w, start, end);
+    (void)walk_taking(&w, start, end);
 }
 
 void table_zap_shared(struct aspace *as, uintptr_t start, uintptr_t end) {
     struct walk w = { .as = as, .leaves = zap_leaves, .keep_copies = true };
-    zap(&w, start, end);
+    (void)walk_taking(&w, start, end);
 }
 
 static void free_unused(struct aspace *as, struct pte *table, unsigned level, uintptr_t start,
@@ -381,9 +376,7 @@ static void take_back_leaves(struct walk *w, struct pte *e, unsigned n, uintptr_
 
 uint64_t table_take_back(struct aspace *as, uintptr_t start, uintptr_t end) {
     struct walk w = { .as = as, .leaves = take_back_leaves };
-    walk_range(&w, start, end);
-    aspace_count_resident(as, -w.frames);
-    return (uint64_t)w.frames;
+    return walk_taking(&w, start, end);
 }
 
 static bool is_zero(const struct page *p) {
@@ -437,9 +430,7 @@ static void trim_leaves(struct walk *w, struct pte *e, unsigned n, uintptr_t add
 
 uint64_t table_trim(struct aspace *as, uintptr_t start, uintptr_t end) {
     struct walk w = { .as = as, .leaves = trim_leaves };
-    walk_range(&w, start, end);
-    aspace_count_resident(as, -w.frames);
-    return (uint64_t)w.frames;
+    return walk_taking(&w, start, end);
 }
 
 static void count_leaves(struct walk *w, struct pte *e, unsigned n, uintptr_t addr, size_t size) {
@@ -499,25 +490,4 @@ static void move_leaves(struct walk *w, struct pte *e, unsigned n, uintptr_t add
 void table_move(struct aspace *as, uintptr_t from, uintptr_t to, size_t length) {
     struct walk w = { .as = as, .leaves = move_leaves, .to = to - from };
     walk_range(&w, from, from + length);
-}
-
-/* ---- the end ---- */
-
-static void destroy(struct pte *table, unsigned level, unsigned entries) {
-    for (unsigned i = 0; i < entries; i++) {
-        uint64_t bits = load(&table[i]);
-        if (!bits)
-            continue;
-        struct page *p = phys_to_page(PADDR(bits & PTE_ADDR));
-        if (is_leaf(bits, level)) {
-            page_put(p);
-        } else {
-            destroy(table_at(bits), level - 1, 512);
-            pages_free(p, 0);
-        }
-    }
-}
-
-void table_destroy(struct aspace *as) {
-    destroy(as->root, 4, 256);
 }
