@@ -246,7 +246,7 @@ static void put_argument(struct line *l, char kind, long value, long next, long 
         break;
     case 'H':
         if ((unsigned)value < ARRAY_SIZE(mask_changes))
-            put(l, "%s", mask_changes[value]);
+            put(l, "%s", mask_changes[(unsigned)value]);
         else
             put(l, "%#lx", (unsigned long)value);
         break;
@@ -295,13 +295,14 @@ static void put_result(struct line *l, long result) {
         put(l, ") = %ld\n", result);
 }
 
+/* Stands in the table for every call, so `number` is one of the table's. */
 static long traced_call(long a, long b, long c, long d, long e, long f6) {
     const struct trap_frame *f = thread_user_frame(current);
     unsigned long number = f->error;
     long args[6] = { (long)f->rdi, (long)f->rsi, (long)f->rdx,
                      (long)f->r10, (long)f->r8,  (long)f->r9 };
     struct line line = { .used = 0 };
-    long result = 0;
+    long result;
 
     (void)a, (void)b, (void)c, (void)d, (void)e, (void)f6;
     if (number == 60 || number == 231 || number == 15) { /* exit, exit_group, rt_sigreturn */
@@ -309,10 +310,7 @@ static long traced_call(long a, long b, long c, long d, long e, long f6) {
         report("%s) = ?\n", line.text);
         return syscall_table[number](args[0], args[1], args[2], args[3], args[4], args[5]);
     }
-    if (number < SYSCALL_COUNT)
-        result = syscall_table[number](args[0], args[1], args[2], args[3], args[4], args[5]);
-    else
-        result = -ENOSYS;
+    result = syscall_table[number](args[0], args[1], args[2], args[3], args[4], args[5]);
     put_call(&line, number, args, result);
     put_result(&line, result);
     report("%s", line.text);

@@ -2,6 +2,7 @@
 /* System calls that no other program here exercises: results and errors. */
 #define _GNU_SOURCE
 #include "test/guest/threads.h"
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -158,6 +159,20 @@ static void exit_of_a_thread(void)
     CHECK_ERRNO(syscall(SYS_clone, CLONE_SIGHAND, 0, 0, 0, 0), EINVAL);
 }
 
+/* Linux takes these arguments as int: the rest of the register means nothing.  test/run-errors
+ * runs this case with --strace, which must print them. */
+static void upper_halves_of_ints(void)
+{
+    const long upper = 0x100000000000000;
+    unsigned long none = 0;
+    CHECK_EQ(syscall(SYS_rt_sigprocmask, upper | SIG_UNBLOCK, &none, NULL, sizeof none), 0);
+    CHECK_ERRNO(syscall(SYS_rt_sigprocmask, upper | 3, &none, NULL, sizeof none), EINVAL);
+    CHECK_EQ(syscall(SYS_tgkill, upper | getpid(), upper | getpid(), upper), 0);
+    CHECK_EQ(syscall(SYS_fcntl, upper | 1, upper | F_GETFD), 0);
+    CHECK_ERRNO(syscall(SYS_lseek, upper | 99, 0, upper), EBADF);
+    CHECK_ERRNO(syscall(SYS_openat, upper | AT_FDCWD, "/nothing", upper | O_RDONLY), ENOENT);
+}
+
 GUEST_MAIN(CASE(groups_and_sessions), CASE(capabilities), CASE(no_children), CASE(scheduling),
            CASE(queue_to_a_thread), CASE(syncing_and_locking), CASE(barriers_on_all_cpus),
-           CASE(exit_of_a_thread))
+           CASE(exit_of_a_thread), CASE(upper_halves_of_ints))
