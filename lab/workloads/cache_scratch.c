@@ -11,21 +11,19 @@
  *
  * One operation is as in cache-thrash.
  */
-#include "lab/harness/harness.h"
+#include "lab/workloads/cache_thrash.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-static const struct parameter parameters[] = {
-    { "size", 8, "bytes of an object" },
-    { "repetitions", 50, "passes over each object" },
-    { NULL, 0, NULL },
-};
-
 static int prepare(struct job *job) {
     size_t size = job_value(job, "size");
-    unsigned char **objects = job_memory(sizeof(*objects) * job->threads);
+    int error = cache_thrash_prepare(job);
 
+    if (error) {
+        return error;
+    }
+    unsigned char **objects = job_memory(sizeof(*objects) * job->threads);
     for (unsigned i = 0; i < job->threads; i++) {
         objects[i] = malloc(size);
         if (!objects[i]) {
@@ -43,35 +41,16 @@ static void finish(struct job *job) {
 
 static void work(struct worker *worker) {
     unsigned char **objects = worker->job->state;
-    size_t size = job_value(worker->job, "size");
-    uint64_t repetitions = job_value(worker->job, "repetitions");
-    uint64_t sum = objects[worker->index][0];
 
+    worker->checksum = objects[worker->index][0];
     free(objects[worker->index]);
-    for (uint64_t i = 0; i < worker->operations; i++) {
-        uint64_t begin = latency_begin(&worker->latency);
-        volatile unsigned char *object = malloc(size);
-
-        if (!object) {
-            abort();
-        }
-        for (uint64_t pass = 0; pass < repetitions; pass++) {
-            for (size_t byte = 0; byte < size; byte++) {
-                object[byte] = (unsigned char)(byte + pass);
-                sum += object[byte];
-            }
-        }
-        free((void *)(uintptr_t)object);
-        latency_end(&worker->latency, begin);
-    }
-    worker->bytes = worker->operations * size;
-    worker->checksum = sum;
+    cache_thrash_work(worker);
 }
 
 const struct workload workload_cache_scratch = {
     .name = "cache-scratch",
     .summary = "threads inherit neighbouring objects, then use their own (passive false sharing)",
-    .parameters = parameters,
+    .parameters = cache_thrash_parameters,
     .operations = 100000,
     .prepare = prepare,
     .work = work,

@@ -12,17 +12,22 @@
  * Hoard's own runs use 1,000 iterations of a million repetitions, so that the
  * allocator's own speed vanishes; our default keeps both visible.
  */
-#include "lab/harness/harness.h"
+#include "lab/workloads/cache_thrash.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
-static const struct parameter parameters[] = {
-    { "size", 8, "bytes of an object" },
+const struct parameter cache_thrash_parameters[] = {
+    { "size", 8, "bytes of an object, at least 1" },
     { "repetitions", 50, "passes over each object" },
     { NULL, 0, NULL },
 };
 
-static void work(struct worker *worker) {
+int cache_thrash_prepare(struct job *job) {
+    return job_value(job, "size") ? 0 : -EINVAL;
+}
+
+void cache_thrash_work(struct worker *worker) {
     size_t size = job_value(worker->job, "size");
     uint64_t repetitions = job_value(worker->job, "repetitions");
     uint64_t sum = 0;
@@ -44,13 +49,14 @@ static void work(struct worker *worker) {
         latency_end(&worker->latency, begin);
     }
     worker->bytes = worker->operations * size;
-    worker->checksum = sum;
+    worker->checksum += sum;
 }
 
 const struct workload workload_cache_thrash = {
     .name = "cache-thrash",
     .summary = "threads write small objects of their own (active false sharing)",
-    .parameters = parameters,
+    .parameters = cache_thrash_parameters,
     .operations = 100000,
-    .work = work,
+    .prepare = cache_thrash_prepare,
+    .work = cache_thrash_work,
 };
