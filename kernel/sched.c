@@ -20,7 +20,10 @@
  *
  * Idle.  An idle CPU polls its queue for a moment, then announces IDLE_HALTED
  * (seq_cst) and looks once more before hlt; a waker queues first and looks at
- * the announcement afterwards.  One of the two sees the other.
+ * the announcement afterwards.  One of the two sees the other.  Its bit is set
+ * again at the same point: a waker may have claimed the CPU while it polled, and
+ * a third CPU have stolen what was queued before the poll saw it.  A claim that
+ * comes after that finds IDLE_HALTED and interrupts.
  *
  * Time slices are armed only while somebody waits; a wake-up on a busy CPU
  * counts the running thread's slice from when that thread came on.
@@ -367,13 +370,20 @@ static bool idle_poll(struct run_queue *rq) {
     return false;
 }
 
-static void idle_halt(struct run_queue *rq) {
+/* Sets this CPU's bit in cpus_idle, where it is not set. */
+static void announce_idle(unsigned cpu) {
+    if (!(atomic_load(&cpus_idle) >> cpu & 1))
+        atomic_fetch_or(&cpus_idle, 1ul << cpu);
+}
+
+static void idle_halt(struct run_queue *rq, unsigned cpu) {
     irq_disable();
     if (rq->aspace) {
         aspace_leave();
         rq->aspace = NULL;
     }
     atomic_store(&rq->idle, IDLE_HALTED); /* pairs with enqueue: see the top */
+    announce_idle(cpu);
     timer_program();
     if (!work_waits(rq))
         cpu_wait_interrupt();
@@ -387,12 +397,12 @@ void thread_idle_loop(void) {
     for (;;) {
         sched_reap();
         atomic_store(&rq->idle, IDLE_POLLING);
-        atomic_fetch_or(&cpus_idle, 1ul << cpu);
+        announce_idle(cpu);
         irq_disable();
         bool found = work_waits(rq) || steal(cpu);
         irq_enable();
         if (!found && !idle_poll(rq)) {
-            idle_halt(rq);
+            idle_halt(rq, cpu);
             continue;
         }
         atomic_fetch_and(&cpus_idle, ~(1ul << cpu));

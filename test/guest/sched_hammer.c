@@ -186,6 +186,42 @@ static void idle_cpu_takes_work(void)
     finish(threads, 2);
 }
 
+static void *passing_worker(void *arg)
+{
+    return arg;
+}
+
+/* The threads that spin are on as many CPUs as there are. */
+static int all_apart(void)
+{
+    for (int i = 0; i < cpu_total; i++)
+        for (int j = 0; j < i; j++)
+            if (words[i] == words[j])
+                return 0;
+    return 1;
+}
+
+/* Threads come, are stolen and go until each CPU has fallen asleep in every way it can; then
+ * every one still gets work. */
+static void no_cpu_is_forgotten(void)
+{
+    pthread_t threads[WORKERS];
+    cpu_total = cpus_list(cpus);
+    if (cpu_total < 2 || cpu_total > WORKERS)
+        SKIP("fewer than 2 CPUs or more than this test has threads");
+    for (int i = 0; i < 20; i++) {
+        for (int round = 0; round < ROUNDS; round++) {
+            REQUIRE(thread_start(&threads[0], passing_worker, NULL));
+            REQUIRE(thread_start(&threads[1], passing_worker, NULL));
+            thread_join(threads[0]);
+            thread_join(threads[1]);
+        }
+        start(threads, spinning_worker, cpu_total);
+        CHECK_SOON(all_apart());
+        finish(threads, cpu_total);
+    }
+}
+
 static void *pair_worker(void *arg)
 {
     int me = (int)(long)arg, other = me ^ 1;
@@ -263,5 +299,6 @@ static void membarrier_is_a_barrier(void)
 }
 
 GUEST_MAIN(CASE(affinity_changes_under_load), CASE(all_bind_all), CASE(running_thread_is_moved),
-           CASE(idle_cpu_takes_work), CASE(wakes_race_with_limits),
+           CASE(idle_cpu_takes_work), CASE(no_cpu_is_forgotten),
+           CASE(wakes_race_with_limits),
            CASE(membarrier_is_a_barrier))
