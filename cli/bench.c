@@ -3,6 +3,7 @@
 #include "cli/bench.h"
 
 #include "cli/commands.h"
+#include "cli/options.h"
 #include "lab/report.h"
 
 #include <errno.h>
@@ -315,6 +316,16 @@ static int take_parameter(struct bench *bench) {
     return 0;
 }
 
+static int take_memory(struct bench *bench) {
+    uint64_t bytes;
+
+    if (size_parse(optarg, &bytes)) {
+        return cli_usage("bench", "--mem '%s': not a size such as 512M or 2G", optarg);
+    }
+    bench->memory = optarg;
+    return 0;
+}
+
 /* Where an option that is a plain text goes; NULL for the other options. */
 static const char **option_text(struct bench *bench, struct wishes *wishes, int option) {
     switch (option) {
@@ -338,8 +349,6 @@ static const char **option_text(struct bench *bench, struct wishes *wishes, int 
         return &wishes->check;
     case OPT_KEEP:
         return &wishes->keep;
-    case OPT_MEM:
-        return &bench->memory;
     case OPT_MACHINE:
         return &bench->machine;
     case OPT_KERNEL:
@@ -369,6 +378,9 @@ static int take_option(struct bench *bench, struct wishes *wishes, int option) {
         break; /* the defaults are the quick matrix */
     case OPT_POPULATE:
         bench->populate = true;
+        break;
+    case OPT_MEM:
+        status = take_memory(bench);
         break;
     case OPT_ICOUNT:
         bench->icount = true;

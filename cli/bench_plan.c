@@ -21,15 +21,18 @@
 #include "cli/bench.h"
 
 #include "cli/commands.h"
+#include "cli/options.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define CALIBRATION_OPERATIONS 5000
+#define CALIBRATION_OPERATIONS 30000 /* fewer, and the emulator's translation is most of it */
 #define CELL_MIN_S             0.02
 #define OPERATIONS_MIN         1000
+#define OPERATIONS_MOST        10e6
+#define LARSON_BLOCK_BYTES     272.0 /* mean, with what a heap adds */
 #define SHRINK_MOST            0.3 /* of a cell's work from one round to the next */
 #define CELL_MAX_S             0.5
 #define PLAIN_LINE_EVERY_S     10.0 /* progress where the terminal is none */
@@ -244,12 +247,12 @@ static double operation_seconds(const struct results *r, unsigned system, unsign
     return count ? sum / count : 0;
 }
 
-/* Bounds that keep a heap that never frees, or a region, within --mem. */
-static double operations_max(const char *load) {
-    if (!strcmp(load, "larson")) {
-        return 400000;
+/* Bounds that keep a heap that never frees, or a region, within a part of --mem. */
+static double operations_max(const struct results *r, const char *load, double memory_bytes) {
+    if (!strcmp(load, "larson") && results_find_heap(r, "bump") >= 0) {
+        return memory_bytes / 4 / LARSON_BLOCK_BYTES;
     }
-    return !strcmp(load, "faults") ? 32768 : 4000000;
+    return !strcmp(load, "faults") ? memory_bytes / 2 / 4096 : OPERATIONS_MOST;
 }
 
 /* The value with its first two digits kept, so that it reads well; value >= 1. */
@@ -304,12 +307,14 @@ static double cell_seconds(struct bench *bench) {
 static void set_operations(struct bench *bench) {
     struct results *r = &bench->results;
     double seconds = cell_seconds(bench);
+    uint64_t memory_bytes = 0;
     char text[256];
 
+    (void)size_parse(bench->memory, &memory_bytes); /* the options are checked */
     for (unsigned system = 0; system < r->system_count; system++) {
         for (unsigned load = 0; load < r->load_count; load++) {
             double each = operation_seconds(r, system, load);
-            double most = operations_max(r->loads[load]);
+            double most = operations_max(r, r->loads[load], (double)memory_bytes);
 
             if (each > 0) {
                 double operations = seconds / each;

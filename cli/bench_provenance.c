@@ -78,7 +78,7 @@ static void fact_options(struct bench *bench) {
     char text[512];
     int used = snprintf(text, sizeof(text), "--mem %s%s%s%s%s", bench->memory,
                         bench->machine ? " --machine " : "", bench->machine ? bench->machine : "",
-                        bench->populate ? " --populate" : "", bench->icount ? " --icount" : "");
+                        bench->populate ? " --populate" : "", bench->icount ? " --icount" : " --prealloc");
 
     for (unsigned i = 0; i < bench->parameter_count && used < (int)sizeof(text); i++) {
         used +=

@@ -74,6 +74,17 @@ static void add_split(struct words *words, const char *text) {
     }
 }
 
+/* Memory that QEMU touches, with all CPUs of the host, before the guest starts. */
+static void add_prealloc(struct words *words, uint64_t mebibytes) {
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    char *text = xasprintf("-object memory-backend-ram,id=ram,size=%lluM,prealloc=on,"
+                           "prealloc-threads=%ld -machine memory-backend=ram",
+                           (unsigned long long)mebibytes, cpus > 0 ? cpus : 1);
+
+    add_split(words, text);
+    free(text);
+}
+
 static void add_machine(struct words *words, const struct run_options *options) {
     const char *const types[] = {
         [MACHINE_MICROVM] =
@@ -96,6 +107,9 @@ static void add_machine(struct words *words, const struct run_options *options) 
                             (unsigned long long)(options->memory_bytes >> 20));
     add_split(words, sizes);
     free(sizes);
+    if (options->prealloc) {
+        add_prealloc(words, options->memory_bytes >> 20);
+    }
 }
 
 static void add_channels(struct words *words, const struct run_options *options, int wire,

@@ -37,6 +37,8 @@ static const char run_help[] =
     "  --icount           the clock counts instructions; runs repeat exactly\n"
     "  --seed N           fix all randomness of the kernel\n"
     "  --populate         give every mapping its memory at once\n"
+    "  --prealloc         take the machine's memory from the host at the start, so that no\n"
+    "                     first touch waits for the host (it is what bench does)\n"
     "  --kernel FILE      another Mimosa kernel; --linux-kernel FILE for linux-vm\n"
     "  --qemu 'OPTIONS'   more options for QEMU, split at spaces\n"
     "\n"
@@ -136,6 +138,7 @@ enum option_id {
     OPT_ICOUNT,
     OPT_SEED,
     OPT_POPULATE,
+    OPT_PREALLOC,
     OPT_STRACE,
     OPT_TIMEOUT,
     OPT_GDB,
@@ -159,6 +162,7 @@ static const struct option long_options[] = {
     { "icount", no_argument, NULL, OPT_ICOUNT },
     { "seed", required_argument, NULL, OPT_SEED },
     { "populate", no_argument, NULL, OPT_POPULATE },
+    { "prealloc", no_argument, NULL, OPT_PREALLOC },
     { "strace", no_argument, NULL, OPT_STRACE },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "gdb", no_argument, NULL, OPT_GDB },
@@ -288,6 +292,8 @@ static bool take_flag(struct run_options *options, int id, const char *text) {
         return options->icount = true;
     case OPT_POPULATE:
         return options->populate = true;
+    case OPT_PREALLOC:
+        return options->prealloc = true;
     case OPT_STRACE:
         return options->strace = true;
     case OPT_GDB:

@@ -26,7 +26,7 @@ struct run_options {
     unsigned cpus; /* 0: not given */
     uint64_t memory_bytes;
     const char *heap; /* NULL: the program's own choice */
-    bool icount, populate, strace, gdb, verbose;
+    bool icount, populate, prealloc, strace, gdb, verbose;
     bool has_seed;
     uint64_t seed;
     double timeout_s;         /* 0: none */

@@ -37,10 +37,12 @@ _mimosa() {
     fi
     _mimosa_value "$before" "$word" && return
     case ${COMP_WORDS[1]} in
-    run) options="--cpus --mem --on --machine --accel --icount --seed --populate --kernel
+    run) options="--cpus --mem --on --machine --accel --icount --seed --populate --prealloc --kernel
         --linux-kernel --qemu --heap --env --file --root --timeout --strace --gdb --verbose --help" ;;
     image) options="-o --root --heap --env --kernel --help" ;;
-    bench) options="--heaps --loads --cpus --on --runs --json --help" ;;
+    bench) options="--heaps --loads --cpus --threads --on --runs --baseline --budget --cell --quick
+        --mem --machine --populate --icount --param --linux-kernel --seed --timeout --json --html
+        --micro --boot --check --keep --help" ;;
     syscalls) options="--json --help done partial none" ;;
     *) options="--help" ;;
     esac
