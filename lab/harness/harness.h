@@ -77,6 +77,8 @@ struct job {
     unsigned threads;
     uint64_t operations; /* total of all threads */
     uint64_t seed;
+    unsigned warm;      /* how often a part of the work is done untimed before */
+    size_t flush_bytes; /* what each worker maps and unmaps at its end, where not 0 */
     uint64_t values[JOB_MAX_PARAMETERS]; /* in the order of workload->parameters */
     struct worker *workers;
     void *state; /* the workload's own, from prepare() to finish() */

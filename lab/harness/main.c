@@ -24,6 +24,9 @@ static const struct workload *const workloads[] = {
     &workload_compute,      &workload_faults,        &workload_micro,
 };
 
+#define WARM_DEFAULT 4
+#define WARM_MOST    1000
+
 #define WORKLOADS (sizeof(workloads) / sizeof(workloads[0]))
 
 static void print_help(FILE *to) {
@@ -33,6 +36,7 @@ static void print_help(FILE *to) {
           "  threads=1      threads that share the work\n"
           "  ops=N          operations, of all threads together\n"
           "  seed=1         of the random numbers\n"
+          "  warm=4         times that a sixteenth of it is done before, untimed\n"
           "  heap=NAME      before a workload: the heap for what follows (execve)\n",
           to);
     for (size_t i = 0; i < WORKLOADS; i++) {
@@ -64,6 +68,7 @@ static void job_defaults(struct job *job, const struct workload *workload) {
     job->threads = 1;
     job->operations = workload->operations;
     job->seed = 1;
+    job->warm = WARM_DEFAULT;
     for (unsigned i = 0; workload->parameters[i].name; i++) {
         job->values[i] = workload->parameters[i].value;
     }
@@ -90,6 +95,10 @@ static int job_set(struct job *job, const char *setting) {
     if (!strncmp(setting, "seed=", 5)) {
         job->seed = value;
         return 0;
+    }
+    if (!strncmp(setting, "warm=", 5)) {
+        job->warm = (unsigned)value;
+        return value <= WARM_MOST ? 0 : -EINVAL;
     }
     for (unsigned i = 0; job->workload->parameters[i].name; i++) {
         const char *name = job->workload->parameters[i].name;

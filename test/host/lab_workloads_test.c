@@ -19,7 +19,7 @@
 /* Runs a cell and returns what it printed, to be freed. */
 static char *run(const struct workload *workload, unsigned threads, uint64_t seed) {
     struct job job = {
-        .workload = workload, .threads = threads, .operations = OPERATIONS, .seed = seed
+        .workload = workload, .threads = threads, .operations = OPERATIONS, .seed = seed, .warm = 2
     };
     char name[] = "/tmp/mimosa-lab-test-XXXXXX";
     int file = mkstemp(name), saved = dup(1);
