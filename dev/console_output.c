@@ -388,7 +388,7 @@ bool output_flush(void) {
     unsigned before = in_flight();
 
     while (before) {
-        unsigned now = before;
+        unsigned now;
         int err = wait_until(&console_room, (now = in_flight()) < before,
                              clock_now_ns() + OUTPUT_STALL_NS, false);
 

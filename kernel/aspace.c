@@ -225,9 +225,12 @@ int aspace_insert_locked(struct aspace *as, uintptr_t start, uintptr_t end, int 
                                ? NULL
                                : list_entry(as->tree.list.prev, struct region, link);
 
-    if ((below && can_join(below, &key)) || (above && can_join(&key, above))) {
-        bool up = below && can_join(below, &key);
-        struct region *r = up ? below : above;
+    struct region *r = below && can_join(below, &key)   ? below
+                       : above && can_join(&key, above) ? above
+                                                        : NULL;
+
+    if (r) {
+        bool up = r == below;
         aspace_write_begin(as);
         region_resize(&as->tree, r, up ? r->start : start, up ? end : r->end);
         if (!up && r->object)
@@ -238,7 +241,7 @@ int aspace_insert_locked(struct aspace *as, uintptr_t start, uintptr_t end, int 
         aspace_join(as, start, end);
         return 0;
     }
-    struct region *r = as->tree.count < MAX_REGIONS ? slab_alloc(region_cache) : NULL;
+    r = as->tree.count < MAX_REGIONS ? slab_alloc(region_cache) : NULL;
     if (!r)
         return -ENOMEM;
     *r = key;

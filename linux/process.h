@@ -43,6 +43,7 @@ struct process {
     atomic_bool exiting;            /* set under `lock`; read anywhere */
     atomic_bool ended;              /* the last task has gone */
     atomic_bool threaded;           /* it has, or had, more than one task */
+    atomic_bool undumpable;         /* prctl's word; there are no core dumps */
     struct wait_queue exited;       /* woken when the last task has gone */
     struct process_signals signals; /* own lock, RANK_SIGNAL */
     struct rlimits limits;
@@ -61,12 +62,21 @@ struct restart {
     uint64_t values[3];
 };
 
+/* What prctl sets and gets back; own task only. */
+#define TIMER_SLACK_NS 50000 /* what Linux begins with */
+struct task_settings {
+    uint64_t timer_slack_ns; /* kept, not used: timers are exact */
+    uint32_t death_signal;   /* of a parent, which there is none */
+    bool no_new_privs;       /* nor are there any to gain */
+};
+
 struct task {
     struct thread thread;
     struct process *process;
     struct list link; /* process->tasks; process->lock */
     struct task_signals signals;
     struct restart restart;    /* own task only */
+    struct task_settings settings;
     uint32_t *clear_child_tid; /* program address; own task only */
     void *robust_list;         /* program address; own task only */
     uintptr_t starved_at;      /* where a call found no memory for a page; own task only */

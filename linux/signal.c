@@ -170,7 +170,7 @@ static void notify_one(struct process *p, uint64_t set, struct task *not_this) {
     struct task *t;
 
     list_for_each(t, &p->tasks, link) {
-        if (t != not_this && (takes(t) & set)) {
+        if ((takes(t) & set) && t != not_this) {
             thread_notify(&t->thread, WORK_SIGNAL);
             return;
         }

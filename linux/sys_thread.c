@@ -236,37 +236,67 @@ long sys_arch_prctl(long code, long addr) {
 #define PR_GET_TIMERSLACK 30
 #define PR_SET_NO_NEW_PRIVS 38
 #define PR_GET_NO_NEW_PRIVS 39
-#define TIMER_SLACK_NS 50000
 
-long sys_prctl(long option, long a, long b, long c, long d) {
+static int set_name(const char *from) {
     char name[16] = "";
 
-    switch ((int)option) {
-    case PR_SET_NAME:
-        if (string_from_user(name, (const char *)a, sizeof(name)) == -EFAULT)
-            return -EFAULT;
-        name[15] = 0;
-        string_copy(current->name, name, sizeof(current->name));
-        return 0;
-    case PR_GET_NAME:
-        string_copy(name, current->name, sizeof(name));
-        return copy_to_user((void *)a, name, sizeof(name));
-    case PR_GET_DUMPABLE:
-        return 1;
+    if (string_from_user(name, from, sizeof(name)) == -EFAULT)
+        return -EFAULT;
+    name[15] = 0;
+    string_copy(current->name, name, sizeof(current->name));
+    return 0;
+}
+
+static int get_name(char *to) {
+    char name[16] = "";
+
+    string_copy(name, current->name, sizeof(name));
+    return copy_to_user(to, name, sizeof(name));
+}
+
+static int set_word(struct task_settings *own, int option, unsigned long value) {
+    switch (option) {
     case PR_SET_DUMPABLE:
-        return a == 0 || a == 1 ? 0 : -EINVAL;
+        if (value > 1)
+            return -EINVAL;
+        atomic_store(&current_task()->process->undumpable, !value);
+        return 0;
     case PR_SET_PDEATHSIG:
-        return (unsigned long)a <= SIGNAL_COUNT ? 0 : -EINVAL;
-    case PR_GET_PDEATHSIG:
-        return user_write_u32((uint32_t *)a, 0);
+        if (value > SIGNAL_COUNT)
+            return -EINVAL;
+        own->death_signal = (uint32_t)value;
+        return 0;
+    default: /* PR_SET_TIMERSLACK */
+        own->timer_slack_ns = (long)value > 0 ? value : TIMER_SLACK_NS;
+        return 0;
+    }
+}
+
+long sys_prctl(long a, long b, long c, long d, long e) {
+    struct task_settings *own = &current_task()->settings;
+
+    switch ((int)a) {
+    case PR_SET_NAME:
+        return set_name((const char *)b);
+    case PR_GET_NAME:
+        return get_name((char *)b);
+    case PR_SET_DUMPABLE:
+    case PR_SET_PDEATHSIG:
     case PR_SET_TIMERSLACK:
-        return 0;
+        return set_word(own, (int)a, (unsigned long)b);
+    case PR_GET_DUMPABLE:
+        return !atomic_load(&current_task()->process->undumpable);
+    case PR_GET_PDEATHSIG:
+        return user_write_u32((uint32_t *)b, own->death_signal);
     case PR_GET_TIMERSLACK:
-        return TIMER_SLACK_NS;
+        return (long)own->timer_slack_ns;
     case PR_SET_NO_NEW_PRIVS:
-        return a == 1 && !b && !c && !d ? 0 : -EINVAL;
-    case PR_GET_NO_NEW_PRIVS:
+        if (b != 1 || c || d || e)
+            return -EINVAL;
+        own->no_new_privs = true;
         return 0;
+    case PR_GET_NO_NEW_PRIVS:
+        return b || c || d || e ? -EINVAL : own->no_new_privs;
     default:
         return -EINVAL;
     }

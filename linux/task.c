@@ -74,6 +74,9 @@ struct task *task_create_at(struct process *p, const char *name, void (*entry)(v
     t->process = p;
     list_init(&t->link);
     signal_init_task(t, current->aspace ? current_task() : NULL);
+    t->settings = current->aspace ? current_task()->settings
+                                  : (struct task_settings){ .timer_slack_ns = TIMER_SLACK_NS };
+    t->settings.death_signal = 0;
     if (thread_init_user(&t->thread, name, p->aspace, entry, t)) {
         slab_free(task_cache, t);
         return NULL;

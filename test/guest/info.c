@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "test/guest/threads.h"
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
@@ -14,8 +15,7 @@
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
-static void identities(void)
-{
+static void identities(void) {
     CHECK(getpid() > 0);
     CHECK_EQ(syscall(SYS_gettid), getpid());
     CHECK(getppid() >= 0 && getppid() != getpid());
@@ -38,8 +38,7 @@ static void identities(void)
     CHECK_EQ(umask(mask), 022);
 }
 
-static void names(void)
-{
+static void names(void) {
     struct utsname name;
     CHECK_EQ(uname(&name), 0);
     CHECK(!strcmp(name.sysname, "Linux") && !strcmp(name.machine, "x86_64"));
@@ -51,8 +50,43 @@ static void names(void)
     CHECK(!strcmp(text, "a name of a thr")); /* fifteen bytes */
 }
 
-static void memory_adds_up(void)
-{
+static void *inherits(void *arg) {
+    int signal = 1;
+    CHECK_EQ(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1);
+    CHECK_EQ(prctl(PR_GET_TIMERSLACK), 12345);
+    CHECK_EQ(prctl(PR_GET_PDEATHSIG, &signal), 0);
+    CHECK_EQ(signal, 0); /* this one is not inherited */
+    return arg;
+}
+
+static void prctl_gives_back_what_it_took(void) {
+    int signal = 1;
+    CHECK_EQ(prctl(PR_GET_PDEATHSIG, &signal), 0);
+    CHECK_EQ(signal, 0);
+    CHECK_EQ(prctl(PR_SET_PDEATHSIG, SIGUSR1), 0);
+    CHECK_EQ(prctl(PR_GET_PDEATHSIG, &signal), 0);
+    CHECK_EQ(signal, SIGUSR1);
+    CHECK_ERRNO(prctl(PR_SET_PDEATHSIG, 65), EINVAL);
+    CHECK_ERRNO(prctl(PR_GET_PDEATHSIG, (void *)8), EFAULT);
+    CHECK_EQ(prctl(PR_SET_PDEATHSIG, 0), 0);
+    CHECK_EQ(prctl(PR_SET_DUMPABLE, 0), 0);
+    CHECK_EQ(prctl(PR_GET_DUMPABLE), 0);
+    CHECK_EQ(prctl(PR_SET_DUMPABLE, 1), 0);
+    CHECK_EQ(prctl(PR_GET_DUMPABLE), 1);
+    CHECK_ERRNO(prctl(PR_SET_DUMPABLE, 7), EINVAL);
+    CHECK_EQ(prctl(PR_SET_TIMERSLACK, 12345), 0);
+    CHECK_EQ(prctl(PR_GET_TIMERSLACK), 12345);
+    CHECK_ERRNO(prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0), EINVAL);
+    CHECK_ERRNO(prctl(PR_GET_NO_NEW_PRIVS, 1, 0, 0, 0), EINVAL);
+    CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    CHECK_EQ(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1);
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, NULL, inherits, NULL) == 0);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK_ERRNO(prctl(9999), EINVAL);
+}
+
+static void memory_adds_up(void) {
     struct sysinfo info;
     REQUIRE(sysinfo(&info) == 0);
     CHECK(info.mem_unit > 0 && info.totalram > 0);
@@ -75,8 +109,7 @@ static void memory_adds_up(void)
     CHECK_ERRNO(getrusage(99, &usage), EINVAL);
 }
 
-static void random_bytes(void)
-{
+static void random_bytes(void) {
     unsigned char a[256], b[256];
     memset(a, 0, sizeof a);
     memset(b, 0, sizeof b);
@@ -92,8 +125,7 @@ static void random_bytes(void)
     CHECK_ERRNO(syscall(SYS_getrandom, (void *)8, 16, 0), EFAULT);
 }
 
-static void limits(void)
-{
+static void limits(void) {
     struct rlimit limit, again;
     for (int i = 0; i < RLIM_NLIMITS; i++)
         CHECK_EQ(getrlimit(i, &limit), 0);
@@ -116,10 +148,9 @@ static void limits(void)
     CHECK_ERRNO(syscall(SYS_prlimit64, 0, RLIMIT_STACK, NULL, (void *)8), EFAULT);
 }
 
-static void affinity(void)
-{
+static void affinity(void) {
     int cpus[CPUS_MAX], count = cpus_list(cpus);
-    unsigned long mask[16] = {0};
+    unsigned long mask[16] = { 0 };
     long size = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
     CHECK(size >= 8 && size % 8 == 0); /* the kernel's own size of a mask */
     CHECK_ERRNO(syscall(SYS_sched_getaffinity, 0, 7, mask), EINVAL);
@@ -137,9 +168,8 @@ static void affinity(void)
     CHECK_EQ(cpu_unpin(cpus, count), 0);
 }
 
-static void scheduling(void)
-{
-    struct sched_param param = {0};
+static void scheduling(void) {
+    struct sched_param param = { 0 };
     CHECK_EQ(sched_yield(), 0);
     CHECK_EQ(syscall(SYS_sched_getscheduler, 0), SCHED_OTHER);
     CHECK_EQ(syscall(SYS_sched_getparam, 0, &param), 0);
@@ -152,12 +182,11 @@ static void scheduling(void)
     CHECK(errno == 0 && nice_now >= -20 && nice_now <= 19);
 }
 
-static void unknown_calls(void)
-{
+static void unknown_calls(void) {
     CHECK_ERRNO(syscall(9999), ENOSYS);
     CHECK_ERRNO(syscall(-5), ENOSYS);
     CHECK_ERRNO(syscall(9999 | 1L << 40), ENOSYS); /* only 32 bits count */
 }
 
-GUEST_MAIN(CASE(identities), CASE(names), CASE(memory_adds_up), CASE(random_bytes), CASE(limits),
-           CASE(affinity), CASE(scheduling), CASE(unknown_calls))
+GUEST_MAIN(CASE(identities), CASE(names), CASE(prctl_gives_back_what_it_took), CASE(memory_adds_up),
+           CASE(random_bytes), CASE(limits), CASE(affinity), CASE(scheduling), CASE(unknown_calls))
