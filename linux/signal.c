@@ -165,12 +165,12 @@ static void pending_drop(struct process *process, struct signal_pending *p, uint
     }
 }
 
-/* Tells a task of `p` that takes one of `set` about it; p->lock held. */
-static void notify_one(struct process *p, uint64_t set, struct task *not_this) {
+/* Tells a task of `p` that takes one of `set`, other than task `not_tid` (0: any); p->lock held. */
+static void notify_one(struct process *p, uint64_t set, int not_tid) {
     struct task *t;
 
     list_for_each(t, &p->tasks, link) {
-        if ((takes(t) & set) && t != not_this) {
+        if ((takes(t) & set) && t->thread.tid != not_tid) {
             thread_notify(&t->thread, WORK_SIGNAL);
             return;
         }
@@ -186,7 +186,7 @@ static void signal_pass_on(struct task *t, uint64_t lost) {
         return;
     flags = spin_lock_irqsave(&p->lock);
     for (; set; set &= set - 1)
-        notify_one(p, set & -set, t);
+        notify_one(p, set & -set, t->thread.tid);
     spin_unlock_irqrestore(&p->lock, flags);
 }
 
@@ -212,7 +212,7 @@ int signal_send_process(struct process *p, int signo, const siginfo_t *info) {
         err = pending_add(p, &p->signals.pending, signo, info);
     spin_unlock_irqrestore(&p->signals.lock, inner);
     if (!err && (atomic_load(&p->signals.pending.set) & SIGNAL_BIT(signo)))
-        notify_one(p, SIGNAL_BIT(signo), NULL);
+        notify_one(p, SIGNAL_BIT(signo), 0);
 unlock:
     spin_unlock_irqrestore(&p->lock, flags);
     return err;
@@ -297,7 +297,7 @@ bool signal_send_expired(struct process *p, struct interval_timer *t) {
     ignored = expired_add(p, to, pending, t);
     spin_unlock_irqrestore(&p->signals.lock, inner);
     if (!t->tid && (atomic_load(&pending->set) & bit))
-        notify_one(p, bit, NULL);
+        notify_one(p, bit, 0);
     else if (atomic_load(&pending->set) & takes(to) & bit)
         thread_notify(&to->thread, WORK_SIGNAL);
 unlock:
