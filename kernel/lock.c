@@ -23,6 +23,8 @@ static PERCPU unsigned held_count;
 
 /* Before `l` is waited for: waiting for a lock that one holds would be silent. */
 static void rank_check(const struct spinlock *l, bool pair) {
+    if (l->rank > RANK_MUTEX && irq_enabled())
+        panic("lock rank: %u taken with interrupts on", l->rank);
     uint64_t flags = irq_save();
     unsigned n = this_cpu_read(held_count);
     const struct spinlock **h = *this_cpu(held);

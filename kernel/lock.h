@@ -13,6 +13,11 @@
  * Ranks: a thread may take a spinlock only when its rank is greater than that
  * of every spinlock it holds; debug builds check it.  Two of the same rank only
  * through spin_lock_pair (address order).
+ *
+ * Interrupt handlers take only ranks behind RANK_MUTEX, and those are taken
+ * with interrupts off everywhere (debug builds check that as well).  So the
+ * order holds across interrupts, too: whoever holds what a handler may want
+ * never waits for a lock that an interrupted thread holds.
  */
 #ifndef KERNEL_LOCK_H
 #define KERNEL_LOCK_H
@@ -22,15 +27,17 @@
 #include "base/types.h"
 
 enum lock_rank {
-    RANK_NONE,     /* not checked */
-    RANK_PROCESS,  /* thread list, process state */
+    RANK_NONE,    /* not checked */
+    RANK_THREADS, /* the list of all threads */
+    RANK_FILE,    /* descriptor table, file objects */
+    RANK_PIPE,    /* pipes, terminals, wire buffers */
+    RANK_ASPACE,  /* region bookkeeping */
+    RANK_FUTEX,   /* futex buckets */
+    RANK_DEVICE,  /* driver queues */
+    RANK_MUTEX,   /* mutex internals */
+    /* Interrupt handlers take these; see above. */
+    RANK_PROCESS,  /* process state */
     RANK_SIGNAL,   /* pending signals */
-    RANK_FILE,     /* descriptor table, file objects */
-    RANK_PIPE,     /* pipes, terminals, wire buffers */
-    RANK_ASPACE,   /* region bookkeeping */
-    RANK_FUTEX,    /* futex buckets */
-    RANK_DEVICE,   /* driver queues */
-    RANK_MUTEX,    /* mutex internals; below WAIT, which an interrupt may take meanwhile */
     RANK_WAIT,     /* wait queues */
     RANK_TIMER,    /* per-CPU timer heaps */
     RANK_RUNQUEUE, /* per-CPU run queues */

@@ -26,7 +26,7 @@
 #define STACK_SLOT (2 * STACK_SIZE)
 
 struct list all_threads = LIST_INIT(all_threads);
-struct spinlock all_threads_lock = SPINLOCK_INIT(RANK_PROCESS);
+struct spinlock all_threads_lock = SPINLOCK_INIT(RANK_THREADS);
 
 #define STACK_CACHE_MAX 16u
 

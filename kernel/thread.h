@@ -75,7 +75,7 @@ extern PERCPU struct thread *current_thread;
 #define current (this_cpu_read(current_thread))
 
 extern struct list all_threads;           /* every thread but the idle ones */
-extern struct spinlock all_threads_lock;  /* RANK_PROCESS */
+extern struct spinlock all_threads_lock;  /* RANK_THREADS */
 
 /*
  * Prepares `t` (zeroed by the caller, inside a larger struct perhaps) to run
