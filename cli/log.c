@@ -84,6 +84,19 @@ static void show_line(struct log *log, const char *line) {
     free(text);
 }
 
+void log_show_last(struct log *log, size_t lines) {
+    size_t kept = log->count < LOG_KEPT ? log->count : LOG_KEPT;
+
+    for (size_t i = lines < kept ? lines : kept; i; i--) {
+        char **slot = &log->kept[(log->count - i) % LOG_KEPT];
+        if (*slot) {
+            show_line(log, *slot);
+            free(*slot);
+            *slot = NULL;
+        }
+    }
+}
+
 static void end_line(struct log *log) {
     static const char refusal[] = "mimosa: cannot start: ";
     char **slot = &log->kept[log->count++ % LOG_KEPT];
@@ -99,11 +112,12 @@ static void end_line(struct log *log) {
         log->refusal = xstrdup(log->line + sizeof(refusal) - 1);
         return; /* the command says it, as its last line */
     }
-    if (!strncmp(log->line, "mimosa: panic", 13) || strstr(log->line, "] mimosa: panic")) {
+    bool linux_panic = strstr(log->line, "Kernel panic - not syncing");
+    if (linux_panic || !strncmp(log->line, "mimosa: panic", 13) ||
+        strstr(log->line, "] mimosa: panic")) {
+        log_show_last(log, LOG_KEPT); /* a kernel says its log again just before */
         log->panicked = true;
-    }
-    if (strstr(log->line, "Kernel panic - not syncing")) {
-        log->panicked = log->linux_panic = true;
+        log->linux_panic |= linux_panic;
     }
     if (log->live || log->panicked) {
         show_line(log, log->line);
@@ -130,17 +144,6 @@ void log_feed(struct log *log, const char *text, size_t length) {
 void log_flush(struct log *log) {
     if (log->used) {
         end_line(log);
-    }
-}
-
-void log_show_last(struct log *log, size_t lines) {
-    size_t kept = log->count < LOG_KEPT ? log->count : LOG_KEPT;
-
-    for (size_t i = lines < kept ? lines : kept; i; i--) {
-        const char *line = log->kept[(log->count - i) % LOG_KEPT];
-        if (line) {
-            show_line(log, line);
-        }
     }
 }
 

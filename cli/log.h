@@ -33,7 +33,7 @@ struct log {
     void (*show)(void *context, const char *text, size_t length);
     void *context;
     bool live;        /* show every line */
-    bool panicked;    /* a panic began: every line is shown from then on */
+    bool panicked;    /* a panic began: what was kept is shown, and every line after it */
     bool linux_panic; /* the same, in a Linux kernel's words */
     char *refusal;    /* why the kernel would not start, in its words; NULL: it did not say so */
     size_t used;

@@ -58,7 +58,9 @@ static void test_panic(void **state) {
     feed(&log, "et\nmimosa: pan");
     assert_string_equal(shown, "");
     feed(&log, "ic: at <k:ffffffff80002001>\r\n  more\n");
-    assert_string_equal(shown, "mimosa: panic: at thread_wake+0x1\n  more\n");
+    assert_string_equal(shown,
+                        "[0.1 0] quiet\n[0.2 0] also quiet\nmimosa: panic: at thread_wake+0x1\n"
+                        "  more\n");
     assert_true(log.panicked);
     feed(&log, "unfinished");
     log_flush(&log);
@@ -83,6 +85,7 @@ static void test_last(void **state) {
     shown[0] = '\0';
     log_show_last(&log, 100000);
     assert_true(!strncmp(shown, "line 936\n", 9));
+    assert_null(strstr(shown, "line 998")); /* shown before */
     log_free(&log);
 }
 

@@ -217,7 +217,7 @@ static void play(const char *part) {
     } else if (!strcmp(part, "refuse")) {
         log_line("[0.1 0] not shown\nmimosa: cannot start: too little memory for this\n");
     } else if (!strcmp(part, "panic")) {
-        log_line("[0.1 0] not shown\nmimosa: panic: bad thing at <k:1>\n  second line\n");
+        log_line("[0.1 0] its log\nmimosa: panic: bad thing at <k:1>\n  second line\n");
         exit(1);
     } else if (!strcmp(part, "bad-frame")) {
         put(99, 0, "", 0);
