@@ -11,6 +11,7 @@
 #include "kernel/machine.h"
 #include "kernel/pages.h"
 #include "kernel/panic.h"
+#include "kernel/provoke.h"
 #include "kernel/slab.h"
 #include "kernel/thread.h"
 #include "linux/process.h"
@@ -49,6 +50,7 @@ static noreturn_fn void init_main(void *unused) {
     console_set_winsize(manifest.rows, manifest.columns);
     if (err)
         log_info("no wire: the console is the serial port");
+    provoke_if_asked();
     process_run(&manifest);
     machine_power_off();
 }
