@@ -113,7 +113,8 @@ static const char *protection_reason(const struct trap_frame *f) {
     if (f->vector != TRAP_PROTECTION)
         return "";
     if (is_halt(f))
-        return "hlt, by which a C library ends a program that misused it (a double free?)";
+        return "hlt, by which a C library ends a program that misused it "
+               "(a double free? a buffer overrun?)";
     return "a privileged instruction or an address that cannot be";
 }
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* expect: 133 SIGTRAP */
+/* expect: 133 SIGTRAP
+ * text ended by SIGTRAP: a breakpoint$
+ * text ^  at +main\+0x */
 #include "test/errors/errors.h"
 
 int main(void)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* expect: 139 SIGSEGV */
+/* expect: 139 SIGSEGV
+ * text ended by SIGSEGV: a privileged instruction or an address that cannot be$
+ * text ^  at +main\+0x */
 #include "test/errors/errors.h"
 
 /* Turns interrupts off, which only the kernel may. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* expect: 136 SIGFPE */
+/* expect: 136 SIGFPE
+ * text ended by SIGFPE: integer division by zero$ */
 #include "test/errors/errors.h"
 
 int deliberate(int divisor)

@@ -5,7 +5,8 @@
  *
  *     expect: STATUS SIGNAL-NAME       (no name: no signal)
  *     address HEX                      the report names this faulting address
- *     text WORDS                       standard error contains these words
+ *     text PATTERN                     a line of standard error matches this, as for grep -E;
+ *                                      each of several does.  /bin/NAME is cut out before.
  *     mem SIZE                         the machine's memory
  *     on linux|mimosa                  run there only
  *

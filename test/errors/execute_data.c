@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* expect: 139 SIGSEGV */
+/* expect: 139 SIGSEGV
+ * text ended by SIGSEGV: not allowed by the mapping's protection$
+ * text ^  executing [0-9a-f]{16}$
+ * text ^  there: [0-9a-f]+-[0-9a-f]+ rw-p */
 #include "test/errors/errors.h"
 
 static unsigned char code[] = {0xc3};

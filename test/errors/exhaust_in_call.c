@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* expect: 137
  * mem 64M
- * text out of memory
+ * text ended: the machine is out of memory \(try --mem\)$
+ * text ^  a system call used [0-9a-f]{16}$
+ * text ^  there: [0-9a-f]+-[0-9a-f]+ rw-p
+ * text out of memory: the program holds 6[0-9]{4} KiB of 6[0-9]{4} KiB, [0-9]{1,4} KiB are free$
+ * text touched: [0-9a-f]+-[0-9a-f]+ rw- anonymous: [56][0-9]{4} KiB of 262144 KiB in memory$
+ * text ^mimosa:   [0-9a-f]+-[0-9a-f]+ rw- anonymous: [56][0-9]{4} KiB of 262144 KiB in memory$
+ * text ^  at +[_a-z]+\+0x
  * on mimosa */
 #include "test/errors/errors.h"
 #include <fcntl.h>

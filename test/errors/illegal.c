@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* expect: 132 SIGILL */
+/* expect: 132 SIGILL
+ * text ended by SIGILL: an instruction that this CPU does not have$
+ * text ^  at +main\+0x */
 #include "test/errors/errors.h"
 
 int main(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* expect: 139 SIGSEGV
- * address 0xffffffff80100000 */
+ * address 0xffffffff80100000
+ * text ended by SIGSEGV: an address of the kernel$ */
 #include "test/errors/errors.h"
 
 int main(void)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* expect: 139 SIGSEGV
- * text stack overflow */
+ * text ended by SIGSEGV: stack overflow$
+ * text ^  writing [0-9a-f]{16}$
+ * text ^  there: nothing is mapped; the stack has reached its limit$ */
 #include "test/errors/errors.h"
 
 int deliberate(int depth)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* expect: 139 SIGSEGV */
+/* expect: 139 SIGSEGV
+ * text ended by SIGSEGV: an address of the kernel$
+ * text ^  at +main\+0x */
 #include "test/errors/errors.h"
 #include <signal.h>
 
