@@ -13,52 +13,45 @@
 #include "linux/syscalls.h"
 
 #define BACKTRACE_MAX 24
-#define MAPS_BUFFER 1024
+#define RED_ZONE      128 /* below the stack pointer, a leaf function's to use */
 /* Signals by which others end a program on purpose: its status says enough. */
 #define SIGNALS_QUIET                                                                              \
     (SIGNAL_BIT(SIGHUP) | SIGNAL_BIT(SIGINT) | SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGTERM) |         \
      SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGALRM) | SIGNAL_BIT(SIGUSR1) | SIGNAL_BIT(SIGUSR2) |       \
      SIGNAL_BIT(SIGQUIT) | SIGNAL_BIT(SIGVTALRM) | SIGNAL_BIT(SIGPROF) | SIGNAL_BIT(SIGIO))
 
-/* Whether a line of /proc/self/maps covers `addr`; its text without the newline is cut out. */
-static bool line_covers(const char *line, uintptr_t addr) {
+/* A mapping, as /proc/self/maps tells of it. */
+struct mapping {
+    uint64_t start, end;
+    const char *prot; /* "rw-p", within the line */
+    char line[320];   /* without its newline */
+};
+
+/* Reads the hexadecimal number at *text, which ends in `end`, and goes behind that. */
+static bool read_bound(const char **text, char end, uint64_t *bound) {
     char number[24] = "0x";
-    uint64_t bound[2];
+    const char *p = number;
+    size_t n = 2;
 
-    for (unsigned i = 0; i < 2; i++) {
-        size_t n = 2;
-        const char *p = number;
-
-        while (n < sizeof(number) - 1 && *line && *line != '-' && *line != ' ')
-            number[n++] = *line++;
-        number[n] = 0;
-        line++;
-        if (!string_number(&p, &bound[i]))
-            return false;
-    }
-    return addr >= bound[0] && addr < bound[1];
+    while (n < sizeof(number) - 1 && **text && **text != end)
+        number[n++] = *(*text)++;
+    number[n] = 0;
+    return *(*text)++ == end && string_number(&p, bound);
 }
 
-/* Finds the mapping that holds `addr`, as a line of /proc/self/maps in `to`. */
-static bool mapping_find(struct aspace *as, uintptr_t addr, char *to, size_t size) {
-    char *buffer = kmalloc(MAPS_BUFFER);
-    uint64_t cursor = 0;
-    bool found = false;
-    size_t n;
+/* Finds the mapping that holds `addr`. */
+static bool mapping_find(struct aspace *as, uintptr_t addr, struct mapping *m) {
+    uint64_t cursor = addr;
+    size_t n = aspace_format_maps(as, &cursor, m->line, sizeof(m->line) - 1);
 
-    if (!buffer)
+    m->line[n] = 0;
+    char *newline = strchr(m->line, '\n');
+    if (!newline)
         return false;
-    while (!found && (n = aspace_format_maps(as, &cursor, buffer, MAPS_BUFFER - 1)) > 0) {
-        buffer[n] = 0;
-        for (char *line = buffer, *end; !found && (end = strchr(line, '\n')); line = end + 1) {
-            *end = 0;
-            found = line_covers(line, addr);
-            if (found)
-                string_copy(to, line, size);
-        }
-    }
-    kfree(buffer);
-    return found;
+    *newline = 0;
+    m->prot = m->line;
+    return read_bound(&m->prot, '-', &m->start) && read_bound(&m->prot, ' ', &m->end) &&
+           addr >= m->start;
 }
 
 /* One line of a backtrace.  Addresses in the program go out as linked, for the command to name. */
@@ -102,6 +95,21 @@ static bool is_stack_overflow(const struct process *p, const struct trap_frame *
            addr > p->stack_top - MIB(64);
 }
 
+/*
+ * Whether an access to `addr` ran off the lower end of a thread's stack: C libraries leave a
+ * mapping without any access below it.  The stack pointer is there already, or at most a red zone
+ * and a push above the access; elsewhere it is a stray pointer that hit the guard.
+ */
+static bool is_thread_overflow(const struct process *p, const struct trap_frame *f,
+                               uintptr_t addr) {
+    struct mapping m;
+
+    if (!mapping_find(p->aspace, addr, &m) || !string_starts(m.prot, "---") || f->rsp < m.start ||
+        f->rsp > addr + RED_ZONE + 8)
+        return false;
+    return mapping_find(p->aspace, m.end, &m) && string_starts(m.prot, "rw");
+}
+
 /* Whether the program stopped at `hlt`, which is how musl's malloc and others give up. */
 static bool is_halt(const struct trap_frame *f) {
     uint8_t opcode;
@@ -133,7 +141,9 @@ static const char *reason(const struct trap_frame *f, int signo, const siginfo_t
     switch (signo) {
     case SIGSEGV:
         if (info->si_code == SEGV_ACCERR)
-            return "not allowed by the mapping's protection";
+            return is_thread_overflow(the_process, f, addr)
+                       ? "stack overflow: the access is in the guard below the thread's stack"
+                       : "not allowed by the mapping's protection";
         if (info->si_code == SEGV_MAPERR)
             return addr < PAGE_SIZE                        ? "NULL pointer"
                    : addr >= USER_END                      ? "an address of the kernel"
@@ -164,10 +174,10 @@ static const char *access_of(const struct trap_frame *f) {
 
 /* What lies at `addr`, or why nothing does. */
 static void report_mapping(struct process *p, const struct trap_frame *f, uintptr_t addr) {
-    char line[160];
+    struct mapping m;
 
-    if (mapping_find(p->aspace, addr, line, sizeof(line)))
-        report("  there: %s\n", line);
+    if (mapping_find(p->aspace, addr, &m))
+        report("  there: %s\n", m.line);
     else if (is_stack_overflow(p, f, addr))
         report("  there: nothing is mapped; the stack has reached its limit\n");
     else if (addr < USER_END)
@@ -208,14 +218,14 @@ void report_fatal_signal(const struct trap_frame *f, int signo, const siginfo_t 
 
 void report_out_of_memory(const struct trap_frame *f, uintptr_t addr) {
     struct task *t = current_task();
-    char line[160];
+    struct mapping m;
 
     if (atomic_load(&t->process->exiting) || !is_first_report())
         return;
     report("mimosa: %s ended: the machine is out of memory (try --mem)\n", t->process->exe);
     report("  %s %016lx\n", access_of(f), addr);
-    if (mapping_find(t->process->aspace, addr, line, sizeof(line)))
-        report("  there: %s\n", line);
+    if (mapping_find(t->process->aspace, addr, &m))
+        report("  there: %s\n", m.line);
     aspace_report_largest(t->process->aspace, addr);
     report("  thread %d (%s) on CPU %u\n", t->thread.tid, t->thread.name, cpu_id());
     report_backtrace(f);

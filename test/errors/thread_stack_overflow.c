@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* expect: 139 SIGSEGV */
+/* expect: 139 SIGSEGV
+ * text ended by SIGSEGV: stack overflow: the access is in the guard below the thread's stack$
+ * text ^  writing [0-9a-f]{16}$
+ * text ^  there: [0-9a-f]+-[0-9a-f]+ ---p
+ * text ^  thread 2 \(thread_stack_ov\) on CPU [0-9]+$ */
 #include "test/errors/errors.h"
 #include <pthread.h>
 
