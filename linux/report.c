@@ -233,7 +233,6 @@ void report_out_of_memory(const struct trap_frame *f, uintptr_t addr) {
 
 /* ---- every thread, for --timeout and a second interrupt ---- */
 
-#define DUMP_MAX 256
 #define REFRESH_NS (10 * NS_PER_MS)
 
 struct thread_line {
@@ -279,36 +278,45 @@ static void refresh_frames(void) {
     (void)!thread_block(clock_now_ns() + REFRESH_NS);
 }
 
-void report_all_threads(void) {
-    struct process *p = the_process;
-    struct thread_line *lines = kmalloc(DUMP_MAX * sizeof(*lines));
-    unsigned n = 0, all;
-    uint64_t flags;
+/* Copies the state of the first `room` threads, of one moment.  Returns how many there are. */
+static unsigned threads_look(struct process *p, struct thread_line *lines, unsigned room) {
+    uint64_t flags = spin_lock_irqsave(&p->lock);
+    unsigned all = p->task_count;
+    struct thread_line *l = lines;
     struct task *t;
 
-    if (!lines)
-        return;
-    refresh_frames();
-    flags = spin_lock_irqsave(&p->lock);
-    all = p->task_count;
     list_for_each(t, &p->tasks, link) {
-        struct thread_line *l = &lines[n];
-
-        if (n == DUMP_MAX)
+        if (l == lines + room)
             break;
-        n++;
         l->tid = t->thread.tid;
         l->cpu = atomic_load(&t->thread.cpu);
         l->state = atomic_load(&t->thread.state);
         memcpy(l->name, t->thread.name, sizeof(l->name));
         l->frame = *thread_user_frame(&t->thread); /* of its last entry into the kernel */
         l->runtime_ns = thread_runtime_ns(&t->thread);
+        l++;
     }
     spin_unlock_irqrestore(&p->lock, flags);
+    return all;
+}
+
+void report_all_threads(void) {
+    struct process *p = the_process;
+    /* A few more may come meanwhile; where memory is short, fewer will do. */
+    unsigned room = p->task_count + 16;
+    struct thread_line *lines;
+
+    while (!(lines = kmalloc(room * sizeof(*lines))))
+        if (!(room /= 2))
+            return;
+    refresh_frames();
+    unsigned all = threads_look(p, lines, room);
     report("mimosa: %u threads of %s\n", all, p->exe);
     thread_borrow_aspace(p->aspace); /* to read the stacks */
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < MIN(all, room); i++)
         report_thread(&lines[i]);
     thread_borrow_aspace(NULL);
+    if (all > room)
+        report("and %u more\n", all - room);
     kfree(lines);
 }

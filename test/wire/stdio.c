@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,6 +158,28 @@ __attribute__((noreturn)) static void stubborn(void)
         pause();
 }
 
+static void *sleep_for_ever(void *arg)
+{
+    for (;;)
+        pause();
+    return arg;
+}
+
+/* So many threads besides the main one, and all wait. */
+__attribute__((noreturn)) static void crowd(long threads)
+{
+    pthread_attr_t attr;
+    pthread_t id;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 16384);
+    while (threads--)
+        if (pthread_create(&id, &attr, sleep_for_ever, NULL))
+            _exit(35);
+    write_all(1, "ready\n", 6);
+    sleep_for_ever(NULL);
+    _exit(36);
+}
+
 int main(int argc, char **argv)
 {
     const char *part = argc > 1 ? argv[1] : "";
@@ -202,6 +225,8 @@ int main(int argc, char **argv)
         return keys();
     if (!strcmp(part, "stubborn"))
         stubborn();
+    if (!strcmp(part, "crowd"))
+        crowd(number);
     if (!strcmp(part, "tty"))
         return isatty(0) | isatty(1) << 1 | isatty(2) << 2;
     return 99;
