@@ -48,8 +48,9 @@ static const char help_text[] =
     "  --json FILE, --html FILE  more reports\n"
     "  --micro          instructions of single operations on qemu and linux-vm\n"
     "  --boot           milliseconds to a program's first line, for each of --cpus\n"
-    "  --check FILE     with --micro: fail where a figure left FILE's by more than 5 %\n"
-    "  --keep FILE      with --micro: write the figures there\n"
+    "  --check FILE     with --micro: fail where a figure of Mimosa's is more than 5 % above\n"
+    "                   FILE's, or above its ceiling there\n"
+    "  --keep FILE      with --micro: write the figures there; ceilings stay\n"
     "\n"
     "One sample: one cell (heap, load, CPUs, threads, system) of one round, timed inside\n"
     "the program by its own clock.  Threads share a fixed number of operations.\n";

@@ -6,8 +6,10 @@
  * Under --icount the guest's clock counts instructions and a run repeats to a
  * fraction of a percent, so that one run is enough and 5 % is a real change.
  *
- * The file has one line for each figure, `SYSTEM MEASURE INSTRUCTIONS`, and
- * comments that begin with '#'.
+ * The file has one line for each figure, `SYSTEM MEASURE INSTRUCTIONS [CEILING]`,
+ * and comments that begin with '#'.  A ceiling is what the figure may never
+ * exceed: keeping new figures leaves it as it was, so that small steps do not
+ * add up to a large one.
  */
 #include "cli/bench.h"
 
@@ -39,7 +41,9 @@ static const struct {
 #define TITLES (sizeof(titles) / sizeof(titles[0]))
 
 struct micro {
-    double each[SYSTEMS][TITLES]; /* instructions; 0: not measured */
+    double each[SYSTEMS][TITLES];    /* instructions; 0: not measured */
+    double kept[SYSTEMS][TITLES];    /* as the file has them; 0: it has none */
+    double ceiling[SYSTEMS][TITLES]; /* likewise */
     unsigned system;
 };
 
@@ -100,56 +104,108 @@ static void print_table(const struct micro *micro) {
     }
 }
 
-static int keep_figures(const struct micro *micro, const char *path) {
-    FILE *to = fopen(path, "w");
+static int system_find(const char *system) {
+    for (size_t i = 0; i < SYSTEMS; i++) {
+        if (!strcmp(systems[i], system)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+/* The kept figures and ceilings of a file.  0, or an errno. */
+static int read_kept(struct micro *micro, const char *path) {
+    FILE *from = fopen(path, "r");
+    char line[256], system[64], measure[64];
+
+    if (!from) {
+        return errno;
+    }
+    while (fgets(line, sizeof(line), from)) {
+        double kept, ceiling = 0;
+
+        if (*line == '#' ||
+            sscanf(line, "%63s %63s %lf %lf", system, measure, &kept, &ceiling) < 3 ||
+            system_find(system) < 0 || measure_find(measure) < 0) {
+            continue;
+        }
+        micro->kept[system_find(system)][measure_find(measure)] = kept;
+        micro->ceiling[system_find(system)][measure_find(measure)] = ceiling;
+    }
+    fclose(from);
+    return 0;
+}
+
+static int keep_figures(struct micro *micro, const char *path) {
+    int error = read_kept(micro, path); /* for the ceilings, which stay */
+    FILE *to = error && error != ENOENT ? NULL : fopen(path, "w");
 
     if (!to) {
         return cli_fail("%s: %s", path, strerror(errno));
     }
-    fputs("# Instructions of single operations: SYSTEM MEASURE INSTRUCTIONS.\n"
-          "# Written by `mimosa bench --micro --keep`; `make check-instructions` fails when a\n"
-          "# figure of Mimosa's grows by more than 5 %.\n",
+    fputs("# Instructions of single operations: SYSTEM MEASURE INSTRUCTIONS [CEILING].\n"
+          "# Written by `mimosa bench --micro --keep`, which leaves the ceilings as they are;\n"
+          "# `make check-instructions` fails when a figure of Mimosa's grows by more than 5 %\n"
+          "# or is above its ceiling.\n",
           to);
     for (size_t s = 0; s < SYSTEMS; s++) {
         for (size_t i = 0; i < TITLES; i++) {
-            if (micro->each[s][i] > 0) {
-                fprintf(to, "%s %s %.1f\n", systems[s], titles[i].measure, micro->each[s][i]);
+            double each = micro->each[s][i] > 0 ? micro->each[s][i] : micro->kept[s][i];
+
+            if (each > 0) {
+                fprintf(to, "%s %s %.1f", systems[s], titles[i].measure, each);
             }
+            if (each > 0 && micro->ceiling[s][i] > 0) {
+                fprintf(to, " %.0f", micro->ceiling[s][i]);
+            }
+            fputs(each > 0 ? "\n" : "", to);
         }
     }
     return fclose(to) ? cli_fail("%s: %s", path, strerror(errno)) : 0;
 }
 
-/* Our own figures only: another system's are there for comparison. */
-static int check_figures(const struct micro *micro, const char *path) {
-    FILE *from = fopen(path, "r");
-    char line[256], system[64], measure[64];
-    double kept;
-    int worse = 0, compared = 0;
+/* One figure of ours against the file's; whether it may be so. */
+static bool check_figure(const struct micro *micro, size_t i, const char *path) {
+    const char *measure = titles[i].measure;
+    double now = micro->each[0][i], kept = micro->kept[0][i], ceiling = micro->ceiling[0][i];
 
-    if (!from) {
-        return cli_fail("%s: %s", path, strerror(errno));
+    if (now <= 0) {
+        printf("WORSE  %s: not measured, kept is %.0f\n", measure, kept);
+        return false;
     }
-    while (fgets(line, sizeof(line), from)) {
-        if (*line == '#' || sscanf(line, "%63s %63s %lf", system, measure, &kept) != 3 ||
-            strcmp(system, systems[0]) || measure_find(measure) < 0) {
-            continue;
-        }
-        double now = micro->each[0][measure_find(measure)];
-        compared++;
-        if (now <= 0 || now > kept * (1 + TOLERANCE)) {
-            printf("WORSE  %s: %.0f, kept is %.0f\n", measure, now, kept);
-            worse++;
-        } else if (now < kept * (1 - TOLERANCE)) {
-            printf("better %s: %.0f, kept is %.0f (keep it: mimosa bench --micro --keep %s)\n",
-                   measure, now, kept, path);
+    if (ceiling > 0 && now > ceiling) {
+        printf("ABOVE  %s: %.0f, its ceiling is %.0f\n", measure, now, ceiling);
+        return false;
+    }
+    if (now > kept * (1 + TOLERANCE)) {
+        printf("WORSE  %s: %.0f, kept is %.0f\n", measure, now, kept);
+        return false;
+    }
+    if (now < kept * (1 - TOLERANCE)) {
+        printf("better %s: %.0f, kept is %.0f (keep it: mimosa bench --micro --keep %s)\n",
+               measure, now, kept, path);
+    }
+    return true;
+}
+
+/* Our own figures only: another system's are there for comparison. */
+static int check_figures(struct micro *micro, const char *path) {
+    int worse = 0, compared = 0, error = read_kept(micro, path);
+
+    if (error) {
+        return cli_fail("%s: %s", path, strerror(error));
+    }
+    for (size_t i = 0; i < TITLES; i++) {
+        if (micro->kept[0][i] > 0) {
+            compared++;
+            worse += !check_figure(micro, i, path);
         }
     }
-    fclose(from);
     if (!compared) {
         return cli_fail("%s holds no figure of Mimosa's", path);
     }
-    printf("%d of %d figures within 5 %% of %s or better\n", compared - worse, compared, path);
+    printf("%d of %d figures below their ceilings and within 5 %% of %s or better\n",
+           compared - worse, compared, path);
     return worse ? 1 : 0;
 }
 
