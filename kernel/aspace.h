@@ -8,6 +8,7 @@
 
 #include "arch/x86_64/paging.h"
 #include "base/types.h"
+#include "kernel/count.h"
 #include "kernel/pages.h"
 
 struct aspace;
@@ -40,6 +41,7 @@ struct vm_object_ops {
 };
 
 static inline void vm_object_get(struct vm_object *o) {
+    count_shared_write(&o->refs);
     atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
 }
 void vm_object_put(struct vm_object *o);

@@ -4,9 +4,10 @@
  * must scale make to cache lines that other CPUs write too.
  *
  * count_shared_write(p) stands beside every atomic read-modify-write on a path
- * of a fault, a futex call or a wake-up.  A line in this CPU's own per-CPU
- * variables does not count: only its owner writes it, but for rare visitors.
- * A lock counts once: its release writes the line that it owns already.
+ * of a fault, a futex call or a wake-up, and beside stores to what other CPUs
+ * read without the lock.  A line in this CPU's own per-CPU variables does not
+ * count: only its owner writes it, but for rare visitors.  A lock counts once:
+ * its release writes the line that it owns already.
  * /proc/mimosa/sharing shows the sum; in other builds nothing is left of it.
  */
 #ifndef KERNEL_COUNT_H

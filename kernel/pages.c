@@ -94,6 +94,7 @@ struct paddr page_to_phys(const struct page *p) {
 
 static void estimate_add(int64_t frames) {
     uint64_t now = atomic_load_explicit(&buddy.estimate, memory_order_relaxed);
+    count_shared_write(&buddy.estimate); /* every fault reads it */
     atomic_store_explicit(&buddy.estimate, now + (uint64_t)frames, memory_order_relaxed);
 }
 

@@ -372,8 +372,10 @@ static bool idle_poll(struct run_queue *rq) {
 
 /* Sets this CPU's bit in cpus_idle, where it is not set. */
 static void announce_idle(unsigned cpu) {
-    if (!(atomic_load(&cpus_idle) >> cpu & 1))
+    if (!(atomic_load(&cpus_idle) >> cpu & 1)) {
+        count_shared_write(&cpus_idle);
         atomic_fetch_or(&cpus_idle, 1ul << cpu);
+    }
 }
 
 static void idle_halt(struct run_queue *rq, unsigned cpu) {
@@ -405,6 +407,7 @@ void thread_idle_loop(void) {
             idle_halt(rq, cpu);
             continue;
         }
+        count_shared_write(&cpus_idle);
         atomic_fetch_and(&cpus_idle, ~(1ul << cpu));
         atomic_store(&rq->idle, IDLE_BUSY);
         irq_disable();

@@ -8,6 +8,7 @@
 
 #include "base/string.h"
 #include "kernel/aspace.h"
+#include "kernel/count.h"
 #include "kernel/lock.h"
 #include "kernel/slab.h"
 #include "kernel/thread.h"
@@ -16,6 +17,7 @@
 #define SLOT_BITS 9
 
 void vm_object_put(struct vm_object *o) {
+    count_shared_write(&o->refs);
     if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) == 1)
         o->ops->release(o);
 }

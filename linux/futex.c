@@ -107,6 +107,7 @@ static void wake_locked(struct bucket *b, struct futex_waiter *w) {
 
     list_remove(&w->link);
     w->woken_in = b;
+    count_shared_write(b);
     atomic_fetch_sub_explicit(&b->waiters, 1, memory_order_relaxed);
     atomic_store_explicit(&w->bucket, NULL, memory_order_release); /* pairs with dequeue */
     thread_wake(t);
@@ -174,6 +175,7 @@ static int enqueue(struct futex_waiter *w, uintptr_t addr, bool shared, uint32_t
             return 0;
         }
         spin_unlock(&b->lock);
+        count_shared_write(b);
         atomic_fetch_sub_explicit(&b->waiters, 1, memory_order_relaxed);
         if (!err)
             return -EAGAIN;
@@ -188,6 +190,7 @@ static bool dequeue(struct futex_waiter *w) {
         spin_lock(&b->lock);
         if (atomic_load_explicit(&w->bucket, memory_order_relaxed) == b) {
             list_remove(&w->link);
+            count_shared_write(b);
             atomic_fetch_sub_explicit(&b->waiters, 1, memory_order_relaxed);
             spin_unlock(&b->lock);
             return true;
@@ -265,7 +268,9 @@ static void requeue_locked(struct bucket *from, struct bucket *to, struct futex_
         return;
     list_remove(&w->link);
     list_add_tail(&to->queue, &w->link);
+    count_shared_write(to);
     atomic_fetch_add(&to->waiters, 1);
+    count_shared_write(from);
     atomic_fetch_sub_explicit(&from->waiters, 1, memory_order_relaxed);
     atomic_store_explicit(&w->bucket, to, memory_order_release);
 }
