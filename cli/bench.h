@@ -83,6 +83,9 @@ void boot_command(const struct bench *bench, unsigned system, unsigned cpus, con
 int child_run(char *const *argv, int pin_cpus, unsigned timeout_s,
               void (*line)(void *context, char *text), void *context, char **errors);
 
+/* The type of machine that `run` makes for a system ("mimosa", "linux-vm"). */
+const char *boot_machine(const struct bench *bench, const char *system);
+
 /* Flat JSON, as the harness prints it: false when the key is not there. */
 bool json_number(const char *line, const char *key, double *value);
 bool json_text(const char *line, const char *key, char *text, size_t bytes);

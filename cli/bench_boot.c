@@ -51,6 +51,11 @@ static void push_option(struct word_list *list, const char *option, const char *
     words_push(list, xstrdup(value));
 }
 
+const char *boot_machine(const struct bench *bench, const char *system) {
+    /* `run` gives Linux a q35, whatever --machine says. */
+    return !strcmp(system, "linux-vm") ? "q35" : bench->machine ? bench->machine : "microvm";
+}
+
 void boot_command(const struct bench *bench, unsigned system, unsigned cpus, const char *heap,
                   struct word_list *list) {
     const char *on = bench->results.systems[system];

@@ -3,6 +3,8 @@
 #include "cli/bench.h"
 
 #include "cli/commands.h"
+#include "cli/initrd.h"
+#include "cli/machine.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,11 @@
 #include <unistd.h>
 
 #define TOOL_TIMEOUT_S 10u
+
+/* Of these sources when they were built, "-dirty" after changes; "" where no git knew. */
+#ifndef MIMOSA_COMMIT
+#define MIMOSA_COMMIT ""
+#endif
 
 struct first_line {
     char text[256];
@@ -73,71 +80,126 @@ static void fact_file(struct bench *bench, const char *key, const char *path) {
     }
 }
 
-static void fact_options(struct bench *bench) {
-    struct results *r = &bench->results;
-    char text[512];
-    int used = snprintf(text, sizeof(text), "--mem %s%s%s%s%s", bench->memory,
-                        bench->machine ? " --machine " : "", bench->machine ? bench->machine : "",
-                        bench->populate ? " --populate" : "", bench->icount ? " --icount" : " --prealloc");
+/* Ends in the middle of a fact rather than beyond `bytes`. */
+static void append(char *text, size_t bytes, const char *format, const char *word) {
+    size_t used = strlen(text);
 
-    for (unsigned i = 0; i < bench->parameter_count && used < (int)sizeof(text); i++) {
-        used +=
-            snprintf(text + used, sizeof(text) - (size_t)used, " --param %s", bench->parameters[i]);
-    }
-    results_fact(r, "options", text);
+    snprintf(text + used, bytes - used, format, word);
 }
 
-/* The comparison kernel: where `run` finds it too. */
-static void fact_linux(struct bench *bench) {
-    const char *cache = getenv("MIMOSA_CACHE");
-    char *folders[] = {
-        cache && *cache ? xasprintf("%s/linux-vm", cache) : NULL,
-        xasprintf("%s/../.cache/linux-vm", cli_home()),
-        xstrdup(".cache/linux-vm"),
-    };
-    bool found = false;
+static void fact_options(struct bench *bench) {
+    char text[512] = "";
 
-    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-        char *version = xasprintf("%s/version", folders[i] ? folders[i] : "");
-
-        if (!found && folders[i] && !access(version, R_OK)) {
-            char *kernel = xasprintf("%s/vmlinuz", folders[i]);
-            fact_file(bench, "linux-vm kernel", version);
-            fact_hash(bench, "linux-vm kernel sha256", kernel);
-            free(kernel);
-            found = true;
-        }
-        free(version);
-        free(folders[i]);
+    append(text, sizeof(text), "--mem %s", bench->memory);
+    if (bench->machine) {
+        append(text, sizeof(text), " --machine %s", bench->machine);
     }
+    append(text, sizeof(text), "%s", bench->populate ? " --populate" : "");
+    append(text, sizeof(text), "%s", bench->icount ? " --icount" : " --prealloc");
+    for (unsigned i = 0; i < bench->parameter_count; i++) {
+        append(text, sizeof(text), " --param %s", bench->parameters[i]);
+    }
+    results_fact(&bench->results, "options", text);
+}
+
+/* The comparison kernel. */
+static void fact_linux(struct bench *bench) {
+    char *folder = bench->linux_kernel ? NULL : linux_vm_find();
+
+    if (bench->linux_kernel) {
+        fact_hash(bench, "linux-vm kernel sha256", bench->linux_kernel);
+    } else if (folder) {
+        char *version = xasprintf("%s/version", folder);
+        char *kernel = xasprintf("%s/vmlinuz", folder);
+
+        fact_file(bench, "linux-vm kernel", version);
+        fact_hash(bench, "linux-vm kernel sha256", kernel);
+        free(version);
+        free(kernel);
+        free(folder);
+    }
+}
+
+/* What the machines are, and in what they run. */
+static void fact_machines(struct bench *bench) {
+    struct results *r = &bench->results;
+    char *version[] = { xstrdup(machine_qemu()), xstrdup("--version"), NULL };
+    bool kvm = !bench->icount && machine_kvm_usable();
+
+    for (unsigned i = 0; i < r->system_count; i++) {
+        char *key = xasprintf("machine of %s", r->systems[i]);
+
+        if (!strcmp(r->systems[i], "linux")) {
+            results_fact(r, key, "none: a process of the host");
+        } else {
+            results_fact(r, key, boot_machine(bench, r->systems[i]));
+        }
+        free(key);
+    }
+    results_fact(r, "accelerator",
+                 kvm ? "kvm"
+                     : bench->icount ? "tcg, one thread, counting instructions"
+                                     : "tcg, one thread for each CPU");
+    fact_from(bench, "qemu", version);
+    free(version[0]);
+    free(version[1]);
+}
+
+/* What the programs see beside MIMOSA_HEAP: MIMALLOC_* of this shell is not among it. */
+static void fact_environment(struct bench *bench) {
+    struct run_options options = { .cpus = 0 };
+    struct words environment;
+    char text[512] = "";
+
+    environment_build(&options, &environment);
+    for (size_t i = 0; i < environment.count; i++) {
+        if (strncmp(environment.items[i], "TERM=", 5) != 0) { /* no child has a terminal */
+            append(text, sizeof(text), *text ? " %s" : "%s", environment.items[i]);
+        }
+        free(environment.items[i]);
+    }
+    free(environment.items);
+    results_fact(&bench->results, "environment of the program", text);
+}
+
+static void fact_programs(struct bench *bench) {
+    struct run_options options = { .cpus = 0 };
+    char *version[] = { bench->program, xstrdup("--version"), NULL };
+    char *mimalloc = xasprintf("%s/heaps/mimalloc.version", cli_home());
+    char *kernel = kernel_find(&options);
+
+    fact_hash(bench, "program sha256", bench->program);
+    if (!bench->results.whole_program) {
+        fact_from(bench, "program", version);
+    }
+    fact_file(bench, "mimalloc (MI_MALLOC_VERSION)", mimalloc);
+    if (kernel) {
+        fact_hash(bench, "kernel sha256", kernel);
+    }
+    fact_linux(bench);
+    free(kernel);
+    free(mimalloc);
+    free(version[1]);
 }
 
 void provenance_collect(struct bench *bench) {
     struct results *r = &bench->results;
-    char *kernel = xasprintf("%s/mimosa-kernel", cli_home());
     char text[128];
     struct utsname host;
     time_t now = time(NULL);
-    char *version[] = { bench->program, xstrdup("--version"), NULL };
 
     strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
     results_fact(r, "date", text);
     results_fact(r, "mimosa", MIMOSA_VERSION);
-    fact_from_shell(bench, "commit",
-                    "git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null");
+    if (*MIMOSA_COMMIT) {
+        results_fact(r, "commit", MIMOSA_COMMIT);
+    }
     snprintf(text, sizeof(text), "%llu", (unsigned long long)bench->seed);
     results_fact(r, "seed", text);
     fact_options(bench);
-    fact_hash(bench, "program sha256", bench->program);
-    if (!r->whole_program) {
-        fact_from(bench, "program", version);
-    }
-    fact_hash(bench, "kernel sha256", kernel);
-    if (bench->linux_kernel) {
-        fact_hash(bench, "linux-vm kernel sha256", bench->linux_kernel);
-    } else {
-        fact_linux(bench);
-    }
+    fact_programs(bench);
+    fact_environment(bench);
+    fact_machines(bench);
     fact_from_shell(bench, "cpu", "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo");
     snprintf(text, sizeof(text), "%ld", sysconf(_SC_NPROCESSORS_ONLN));
     results_fact(r, "cpus of the host", text);
@@ -146,10 +208,4 @@ void provenance_collect(struct bench *bench) {
         results_fact(r, "host kernel", text);
     }
     fact_from_shell(bench, "load at the start", "cat /proc/loadavg");
-    fact_from_shell(bench, "qemu", "qemu-system-x86_64 --version");
-    char *mimalloc = xasprintf("%s/heaps/mimalloc.version", cli_home());
-    fact_file(bench, "mimalloc (MI_MALLOC_VERSION)", mimalloc);
-    free(mimalloc);
-    free(kernel);
-    free(version[1]);
 }

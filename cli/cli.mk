@@ -14,7 +14,19 @@ $(O)/mimosa: $(CLI_OBJ)
 $(O)/cli/%.o: cli/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(HOST_CC) $(HOST_CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(HOST_CC) $(HOST_CFLAGS) $(CLI_DEFS) -MMD -MP -c $< -o $@
+
+# The commit that is built, empty where git does not know these sources: a file
+# that changes only when that does.
+.PHONY: cli-force
+cli-force:
+$(O)/commit: cli-force
+	@mkdir -p $(@D)
+	@{ [ -e .git ] && git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null; } \
+	    >$@.new || :
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+$(O)/cli/bench_provenance.o: $(O)/commit
+$(O)/cli/bench_provenance.o: CLI_DEFS = -DMIMOSA_COMMIT='"$(shell cat $(O)/commit)"'
 
 -include $(CLI_OBJ:.o=.d)
 

@@ -145,6 +145,29 @@ char *kernel_find(const struct run_options *options) {
     return kernel;
 }
 
+char *linux_vm_find(void) {
+    const char *cache = getenv("MIMOSA_CACHE");
+    const char *home = getenv("HOME");
+    char *folders[] = {
+        xasprintf("%s/linux-vm", cache && *cache ? cache : "."),
+        xasprintf("%s/../.cache/linux-vm", cli_home()),
+        xstrdup(".cache/linux-vm"),
+        xasprintf("%s/.cache/mimosa/linux-vm", home ? home : ""),
+    };
+    char *found = NULL;
+
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+        char *kernel = xasprintf("%s/vmlinuz", folders[i]);
+        if (!found && !access(kernel, R_OK)) {
+            found = folders[i];
+        } else {
+            free(folders[i]);
+        }
+        free(kernel);
+    }
+    return found;
+}
+
 /* Sets NAME=VALUE, replacing an earlier value; takes over `text`. */
 static void environment_set(struct words *environment, char *text) {
     size_t length = strcspn(text, "=") + 1;

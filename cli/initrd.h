@@ -32,6 +32,12 @@ char *program_find(const struct run_options *options);
  */
 char *kernel_find(const struct run_options *options);
 
+/*
+ * The folder with Linux's kernel (vmlinuz), its version and its drivers for
+ * linux-vm.  Returns its path, which the caller frees, or NULL.
+ */
+char *linux_vm_find(void);
+
 /* The program's environment, NAME=VALUE; strings and list belong to the caller. */
 void environment_build(const struct run_options *options, struct words *environment);
 

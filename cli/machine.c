@@ -53,6 +53,12 @@ bool machine_kvm_usable(void) {
     return has_virtualisation();
 }
 
+const char *machine_qemu(void) {
+    const char *qemu = getenv("MIMOSA_QEMU");
+
+    return qemu && *qemu ? qemu : "qemu-system-x86_64";
+}
+
 static bool uses_kvm(const struct run_options *options) {
     return options->accel == ACCEL_KVM ||
            (options->accel == ACCEL_AUTO && !options->icount && machine_kvm_usable());
@@ -131,10 +137,8 @@ static void add_channels(struct words *words, const struct run_options *options,
 static void build_command(struct words *words, const struct machine *machine,
                           const struct run_options *options, const char *kernel, int initrd,
                           int wire, int serial) {
-    const char *qemu = getenv("MIMOSA_QEMU");
-
     *words = (struct words){ 0 };
-    add(words, qemu && *qemu ? qemu : "qemu-system-x86_64");
+    add(words, machine_qemu());
     add_machine(words, options);
     add_split(words, "-nodefaults -no-user-config -no-reboot -display none -sandbox " SANDBOX);
     add(words, "-kernel");

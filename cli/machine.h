@@ -31,6 +31,9 @@ int machine_start(struct machine *machine, const struct run_options *options, co
 /* Kills QEMU if it still runs, waits for it, and closes what belongs to it. */
 void machine_end(struct machine *machine);
 
+/* The program that is QEMU here: $MIMOSA_QEMU, or by its usual name. */
+const char *machine_qemu(void);
+
 /* Whether --accel auto means KVM here: /dev/kvm opens and the CPU has vmx or svm. */
 bool machine_kvm_usable(void);
 

@@ -43,23 +43,12 @@ static int find_mimosa(const struct run_options *options, struct boot *boot) {
 
 static int find_linux(const struct run_options *options, struct boot *boot) {
     static const char *const inits[] = { "linux-init", NULL };
-    const char *cache = getenv("MIMOSA_CACHE");
-    const char *home = getenv("HOME");
-    char *folders[] = {
-        xasprintf("%s/linux-vm", cache && *cache ? cache : "."),
-        xasprintf("%s/../.cache/linux-vm", cli_home()),
-        xstrdup(".cache/linux-vm"),
-        xasprintf("%s/.cache/mimosa/linux-vm", home ? home : ""),
-    };
+    char *folder = options->linux_kernel ? NULL : linux_vm_find();
 
-    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-        char *kernel = xasprintf("%s/vmlinuz", folders[i]);
-        if (!boot->kernel && !options->linux_kernel && !access(kernel, R_OK)) {
-            boot->kernel = xstrdup(kernel);
-            boot->modules = xasprintf("%s/modules", folders[i]);
-        }
-        free(kernel);
-        free(folders[i]);
+    if (folder) {
+        boot->kernel = xasprintf("%s/vmlinuz", folder);
+        boot->modules = xasprintf("%s/modules", folder);
+        free(folder);
     }
     if (options->linux_kernel) {
         boot->kernel = xstrdup(options->linux_kernel);
@@ -72,11 +61,11 @@ static int find_linux(const struct run_options *options, struct boot *boot) {
     }
     /* Drivers as modules may lie next to a kernel of the user's own, too. */
     if (!boot->modules) {
-        char *folder = xstrdup(boot->kernel);
-        char *slash = strrchr(folder, '/');
-        *(slash ? slash : folder) = '\0';
-        boot->modules = xasprintf("%s/modules", slash ? folder : ".");
-        free(folder);
+        char *beside = xstrdup(boot->kernel);
+        char *slash = strrchr(beside, '/');
+        *(slash ? slash : beside) = '\0';
+        boot->modules = xasprintf("%s/modules", slash ? beside : ".");
+        free(beside);
     }
     if (access(boot->modules, R_OK)) {
         free(boot->modules);
