@@ -31,14 +31,15 @@ static const char help_text[] =
     "  --loads X,Y      of: compute, cache-thrash, cache-scratch, larson (these), faults\n"
     "  --cpus 1,2       CPUs of the machine; on linux the program is bound to so many\n"
     "  --threads 1,2    threads; shapes with fewer threads than CPUs are left out\n"
-    "  --on A,B         of: qemu (Mimosa), linux-vm, linux (all)\n"
+    "  --on A,B         of: qemu (Mimosa), linux-vm, linux (all; with --micro or --boot,\n"
+    "                   which boot machines: qemu, linux-vm)\n"
     "  --runs N         rounds; each runs every cell once (5)\n"
     "  --baseline HEAP  what the others are compared with (buddy, else the first)\n"
     "  --budget SECONDS size the work so that all of it ends in this time (165)\n"
     "  --cell MS        size the work by the time of one cell instead\n"
-    "  --quick          --runs 5 --budget 165\n"
+    "  --quick          what bench does without options; those beside it still count\n"
     "  --mem SIZE       memory of a machine (512M)\n"
-    "  --machine NAME   microvm or q35, as for `mimosa run`\n"
+    "  --machine TYPE   of Mimosa: microvm, microvm-acpi, q35 (linux-vm has a q35)\n"
     "  --populate       Mimosa commits all memory when it is mapped\n"
     "  --icount         machines count instructions instead of time (one CPU at a time)\n"
     "  --param K=V      a parameter of the loads (`build/lab/workloads --help`)\n"
@@ -46,10 +47,11 @@ static const char help_text[] =
     "  --seed N         of the order of the runs (random; the report says it)\n"
     "  --timeout SECONDS  for one boot (120)\n"
     "  --json FILE, --html FILE  more reports\n"
-    "  --micro          instructions of single operations on qemu and linux-vm\n"
-    "  --boot           milliseconds to a program's first line, for each of --cpus\n"
-    "  --check FILE     with --micro: fail where a figure of Mimosa's is more than 5 % above\n"
-    "                   FILE's, or above its ceiling there\n"
+    "  --micro          instructions of single operations\n"
+    "  --boot           milliseconds to a program's first line, for each of --cpus, and what\n"
+    "                   remains without those of a null kernel in the same machine\n"
+    "  --check FILE     with --micro, which then runs on qemu: fail where a figure is more\n"
+    "                   than 5 % above FILE's, or above its ceiling there\n"
     "  --keep FILE      with --micro: write the figures there; ceilings stay\n"
     "\n"
     "One sample: one cell (heap, load, CPUs, threads, system) of one round, timed inside\n"
@@ -231,15 +233,30 @@ static int make_shapes(struct results *r, const struct wishes *wishes, bool uses
     return status;
 }
 
+/* The systems of --on, of which `known` are possible: all of them by default. */
+static int take_systems(struct bench *bench, const struct wishes *wishes, const char *known) {
+    struct results *r = &bench->results;
+    char *all = xasprintf("%.*s", (int)strlen(known) - 2, known + 1);
+    int status = split_names("--on", wishes->on ? wishes->on : all, known, r->systems,
+                             &r->system_count);
+
+    free(all);
+    for (unsigned i = 0; !status && i < r->system_count; i++) {
+        if (!strcmp(r->systems[i], "qemu")) {
+            free(r->systems[i]);
+            r->systems[i] = xstrdup("mimosa");
+        }
+    }
+    return status;
+}
+
 /* Turns the wishes into the matrix.  0, or the status to exit with. */
 static int make_matrix(struct bench *bench, const struct wishes *wishes) {
     struct results *r = &bench->results;
     int status = split_names("--heaps", wishes->heaps, ",buddy,buddy-page,mimalloc,musl,bump,",
                              r->heaps, &r->heap_count);
 
-    status = status ? status
-                    : split_names("--on", wishes->on, ",qemu,linux-vm,linux,", r->systems,
-                                  &r->system_count);
+    status = status ? status : take_systems(bench, wishes, ",qemu,linux-vm,linux,");
     if (!status && r->whole_program) {
         const char *slash = strrchr(bench->program, '/');
         r->loads[r->load_count++] = xstrdup(slash ? slash + 1 : bench->program);
@@ -251,12 +268,6 @@ static int make_matrix(struct bench *bench, const struct wishes *wishes) {
     status = status ? status : make_shapes(r, wishes, mentions_threads(bench));
     if (status) {
         return status;
-    }
-    for (unsigned i = 0; i < r->system_count; i++) {
-        if (!strcmp(r->systems[i], "qemu")) {
-            free(r->systems[i]);
-            r->systems[i] = xstrdup("mimosa");
-        }
     }
     const char *baseline = wishes->baseline ? wishes->baseline : "buddy";
     int heap = results_find_heap(r, baseline);
@@ -413,6 +424,15 @@ static int take_command_line(struct bench *bench, struct wishes *wishes, int arg
             return status;
         }
     }
+    if (wishes->micro && wishes->boot) {
+        return cli_usage("bench", "--micro and --boot are two things: one at a time");
+    }
+    if ((wishes->check || wishes->keep) && !wishes->micro) {
+        return cli_usage("bench", "--check and --keep are for the figures of --micro");
+    }
+    if (argv[optind] && (wishes->micro || wishes->boot)) {
+        return cli_usage("bench", "--micro and --boot bring their own program");
+    }
     if (argv[optind]) {
         bench->program = xstrdup(argv[optind]);
         bench->program_arguments = argv + optind + 1;
@@ -465,6 +485,21 @@ static int compare(struct bench *bench, const struct wishes *wishes) {
     return status ? status : r->failures ? 1 : 0;
 }
 
+static int measure_micro(struct bench *bench, const struct wishes *wishes) {
+    /* The comparison with the file needs only ourselves. */
+    int status = take_systems(bench, wishes, wishes->check ? ",qemu," : ",qemu,linux-vm,");
+
+    return status ? status : micro_run(bench, wishes->check, wishes->keep);
+}
+
+static int measure_boots(struct bench *bench, const struct wishes *wishes) {
+    unsigned cpus[RESULTS_MAX], count;
+    int status = split_numbers("--cpus", wishes->cpus, cpus, &count);
+
+    status = status ? status : take_systems(bench, wishes, ",qemu,linux-vm,");
+    return status ? status : start_run(bench, cpus, count, wishes->runs);
+}
+
 int cmd_bench(int argc, char **argv) {
     struct bench bench = {
         .memory = "512M",
@@ -478,7 +513,6 @@ int cmd_bench(int argc, char **argv) {
         .loads = "compute,cache-thrash,cache-scratch,larson",
         .cpus = "1,2",
         .threads = "1,2",
-        .on = "qemu,linux-vm,linux",
         .runs = 5,
     };
 
@@ -494,12 +528,9 @@ int cmd_bench(int argc, char **argv) {
             status = cli_fail("%s: %s%s", bench.program, strerror(errno),
                               bench.results.whole_program ? "" : " (make lab builds it)");
         } else if (wishes.micro) {
-            status = micro_run(&bench, wishes.check, wishes.keep);
+            status = measure_micro(&bench, &wishes);
         } else if (wishes.boot) {
-            unsigned cpus[RESULTS_MAX], count;
-
-            status = split_numbers("--cpus", wishes.cpus, cpus, &count);
-            status = status ? status : start_run(&bench, wishes.on, cpus, count, wishes.runs);
+            status = measure_boots(&bench, &wishes);
         } else {
             status = compare(&bench, &wishes);
         }

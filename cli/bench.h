@@ -100,7 +100,7 @@ int plan_run(struct bench *bench);
 void provenance_collect(struct bench *bench);
 
 /*
- * --micro: measures under --icount on the systems given and prints the table.
+ * --micro: measures under --icount on the systems of `results` and prints the table.
  * `compare`: a file of kept figures to hold it against (NULL: none); `keep`:
  * write them there.  Returns the exit status.
  */
@@ -109,9 +109,11 @@ int micro_run(struct bench *bench, const char *compare, const char *keep);
 /* Puts `count` items of `size` bytes (64 at most) in random order. */
 void bench_shuffle(struct bench *bench, void *items, size_t count, size_t size);
 
-/* --boot: how long a machine takes to its program's first line.  Returns the exit status. */
-int start_run(struct bench *bench, const char *on, const unsigned *cpus, unsigned cpu_count,
-              unsigned rounds);
+/*
+ * --boot: how long a machine takes to its program's first line, on the systems
+ * of `results`.  Returns the exit status.
+ */
+int start_run(struct bench *bench, const unsigned *cpus, unsigned cpu_count, unsigned rounds);
 
 /* A note that is a sentence made by printf's rules. */
 void bench_note(struct bench *bench, const char *format, ...) __attribute__((format(printf, 2, 3)));

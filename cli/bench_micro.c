@@ -56,6 +56,15 @@ static int measure_find(const char *measure) {
     return -1;
 }
 
+static int system_find(const char *system) {
+    for (size_t i = 0; i < SYSTEMS; i++) {
+        if (!strcmp(systems[i], system)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
 static void take_line(void *context, char *text) {
     struct micro *micro = context;
     char measure[64];
@@ -69,17 +78,18 @@ static void take_line(void *context, char *text) {
 
 /* 0, or -1 after a note on why the system has no figures. */
 static int measure_system(struct bench *bench, struct micro *micro, unsigned system) {
+    const char *name = bench->results.systems[system];
     struct word_list command = { 0 };
     char *errors;
 
-    fprintf(stderr, "mimosa: counting instructions on %s\n", systems[system]);
-    micro->system = system;
+    fprintf(stderr, "mimosa: counting instructions on %s\n", name);
+    micro->system = (unsigned)system_find(name);
     boot_command(bench, system, 1, NULL, &command);
     words_push(&command, xstrdup("micro"));
     int status = child_run(command.items, 0, bench->timeout_s, take_line, micro, &errors);
     words_release(&command);
     if (status) {
-        fprintf(stderr, "mimosa: %s: status %d: %s\n", systems[system], status, errors);
+        fprintf(stderr, "mimosa: %s: status %d: %s\n", name, status, errors);
     }
     free(errors);
     return status ? -1 : 0;
@@ -102,15 +112,6 @@ static void print_table(const struct micro *micro) {
         }
         putchar('\n');
     }
-}
-
-static int system_find(const char *system) {
-    for (size_t i = 0; i < SYSTEMS; i++) {
-        if (!strcmp(systems[i], system)) {
-            return (int)i;
-        }
-    }
-    return -1;
 }
 
 /* The kept figures and ceilings of a file.  0, or an errno. */
@@ -214,12 +215,8 @@ int micro_run(struct bench *bench, const char *compare, const char *keep) {
     int measured = 0, status = 0;
 
     bench->icount = true;
-    for (unsigned s = 0; s < SYSTEMS; s++) {
-        bench->results.systems[bench->results.system_count++] = xstrdup(systems[s]);
-        /* The comparison needs only ourselves. */
-        if (s == 0 || !compare) {
-            measured += !measure_system(bench, &micro, s);
-        }
+    for (unsigned s = 0; s < bench->results.system_count; s++) {
+        measured += !measure_system(bench, &micro, s);
     }
     if (!measured) {
         return CLI_FAILED;

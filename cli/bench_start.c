@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * --boot: milliseconds from the start of `mimosa run` to the first line that
- * the program prints, and the same less what a null kernel takes with the same
- * options (which is QEMU's own share).
+ * the program prints, and the same less what a null kernel takes in a machine
+ * of the same type with the same options (which is QEMU's own share).  A q35
+ * takes QEMU longer than a microvm, so each type has a null kernel of its own.
  *
  * Systems and numbers of CPUs come in random order in each round, and the
  * difference is taken round by round, as in the comparison of heaps.
@@ -16,13 +17,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NULL_KERNEL, MIMOSA, LINUX_VM, SYSTEMS };
-
-static const char *const names[SYSTEMS] = { "null kernel", "mimosa", "linux-vm" };
-
 struct start_cell {
-    unsigned system, cpus;
-    bool skipped;         /* not asked for, or failed before */
+    const char *system;  /* "mimosa", "linux-vm"; NULL: the null kernel */
+    const char *machine; /* its type */
+    unsigned cpus;
+    unsigned null;        /* index of the cell of the null kernel in such a machine */
+    bool skipped;         /* failed before */
     double ms[STATS_MAX]; /* by round; 0: not measured */
 };
 
@@ -40,26 +40,40 @@ static void take_line(void *context, char *text) {
     }
 }
 
+static bool is_linux(const struct start_cell *cell) {
+    return cell->system && !strcmp(cell->system, "linux-vm");
+}
+
 /* The words of `mimosa run` for one cell. */
 static void start_command(const struct bench *bench, const struct start_cell *cell,
                           struct word_list *list) {
     words_push(list, xstrdup(bench->mimosa));
     words_push(list, xstrdup("run"));
     words_push(list, xstrdup("--on"));
-    words_push(list, xstrdup(cell->system == LINUX_VM ? "linux-vm" : "qemu"));
+    words_push(list, xstrdup(is_linux(cell) ? "linux-vm" : "qemu"));
     words_push(list, xstrdup("--cpus"));
     words_push(list, xasprintf("%u", cell->cpus));
     words_push(list, xstrdup("--mem"));
     words_push(list, xstrdup(bench->memory));
-    if (bench->machine && cell->system != LINUX_VM) {
-        words_push(list, xstrdup("--machine"));
-        words_push(list, xstrdup(bench->machine));
+    words_push(list, xstrdup("--machine"));
+    words_push(list, xstrdup(cell->machine));
+    if (bench->icount) {
+        words_push(list, xstrdup("--icount"));
     }
-    if (cell->system == NULL_KERNEL) {
+    if (!cell->system) {
         words_push(list, xstrdup("--kernel"));
         words_push(list, xasprintf("%s/lab/null", cli_home()));
+    } else if (is_linux(cell) && bench->linux_kernel) {
+        words_push(list, xstrdup("--linux-kernel"));
+        words_push(list, xstrdup(bench->linux_kernel));
     }
     words_push(list, xasprintf("%s/bin/hello", cli_home()));
+}
+
+/* For a line of the table and of the progress. */
+static char *cell_title(const struct start_cell *cell) {
+    return xasprintf("%s, %s, %u CPU%s", cell->system ? cell->system : "null kernel", cell->machine,
+                     cell->cpus, cell->cpus > 1 ? "s" : "");
 }
 
 /* Milliseconds, or 0 after a failure with *error set (to be freed). */
@@ -76,7 +90,7 @@ static double start_measure(const struct bench *bench, const struct start_cell *
     words_release(&command);
 
     *error = NULL;
-    if (cell->system == NULL_KERNEL && status != CLI_TIMEOUT) {
+    if (!cell->system && status != CLI_TIMEOUT) {
         watch.first_line_ms = all_ms; /* it says nothing: its end counts */
     } else if (status || watch.first_line_ms <= 0) {
         *error = xasprintf("status %d: %s", status, errors);
@@ -97,9 +111,11 @@ static void print_cell(const struct start_cell *cell, const struct start_cell *n
             over[count++] = cell->ms[i] - null->ms[i];
         }
     }
-    printf("  %-12s %3u CPU%s", names[cell->system], cell->cpus, cell->cpus > 1 ? "s" : " ");
+    char *title = cell_title(cell);
+    printf("  %-34s", title);
+    free(title);
     if (!count) {
-        puts("           -");
+        puts("        -");
         return;
     }
     struct stats_interval all = stats_sign_interval(own, count, RESULTS_CONFIDENCE);
@@ -115,7 +131,7 @@ static void print_cell(const struct start_cell *cell, const struct start_cell *n
 /* Returns how many of our own boots failed. */
 static unsigned run_round(struct bench *bench, struct start_cell *cells, unsigned count,
                           unsigned round) {
-    unsigned order[SYSTEMS * RESULTS_MAX];
+    unsigned *order = xmalloc(count * sizeof(*order));
     unsigned failures = 0;
 
     for (unsigned i = 0; i < count; i++) {
@@ -124,36 +140,56 @@ static unsigned run_round(struct bench *bench, struct start_cell *cells, unsigne
     bench_shuffle(bench, order, count, sizeof(order[0]));
     for (unsigned i = 0; i < count; i++) {
         struct start_cell *cell = &cells[order[i]];
-        char *error;
+        char *title = cell_title(cell), *error = NULL;
 
-        if (cell->skipped) {
-            continue;
+        if (!cell->skipped) {
+            fprintf(stderr, "mimosa: round %u: %s\n", round + 1, title);
+            cell->ms[round] = start_measure(bench, cell, &error);
         }
-        fprintf(stderr, "mimosa: round %u: %s, %u CPUs\n", round + 1, names[cell->system],
-                cell->cpus);
-        cell->ms[round] = start_measure(bench, cell, &error);
         if (error) {
-            fprintf(stderr, "mimosa: %s, %u CPUs: %s\n", names[cell->system], cell->cpus, error);
+            fprintf(stderr, "mimosa: %s: %s\n", title, error);
             cell->skipped = true;
-            failures += cell->system != LINUX_VM; /* it may just not be there */
-            free(error);
+            failures += !is_linux(cell); /* it may just not be there */
         }
+        free(error);
+        free(title);
     }
+    free(order);
     return failures;
 }
 
-int start_run(struct bench *bench, const char *on, const unsigned *cpus, unsigned cpu_count,
-              unsigned rounds) {
-    unsigned count = SYSTEMS * cpu_count;
-    struct start_cell *cells = xmalloc(count * sizeof(*cells));
-    unsigned failures = 0;
+/* Adds a system's cell, before it the null kernel's if there is none in such a machine yet. */
+static unsigned add_cells(struct start_cell *cells, unsigned first, unsigned count,
+                          const struct start_cell *cell) {
+    unsigned null = first;
 
-    memset(cells, 0, count * sizeof(*cells));
-    for (unsigned i = 0; i < count; i++) {
-        cells[i].system = i % SYSTEMS;
-        cells[i].cpus = cpus[i / SYSTEMS];
-        cells[i].skipped = (cells[i].system == LINUX_VM && !strstr(on, "linux-vm")) ||
-                           (cells[i].system == MIMOSA && !strstr(on, "qemu"));
+    while (null < count && (cells[null].system || strcmp(cells[null].machine, cell->machine))) {
+        null++;
+    }
+    if (null == count) {
+        cells[count] = *cell;
+        cells[count].system = NULL;
+        cells[count++].null = null;
+    }
+    cells[count] = *cell;
+    cells[count++].null = null;
+    return count;
+}
+
+int start_run(struct bench *bench, const unsigned *cpus, unsigned cpu_count, unsigned rounds) {
+    const struct results *r = &bench->results;
+    unsigned most = 2 * r->system_count * cpu_count, count = 0, failures = 0;
+    struct start_cell *cells = xmalloc(most * sizeof(*cells));
+
+    for (unsigned i = 0; i < cpu_count; i++) {
+        unsigned first = count;
+
+        for (unsigned system = 0; system < r->system_count; system++) {
+            const struct start_cell cell = { .system = r->systems[system],
+                                             .machine = boot_machine(bench, r->systems[system]),
+                                             .cpus = cpus[i] };
+            count = add_cells(cells, first, count, &cell);
+        }
     }
     for (unsigned round = 0; round < rounds; round++) {
         failures += run_round(bench, cells, count, round);
@@ -161,7 +197,7 @@ int start_run(struct bench *bench, const char *on, const unsigned *cpus, unsigne
     printf("\nFrom `mimosa run` to the program's first line, median of %u rounds, %s\n", rounds,
            bench->memory);
     for (unsigned i = 0; i < count; i++) {
-        print_cell(&cells[i], &cells[i - i % SYSTEMS], rounds);
+        print_cell(&cells[i], &cells[cells[i].null], rounds);
     }
     free(cells);
     return failures ? 1 : 0;
