@@ -32,6 +32,8 @@
 #define CELL_MIN_S             0.02
 #define OPERATIONS_MIN         1000
 #define OPERATIONS_MOST        10e6
+#define PAGE_BYTES             4096.0
+#define FAULTS_MOST_BYTES      (256.0 * (1 << 20)) /* beyond, a page costs the same */
 #define LARSON_BLOCK_BYTES     272.0 /* mean, with what a heap adds */
 #define SHRINK_MOST            0.3 /* of a cell's work from one round to the next */
 #define CELL_MAX_S             0.5
@@ -247,14 +249,6 @@ static double operation_seconds(const struct results *r, unsigned system, unsign
     return count ? sum / count : 0;
 }
 
-/* Bounds that keep a heap that never frees, or a region, within a part of --mem. */
-static double operations_max(const struct results *r, const char *load, double memory_bytes) {
-    if (!strcmp(load, "larson") && results_find_heap(r, "bump") >= 0) {
-        return memory_bytes / 4 / LARSON_BLOCK_BYTES;
-    }
-    return !strcmp(load, "faults") ? memory_bytes / 2 / 4096 : OPERATIONS_MOST;
-}
-
 /* The value with its first two digits kept, so that it reads well; value >= 1. */
 static double two_digits(double value) {
     uint64_t scale = 1;
@@ -263,6 +257,19 @@ static double two_digits(double value) {
         scale *= 10;
     }
     return (double)((uint64_t)(value / (double)scale) * scale);
+}
+
+/* Bounds that keep a heap that never frees, or a region, within a part of --mem. */
+static double operations_max(const struct results *r, const char *load, double memory_bytes) {
+    if (!strcmp(load, "larson") && results_find_heap(r, "bump") >= 0) {
+        return two_digits(memory_bytes / 4 / LARSON_BLOCK_BYTES);
+    }
+    if (!strcmp(load, "faults")) {
+        double bytes = memory_bytes / 2;
+
+        return (bytes < FAULTS_MOST_BYTES ? bytes : FAULTS_MOST_BYTES) / PAGE_BYTES;
+    }
+    return OPERATIONS_MOST;
 }
 
 static void forget_samples(struct results *r) {
@@ -304,6 +311,34 @@ static double cell_seconds(struct bench *bench) {
     return seconds < CELL_MAX_S ? seconds : CELL_MAX_S;
 }
 
+/* What a cell of each load does from this round on, for the reports; round 0 is the first. */
+static void note_operations(struct bench *bench, unsigned round) {
+    struct results *r = &bench->results;
+
+    for (unsigned system = 0; system < r->system_count; system++) {
+        char *key = xasprintf("operations on %s", r->systems[system]);
+        char text[512] = "";
+
+        if (round) {
+            char *later = xasprintf("%s from round %u", key, round + 1);
+            free(key);
+            key = later;
+        }
+        for (unsigned load = 0; load < r->load_count; load++) {
+            size_t used = strlen(text);
+
+            if (r->operations[system][load] > 0) {
+                snprintf(text + used, sizeof(text) - used, "%s%s %.0f", used ? ", " : "",
+                         r->loads[load], r->operations[system][load]);
+            }
+        }
+        if (*text) {
+            results_fact(r, key, text);
+        }
+        free(key);
+    }
+}
+
 static void set_operations(struct bench *bench) {
     struct results *r = &bench->results;
     double seconds = cell_seconds(bench);
@@ -318,12 +353,16 @@ static void set_operations(struct bench *bench) {
 
             if (each > 0) {
                 double operations = seconds / each;
-                operations = operations < most ? operations : most;
+                double least = most < OPERATIONS_MIN ? most : OPERATIONS_MIN;
+
+                /* A bound is not rounded: 65536 pages are 256 MiB. */
                 r->operations[system][load] =
-                    two_digits(operations < OPERATIONS_MIN ? OPERATIONS_MIN : operations);
+                    operations >= most ? most
+                                       : two_digits(operations < least ? least : operations);
             }
         }
     }
+    note_operations(bench, 0);
     snprintf(text, sizeof(text), "%.1f ms for a cell, at most", seconds * 1e3);
     results_fact(r, "time planned", text);
 }
@@ -358,14 +397,19 @@ static void shrink_work(struct bench *bench, double round_s, double boots_s, uns
         return;
     }
     double factor = may_s > cells_s * SHRINK_MOST ? may_s / cells_s : SHRINK_MOST;
+    bool shrunk = false;
     for (unsigned system = 0; system < r->system_count; system++) {
         for (unsigned load = 0; load < r->load_count; load++) {
             double operations = r->operations[system][load] * factor;
 
             if (operations >= OPERATIONS_MIN) {
                 r->operations[system][load] = two_digits(operations);
+                shrunk = true;
             }
         }
+    }
+    if (shrunk) {
+        note_operations(bench, r->rounds - rounds_left);
     }
 }
 
