@@ -7,15 +7,27 @@ _mimosa_heaps="buddy buddy-page mimalloc musl bump"
 # The words after an option that takes one of a few values; fails for others.
 _mimosa_value() {
     case $1 in
-    --heap | --heaps) COMPREPLY=($(compgen -W "$_mimosa_heaps" -- "$2")) ;;
+    --heap)
+        local more=
+        [ "${COMP_WORDS[1]}" != cc ] || more="mimalloc-secure none"
+        COMPREPLY=($(compgen -W "$_mimosa_heaps $more" -- "$2"))
+        ;;
+    --heaps | --baseline) COMPREPLY=($(compgen -W "$_mimosa_heaps" -- "$2")) ;;
     --on) COMPREPLY=($(compgen -W "qemu linux linux-vm" -- "$2")) ;;
     --machine) COMPREPLY=($(compgen -W "microvm microvm-acpi q35" -- "$2")) ;;
     --accel) COMPREPLY=($(compgen -W "auto kvm tcg" -- "$2")) ;;
     --cpus) COMPREPLY=($(compgen -W "1 2 4 8" -- "$2")) ;;
     --mem) COMPREPLY=($(compgen -W "64M 256M 1G 2G" -- "$2")) ;;
     --root) COMPREPLY=($(compgen -d -- "$2")) ;;
-    --kernel | --linux-kernel | --file | --json | -o) COMPREPLY=($(compgen -f -- "$2")) ;;
-    --seed | --timeout | --env | --qemu | --runs | --loads) COMPREPLY=() ;;
+    --kernel | --linux-kernel | --file | --json | --html | --check | --keep | -o)
+        COMPREPLY=($(compgen -f -- "$2"))
+        ;;
+    --loads)
+        COMPREPLY=($(compgen -W "compute cache-thrash cache-scratch larson faults" -- "$2"))
+        ;;
+    --seed | --timeout | --env | --qemu | --runs | --threads | --budget | --cell | --param)
+        COMPREPLY=()
+        ;;
     *) return 1 ;;
     esac
 }
@@ -43,6 +55,7 @@ _mimosa() {
     bench) options="--heaps --loads --cpus --threads --on --runs --baseline --budget --cell --quick
         --mem --machine --populate --icount --param --linux-kernel --seed --timeout --json --html
         --micro --boot --check --keep --help" ;;
+    cc) options="--heap --help" ;;
     syscalls) options="--json --help done partial none" ;;
     *) options="--help" ;;
     esac
