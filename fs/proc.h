@@ -36,7 +36,7 @@ void proc_register_link(const char *path, long (*target)(char *to, size_t size))
  * May be called under the tree lock. */
 void proc_register_jump(const char *path, int (*follow)(struct entry **out));
 
-/* A directory of numbers, each a link to an entry (descriptors): called under the tree lock or not. */
+/* A directory of numbers, each a link to an entry (descriptors); under the tree lock or not. */
 struct proc_numbers {
     int (*next)(int from);                         /* smallest present, >= from, or -1 */
     int (*follow)(int number, struct entry **out); /* with a reference; -ENOENT */

@@ -20,7 +20,7 @@ struct ram_names {
     uint32_t count;
     uint64_t next_cookie;
     struct list order; /* entry.siblings, by rising cookie */
-    /* Where the last listing stopped: the first entry whose cookie is not below shown_to; NULL: none. */
+    /* Where the last listing stopped: the first entry with a cookie from shown_to on, or NULL. */
     struct entry *shown_next;
     uint64_t shown_to;
 };

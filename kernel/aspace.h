@@ -62,7 +62,7 @@ struct vm_object *vm_object_create_shared(void);
 #define REGION_FIXED     2u  /* MAP_FIXED: replaces what is there */
 #define REGION_NOREPLACE 4u  /* MAP_FIXED_NOREPLACE: -EEXIST instead */
 #define REGION_POPULATE  8u  /* commit now */
-#define REGION_STACK     16u /* MAP_GROWSDOWN or the main stack: never huge pages, grows on faults */
+#define REGION_STACK     16u /* MAP_GROWSDOWN or the main stack: never huge, grows on faults */
 #define REGION_NORESERVE 32u
 #define REGION_NOHUGE    64u
 #define REGION_HUGE      128u /* MADV_HUGEPAGE */

@@ -60,7 +60,7 @@ static cold_fn uint64_t make_table(struct pte *e) {
     return found;
 }
 
-/* Down to the entry of `addr`; `make` says whether missing tables are made.  Inline: faults call it. */
+/* Down to the entry of `addr`; `make`: missing tables are made.  Inline, since faults call it. */
 static inline __attribute__((always_inline)) struct pte *
 descend(struct aspace *as, uintptr_t addr, unsigned *level, bool make) {
     struct pte *table = as->root;

@@ -122,7 +122,7 @@ void thread_block_cancel(void);
 must_check int thread_block(uint64_t deadline_ns);
 /* Makes a sleeping thread runnable; false where it was not asleep.  Context: any. */
 bool thread_wake(struct thread *t);
-/* Sets `bits` in t->work and makes it notice soon: ends an interruptible sleep, interrupts its CPU. */
+/* Sets `bits` in t->work, to be noticed soon: ends an interruptible sleep, interrupts its CPU. */
 void thread_notify(struct thread *t, uint32_t bits);
 
 /* Restricts `t` to the CPUs in `mask` (must name an online one) and moves it there. */

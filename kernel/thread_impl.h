@@ -25,7 +25,7 @@ void switch_context(uintptr_t *save_rsp, uintptr_t load_rsp);
 void thread_first(void);
 noreturn_fn void enter_user(struct trap_frame *at_stack_top);
 
-/* timer.c: the slice's end, or a new first timer, changed: arm the hardware anew. Interrupts off. */
+/* timer.c: the slice's end or the first timer changed: arm the hardware anew. Interrupts off. */
 void timer_program(void);
 
 #endif

@@ -23,7 +23,7 @@ struct wait_queue {
 struct waiter {
     struct list link;
     struct thread *thread;
-    /* Called instead of waking `thread` when not NULL (poll); under the queue's lock, any context. */
+    /* Called instead of waking `thread` if not NULL (poll); under the queue's lock, any context. */
     void (*notify)(struct waiter *);
 };
 

@@ -65,7 +65,7 @@ static int map_segment(struct aspace *as, const struct elf_image *image, const E
         err = map_file_part(as, image, s, start, file_end);
     if (!err && end > file_end)
         err = aspace_map(as, &file_end, end - file_end, prot_of(s), REGION_FIXED, NULL, 0, NULL);
-    /* What follows the data in its last page belongs to the bss; the file has other things there. */
+    /* What follows the data in its last page belongs to the bss; the file has others there. */
     if (!err && s->p_memsz > s->p_filesz && (s->p_flags & PF_W) && s->p_filesz)
         err = clear_user((void *)data_end, ALIGN_UP(data_end, PAGE_SIZE) - data_end);
     return err;

@@ -20,7 +20,7 @@ struct elf_image {
     uint64_t entry;
     uint64_t low, high; /* addresses of all segments, before relocation */
     uint64_t align;     /* the largest of all segments' */
-    uint64_t headers_addr; /* where the program headers lie in memory, before relocation; 0: nowhere */
+    uint64_t headers_addr; /* of the program headers in memory, before relocation; 0: nowhere */
 };
 
 /*

@@ -275,7 +275,7 @@ static void requeue_locked(struct bucket *from, struct bucket *to, struct futex_
     atomic_store_explicit(&w->bucket, to, memory_order_release);
 }
 
-/* `expected` NULL: FUTEX_REQUEUE.  Returns how many were woken, plus, for the latter form, moved. */
+/* `expected` NULL: FUTEX_REQUEUE.  Returns how many were woken and, in that form, moved. */
 static long futex_requeue(uintptr_t addr, uintptr_t addr2, bool shared, int wake, int move,
                           const uint32_t *expected) {
     struct futex_key key, key2;

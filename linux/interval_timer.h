@@ -28,10 +28,10 @@ struct interval_timer {
     uint64_t deadline_ns; /* clock_now_ns(), or CPU time of `clock`; TIME_NEVER: off */
     bool stopped;         /* being set: do not fire, do not go on */
     bool waits;           /* has fired; goes on when its signal is taken */
-    uint64_t overrun, last_overrun; /* how often it was due besides the signal: this one, the last */
+    uint64_t overrun, last_overrun; /* how often it was due besides: this signal, the last */
 };
 
-/* A signal of `t` was taken; process_signals.lock held.  Lets the timer go on; its overrun count. */
+/* A signal of `t` was taken; process_signals.lock held.  Lets `t` go on; its overrun count. */
 int interval_timer_taken_locked(struct interval_timer *t);
 
 #endif

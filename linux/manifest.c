@@ -26,7 +26,7 @@ static bool parse_winsize(struct manifest *m, const char *value) {
     return true;
 }
 
-/* One record; `value` stands behind the '='.  Arguments and environment are entered by the caller. */
+/* One record; `value` stands behind the '='.  The caller enters arguments and environment. */
 static int parse_record(struct manifest *m, const char *key, size_t length, const char *value) {
     uint64_t number;
 

@@ -106,7 +106,7 @@ struct task *task_create(struct process *p);
 struct task *task_create_at(struct process *p, const char *name, void (*entry)(void *));
 /* Gives it a tid and lists it.  -EAGAIN where the process is ending. */
 must_check int task_list(struct task *t);
-/* Lists it, unless that was done, and lets it run.  -EAGAIN where the process is ending (`t` is freed then). */
+/* Lists it, unless that was done, and lets it run.  -EAGAIN (`t` freed) where the process ends. */
 must_check int task_start(struct task *t);
 void task_free(struct task *t); /* one that never started */
 /* Ends the process, with a report, where the current task's call found no memory for a page. */
@@ -144,7 +144,7 @@ void sys_timer_init(struct process *p); /* the timers of setitimer */
 
 extern struct process *the_process;
 
-/* Ends all tasks of the current process; returns to nobody. status: 0 to 255; signal: 0 or fatal. */
+/* Ends all tasks of the current process; never returns. status: 0 to 255; signal: 0 or fatal. */
 noreturn_fn void process_exit_group(uint32_t status, uint32_t signal);
 
 #endif

@@ -154,7 +154,8 @@ static const char *reason(const struct trap_frame *f, int signo, const siginfo_t
     case SIGBUS:
         return info->si_code == BUS_ADRERR ? "beyond the end of the mapped file" : "";
     case SIGFPE:
-        return info->si_code == FPE_INTDIV ? "integer division by zero" : "floating-point exception";
+        return info->si_code == FPE_INTDIV ? "integer division by zero"
+                                           : "floating-point exception";
     case SIGTRAP:
         return f->vector == TRAP_BREAKPOINT ? "a breakpoint" : "a single step";
     case SIGILL:

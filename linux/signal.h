@@ -115,7 +115,7 @@ void signal_set_action(int signo, const struct signal_action *new, struct signal
 /* Delivers what is pending before a return to ring 3. */
 void signal_deliver(struct trap_frame *f);
 
-/* signal_frame.c: enters the handler.  Returns 0 or -EFAULT where the stack cannot hold the frame. */
+/* signal_frame.c: enters the handler.  0, or -EFAULT where the stack cannot hold the frame. */
 must_check int signal_frame_push(struct trap_frame *f, int signo, const siginfo_t *info,
                                  const struct signal_action *action, uint64_t mask_to_restore);
 /* sigaltstack for a program whose stack pointer is `sp`: 0, -EPERM, -EINVAL, -ENOMEM. */

@@ -88,7 +88,7 @@ static int state_push(uint8_t *to) {
     return err;
 }
 
-/* How much of the state at `from` is ours: 0 nothing but the x87 and SSE part, else its features. */
+/* How much of the state at `from` is ours: 0 only the x87 and SSE part, else its features. */
 static uint64_t state_features(const uint8_t *area, const uint8_t *from) {
     struct _fpx_sw_bytes sw;
     uint32_t magic2;

@@ -267,7 +267,7 @@ static unsigned capability_words(uint32_t version) {
     }
 }
 
-/* Checks the header that both calls begin with: words, or -errno (the preferred version written). */
+/* Checks the header that both calls begin with: words, or -errno (preferred version written). */
 static long capability_header(long header) {
     struct __user_cap_header_struct h;
     unsigned words;

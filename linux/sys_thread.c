@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads as the C libraries make and end them: clone, exit, and what a thread may ask of itself. */
+/* Threads as C libraries make and end them: clone, exit, and what a thread may ask of itself. */
 #include <asm-generic/errno.h>
 #include <asm/prctl.h>
 #include <linux/sched.h>

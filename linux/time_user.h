@@ -5,7 +5,7 @@
 
 #include "base/types.h"
 
-/* struct timespec: 0, -EFAULT, or -EINVAL where negative or not normalised.  Very far times saturate. */
+/* struct timespec: 0, -EFAULT, or -EINVAL where negative or not normalised.  Far times saturate. */
 must_check int timespec_from_user(const void *user, uint64_t *ns);
 must_check int timespec_to_user(void *user, uint64_t ns);
 /* struct timeval, the same. */

@@ -18,13 +18,13 @@ void thread_init_boot(void);
 void irq_init(void);
 /* Finds the clock's rate. */
 void clock_init(void);
-/* Starts all other CPUs in parallel; each runs main.c's cpu_main() once. Returns when all are up. */
+/* Starts all other CPUs at once; each runs main.c's cpu_main() once. Returns when all are up. */
 void smp_start(void);
 /* main.c: a secondary CPU, on its idle thread's stack; must not return. */
 noreturn_fn void cpu_main(void);
 /* From the LAPIC: the timer this CPU armed with clock_arm() has fired (timer.c). */
 void timer_interrupt(void);
-/* Arms this CPU's one-shot timer interrupt, which may come early (for far deadlines). Interrupts off. */
+/* Arms this CPU's one-shot timer interrupt, which may come early (if far off). Interrupts off. */
 void clock_arm(uint64_t deadline_ns);
 
 #endif

@@ -71,7 +71,7 @@ static uint64_t cpuid_tsc_hz(void) {
     return (uint64_t)(r[0] & 0xffff) * 1000000;
 }
 
-/* A 64-by-64-bit fraction without a 128-bit division: (a << 32) / b for a < 2^64 / something sane. */
+/* A 64-by-64-bit fraction without 128-bit division: (a << 32) / b for a < 2^64 / something sane. */
 static uint64_t ratio_shifted(uint64_t a, uint64_t b) {
     while (a >= 1ul << 31) {
         a >>= 1;

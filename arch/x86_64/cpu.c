@@ -245,8 +245,8 @@ void segments_init_cpu(void) {
     struct table_pointer p = { sizeof(cpu_gdt) - 1, (uintptr_t)gdt };
     uintptr_t gs = this_cpu_read(percpu_offset);
     __asm__ volatile("lgdt %0" ::"m"(p));
-    __asm__ volatile("mov %w0, %%ss; mov %w1, %%ds; mov %w1, %%es; mov %w1, %%fs; mov %w1, %%gs" ::"r"(
-                         KERNEL_DS),
+    __asm__ volatile("mov %w0, %%ss; mov %w1, %%ds; mov %w1, %%es; mov %w1, %%fs;"
+                     "mov %w1, %%gs" ::"r"(KERNEL_DS),
                      "r"(0));
     __asm__ volatile("push %0; lea 1f(%%rip), %%rax; push %%rax; lretq; 1:" ::"i"(KERNEL_CS)
                      : "rax", "memory");

@@ -9,7 +9,8 @@
 
 #define PRIVATE FUTEX_PRIVATE_FLAG
 
-static long futex(void *word, int op, uint32_t value, const void *timeout, void *word2, uint32_t value3)
+static long futex(void *word, int op, uint32_t value, const void *timeout, void *word2,
+                  uint32_t value3)
 {
     return syscall(SYS_futex, word, op, value, timeout, word2, value3);
 }

@@ -324,6 +324,7 @@ int main(int argc, char **argv)
         succeeded += workers[i].succeeded;
     }
     say("# %lu calls, %lu of them succeeded\n", calls, succeeded);
-    say("%s fuzz\n%d passed, %d failed\n", calls > 100 ? "ok" : "not ok", calls > 100, calls <= 100);
+    say("%s fuzz\n%d passed, %d failed\n", calls > 100 ? "ok" : "not ok", calls > 100,
+        calls <= 100);
     return calls <= 100;
 }

@@ -151,7 +151,8 @@ __attribute__((unused)) static unsigned long guest_random(unsigned long *state)
     return *state = x;
 }
 
-__attribute__((unused)) static int guest_main(int argc, char **argv, const struct guest_case *cases, unsigned count)
+__attribute__((unused)) static int guest_main(int argc, char **argv, const struct guest_case *cases,
+                                              unsigned count)
 {
     unsigned passed = 0, failed = 0;
     for (unsigned i = 0; i < count; i++) {

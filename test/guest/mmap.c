@@ -363,5 +363,5 @@ GUEST_MAIN(CASE(anonymous_is_zero_and_writable), CASE(fresh_after_reuse),
            CASE(guard_pages), CASE(munmap_parts), CASE(mprotect_changes_access),
            CASE(mprotect_errors), CASE(execution_needs_permission),
            CASE(text_and_constants_are_read_only), CASE(private_file_is_copied_on_write),
-           CASE(truncation_unmaps), CASE(overcommit_mode_0), CASE(many_small_mappings), CASE(large_mapping),
-           CASE(populate_skips_what_cannot_be))
+           CASE(truncation_unmaps), CASE(overcommit_mode_0), CASE(many_small_mappings),
+           CASE(large_mapping), CASE(populate_skips_what_cannot_be))

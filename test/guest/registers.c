@@ -177,7 +177,8 @@ static void *across_faults_thread(void *arg)
 {
     unsigned long seed = (unsigned long)(long)arg * 77 + 3;
     struct block *block = aligned_alloc(64, sizeof *block);
-    char *pages = mmap(NULL, 100 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *pages =
+        mmap(NULL, 100 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     for (long i = 0; i < 100 && CHECK(pages != MAP_FAILED); i++) {
         block_fill(block, &seed);
         block->gpr_in[RDI] = (unsigned long)(pages + i * 4096);

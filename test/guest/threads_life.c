@@ -282,5 +282,5 @@ static void every_cpu_runs_threads(void)
 
 GUEST_MAIN(CASE(create_and_join), CASE(thread_ids), CASE(cancel_sleeper), CASE(cancel_computer),
            CASE(cancel_waits_for_enable), CASE(detach), CASE(thousand_at_once),
-           CASE(create_without_memory), CASE(create_with_impossible_stack), CASE(spinners_starve_nobody), CASE(cpus_are_true),
-           CASE(every_cpu_runs_threads))
+           CASE(create_without_memory), CASE(create_with_impossible_stack),
+           CASE(spinners_starve_nobody), CASE(cpus_are_true), CASE(every_cpu_runs_threads))

@@ -7,7 +7,8 @@
  * guest: mem=512M timeout=120
  */
 #define _GNU_SOURCE
-#define THREAD_STACK ((64 << 10) + 2 * TLS_INIT + 2 * TLS_ZERO + 2 * TLS_ALIGN) /* glibc: TLS is in it */
+/* glibc has TLS in it */
+#define THREAD_STACK ((64 << 10) + 2 * TLS_INIT + 2 * TLS_ZERO + 2 * TLS_ALIGN)
 #include "test/guest/threads.h"
 #include <stdint.h>
 

@@ -70,7 +70,7 @@ bool block_holds(const void *block, size_t bytes, uint32_t seed);
 /* xorshift: small, seeded, without a lock. */
 uint32_t random_next(uint32_t *state);
 
-/* How much work: CONTRACT_WORK=N multiplies, CONTRACT_WORK=/N divides; under a sanitizer a tenth. */
+/* How much work: CONTRACT_WORK=N multiplies, CONTRACT_WORK=/N divides; with a sanitizer a tenth. */
 unsigned contract_work(unsigned operations);
 
 /* basic.c */

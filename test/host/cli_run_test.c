@@ -114,7 +114,8 @@ static void test_time(void **state) {
 
 /* Sends signals once the program said "ready". */
 #define SIGNALLED(part, signals)                                                                   \
-    "mkfifo $D/fifo; (env --default-signal=INT build/mimosa run $P " part " >$D/fifo & pid=$!; read line <$D/fifo; "        \
+    "mkfifo $D/fifo; (env --default-signal=INT build/mimosa run $P " part                          \
+    " >$D/fifo & pid=$!; read line <$D/fifo; "                                                     \
     "for s in " signals                                                                            \
     "; do kill -$s $pid; sleep 0.1; done; wait $pid); s=$?; rm $D/fifo; exit $s"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* tests: fs/cpio.c base/string.c */
-/* The archive reader: what it finds, what it refuses, and that no broken archive leads it astray. */
+/* The archive reader: what it finds and refuses, and that no broken archive leads it astray. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,8 +20,8 @@ static void add(struct archive *a, const char *name, unsigned mode, const char *
                 size_t name_pad) {
     char header[256];
     size_t name_size = strlen(name) + 1 + name_pad, size = strlen(data);
-    snprintf(header, sizeof header, "070701%08x%08x%08x%08x%08x%08x%08zX%08x%08x%08x%08x%08zx%08x", 1u,
-             mode, 0u, 0u, 1u, 77u, size, 0u, 0u, 5u, 1u, name_size, 0u);
+    snprintf(header, sizeof header, "070701%08x%08x%08x%08x%08x%08x%08zX%08x%08x%08x%08x%08zx%08x",
+             1u, mode, 0u, 0u, 1u, 77u, size, 0u, 0u, 5u, 1u, name_size, 0u);
     memcpy(a->bytes + a->size, header, 110);
     memcpy(a->bytes + a->size + 110, name, strlen(name));
     a->size = (a->size + 110 + name_size + 3) / 4 * 4;

@@ -12,8 +12,8 @@
  *   restored    afterwards the terminal's settings must be what they were, if it is still there
  *   nohup       the command starts with SIGHUP ignored
  *
- * The command dies with this program.  Exits with the command's status, 128 + signal, 98 when a wait took longer
- * than 30 s, 97 when the settings are not what they were.
+ * The command dies with this program.  Exits with the command's status, 128 + signal, 98
+ * when a wait took longer than 30 s, 97 when the settings are not what they were.
  */
 #include <errno.h>
 #include <poll.h>

@@ -104,7 +104,8 @@ static void print_size(int signal)
     char line[40];
     (void)signal;
     ioctl(0, TIOCGWINSZ, &size);
-    write_all(1, line, snprintf(line, sizeof line, "%d rows %d columns\n", size.ws_row, size.ws_col));
+    write_all(1, line,
+              snprintf(line, sizeof line, "%d rows %d columns\n", size.ws_row, size.ws_col));
 }
 
 /* The terminal's size now, and after its change. */
