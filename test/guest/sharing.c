@@ -124,6 +124,10 @@ static void wake_nobody(long thread)
     (void)thread;
 }
 
+/*
+ * None, or one where the word's bucket happens to hold one who waits at the
+ * barrier (one address in a hundred, another in each boot): then its lock.
+ */
 static void futex_wake_nobody(void)
 {
     if (shared_writes() < 0)
