@@ -13,7 +13,7 @@ GUEST_SOURCES := $(filter-out test/guest/tls.c,$(wildcard test/guest/*.c))
 GUEST_NAMES := $(GUEST_SOURCES:test/guest/%.c=%)
 # tls-INIT-ZERO-ALIGN: every size that the issue names, every alignment once.
 GUEST_TLS := $(addprefix tls-,1-0-1 0-15-2 16-0-4 15-2-8 17-0-16 60-4-32 64-0-64 1-16-128 \
-        15-0-256 0-17-512 0-4096-1024 1-63-2048 4095-1-4096 17-1048559-16 1048576-0-4096 0-1-4096)
+        15-0-256 0-17-512 0-4096-1024 1-63-2048 4095-1-4096 4096-17-1 17-1048559-16 1048576-0-4096 0-1-4096)
 GUEST_PIE := hello-pie args_env_auxv-pie
 GUEST_ALL := $(GUEST_NAMES) $(GUEST_TLS) $(GUEST_PIE)
 ERROR_NAMES := $(patsubst test/errors/%.c,%,$(wildcard test/errors/*.c))
@@ -30,8 +30,8 @@ GUEST_CC_glibc := gcc
 
 # The flags that a variant's name stands for.
 guest_words = $(subst -, ,$(1))
-guest_flags = $(if $(filter tls-%,$(1)),-DTLS_INIT=$(word 2,$(guest_words))L \
-        -DTLS_ZERO=$(word 3,$(guest_words))L -DTLS_ALIGN=$(word 4,$(guest_words))) \
+guest_flags = $(if $(filter tls-%,$(1)),-DTLS_INIT=$(word 2,$(guest_words)) \
+        -DTLS_ZERO=$(word 3,$(guest_words)) -DTLS_ALIGN=$(word 4,$(guest_words))) \
         $(if $(filter %-pie,$(1)),$(PIE_$(2)),-fno-pie -static)
 
 # musl-gcc (1.2.3) knows nothing of static-pie: its start files by name.
