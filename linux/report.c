@@ -150,6 +150,8 @@ static const char *reason(const struct trap_frame *f, int signo, const siginfo_t
                    : is_stack_overflow(the_process, f, addr) ? "stack overflow"
                    : f->vector == TRAP_PAGE_FAULT          ? "nothing is mapped there"
                                                            : "";
+        if (f->vector == TRAP_SYSCALL) /* enter_handler or rt_sigreturn gave up */
+            return "a signal's frame that cannot be written or returned from";
         return protection_reason(f);
     case SIGBUS:
         return info->si_code == BUS_ADRERR ? "beyond the end of the mapped file" : "";

@@ -54,14 +54,16 @@ void fpu_restore(const void *area) {
 
 bool fpu_sanitise(void *area) {
     uint8_t *p = area;
-    uint32_t *mxcsr = (uint32_t *)(void *)(p + FXSAVE_MXCSR);
-    *mxcsr &= mxcsr_mask();
+    uint32_t mxcsr;
+    memcpy(&mxcsr, p + FXSAVE_MXCSR, sizeof(mxcsr));
+    if (mxcsr & ~mxcsr_mask())
+        return false;
     if (!cpu_features.xsave)
         return true;
     uint64_t *header = (uint64_t *)(void *)(p + XSAVE_HEADER);
-    if (header[0] & ~cpu_features.xcr0)
+    if ((header[0] & ~cpu_features.xcr0) || header[1] || header[2])
         return false;
-    for (unsigned i = 1; i < 8; i++) /* XCOMP_BV and reserved words: standard format only */
+    for (unsigned i = 3; i < 8; i++) /* XRSTOR looks at these in the compacted format only */
         header[i] = 0;
     return true;
 }

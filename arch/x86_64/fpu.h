@@ -16,8 +16,9 @@ void fpu_save(void *area);
 /* Loads `area` into this CPU; preemption must be off.  `area` must be kernel-made or checked. */
 void fpu_restore(const void *area);
 /*
- * Makes an area that came from the program (a signal frame) safe to restore:
- * clears reserved header and MXCSR bits.  Returns false where it cannot be.
+ * Whether an area that came from the program (a signal frame) can be restored:
+ * false where XRSTOR or FXRSTOR would fault, for reserved bits in MXCSR or the
+ * header.  Header words that the CPU ignores are cleared.
  */
 bool fpu_sanitise(void *area);
 

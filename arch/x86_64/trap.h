@@ -50,6 +50,7 @@ struct trap_frame {
 #define RFLAGS_NT (1ul << 14)
 #define RFLAGS_RF (1ul << 16)
 #define RFLAGS_AC (1ul << 18)
+#define RFLAGS_ID (1ul << 21)
 /* What a program may set in its own flags (CF PF AF ZF SF TF DF OF RF AC ID). */
 #define RFLAGS_USER 0x250dd5ul
 

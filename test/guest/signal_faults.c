@@ -282,9 +282,9 @@ static void frame_is_linux_shaped(void)
         CHECK_EQ(view.magic1, 0x46505853);
 }
 
-static void sigreturn_of_garbage_is_fatal_not_worse(void)
+static void flags_that_no_program_may_set(void)
 {
-    /* Bits that a program may not have come back as they were. */
+    /* They come back as they were; signal_return.c has those that a frame asks for. */
     unsigned long flags;
     install(on_escape, 0);
     __asm__ volatile("pushf; orl $0x40000, (%%rsp); popf; pushf; pop %0; push $0x202; popf"
@@ -325,4 +325,4 @@ static void wild_places_to_return_to(void)
 GUEST_MAIN(CASE(faults_of_memory), CASE(faults_of_instructions), CASE(floating_point_exceptions),
            CASE(handler_repairs_and_returns), CASE(handler_changes_registers),
            CASE(alternate_stack), CASE(stack_overflow_is_survived), CASE(frame_is_linux_shaped),
-           CASE(sigreturn_of_garbage_is_fatal_not_worse), CASE(wild_places_to_return_to))
+           CASE(flags_that_no_program_may_set), CASE(wild_places_to_return_to))
