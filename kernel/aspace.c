@@ -51,9 +51,11 @@
 
 #define STACK_RANDOM     GIB(16) /* how far below USER_END linux/ may put the stack */
 #define MAP_RANDOM_PAGES (1ul << 28)
+#define LOW_START        GIB(1) /* where MAP_32BIT goes, as on Linux */
+#define LOW_END          GIB(2)
 #define KEPT_FLAGS                                                                                 \
     (REGION_SHARED | REGION_STACK | REGION_NORESERVE | REGION_NOHUGE | REGION_HUGE |               \
-     REGION_LOCKED | REGION_SPECIAL | REGION_NOWRITE)
+     REGION_LOCKED | REGION_ONFAULT | REGION_SPECIAL | REGION_NOWRITE)
 
 struct slab_cache *region_cache;
 struct page *aspace_zero_page;
@@ -308,13 +310,19 @@ static int place(struct aspace *as, uintptr_t *addr, size_t length, unsigned fla
             return 0;
         return flags & REGION_NOREPLACE ? -EEXIST : aspace_unmap_locked(as, want, want + length);
     }
+    uintptr_t limit = flags & REGION_LOW ? LOW_END : USER_END;
+    if (length > limit)
+        return -ENOMEM;
     want = ALIGN_DOWN(want, PAGE_SIZE);
-    if (want >= MAP_MIN && want <= USER_END - length && is_free(as, want, want + length)) {
+    if (want >= MAP_MIN && want <= limit - length && is_free(as, want, want + length)) {
         *addr = want;
         return 0;
     }
     bool may_be_huge = anonymous && length >= HUGE_SIZE && !(flags & REGION_STACK);
-    *addr = aspace_place_locked(as, length, may_be_huge ? HUGE_SIZE : PAGE_SIZE);
+    if (flags & REGION_LOW)
+        *addr = region_find_gap(&as->tree, LOW_START, LOW_END, length, PAGE_SIZE, true);
+    else
+        *addr = aspace_place_locked(as, length, may_be_huge ? HUGE_SIZE : PAGE_SIZE);
     return *addr ? 0 : -ENOMEM;
 }
 
@@ -336,7 +344,7 @@ int aspace_map(struct aspace *as, uintptr_t *addr, size_t length, int prot, unsi
         err = aspace_insert_locked(as, *addr, *addr + length, prot,
                                    (flags & KEPT_FLAGS) | as->future_flags, object, object_offset,
                                    tag);
-    bool commit = !err && ((flags & REGION_POPULATE) || (as->future_flags & REGION_LOCKED) ||
+    bool commit = !err && ((flags & REGION_POPULATE) || as->future_flags == REGION_LOCKED ||
                            (aspace_populate_all && !(flags & REGION_NORESERVE)));
     mutex_unlock(&as->mutex);
     if (commit)
@@ -439,7 +447,7 @@ uintptr_t aspace_brk(struct aspace *as, uintptr_t want) {
             aspace_insert_locked(as, old_end, new_end, prot, as->future_flags, NULL, 0, "[heap]"))
             goto unlock;
         start = old_end;
-        end = aspace_populate_all || as->future_flags ? new_end : old_end;
+        end = aspace_populate_all || as->future_flags == REGION_LOCKED ? new_end : old_end;
     } else if (new_end < old_end && aspace_unmap_locked(as, new_end, old_end)) {
         goto unlock;
     }

@@ -68,6 +68,8 @@ struct vm_object *vm_object_create_shared(void);
 #define REGION_HUGE      128u /* MADV_HUGEPAGE */
 #define REGION_LOCKED    256u
 #define REGION_SPECIAL   512u /* vDSO, clock page: not merged, not remapped */
+#define REGION_ONFAULT   2048u /* with REGION_LOCKED: locked as it is touched (MLOCK_ONFAULT) */
+#define REGION_LOW       4096u /* MAP_32BIT: below 2 GiB */
 #define REGION_NOWRITE                                                                             \
     1024u /* shared, of a file not open for writing: mprotect may not add PROT_WRITE */
 
@@ -98,9 +100,12 @@ void aspace_set_brk_start(struct aspace *as, uintptr_t start);
 void aspace_set_stack_limit(struct aspace *as, uint64_t bytes);
 /* mincore(2): one byte per page to `vec` (kernel memory). */
 must_check int aspace_mincore(struct aspace *as, uintptr_t addr, size_t pages, uint8_t *vec);
-/* mlock(2), munlock(2); mlockall(2) and munlockall(2) (`lock` false: the other two are ignored). */
-must_check int aspace_lock(struct aspace *as, uintptr_t addr, size_t length, bool lock);
-must_check int aspace_lock_all(struct aspace *as, bool current_too, bool future, bool lock);
+/*
+ * mlock(2), munlock(2); mlockall(2) and munlockall(2).  `lock`: REGION_LOCKED, with
+ * REGION_ONFAULT or without, or 0 to unlock (then the other two are ignored).
+ */
+must_check int aspace_lock(struct aspace *as, uintptr_t addr, size_t length, unsigned lock);
+must_check int aspace_lock_all(struct aspace *as, bool current_too, bool future, unsigned lock);
 /* 0 where all of the range is mapped, else -ENOMEM (msync). */
 must_check int aspace_check_mapped(struct aspace *as, uintptr_t addr, size_t length);
 

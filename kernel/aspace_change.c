@@ -233,7 +233,10 @@ int aspace_advise(struct aspace *as, uintptr_t addr, size_t length, int advice) 
     return err;
 }
 
-int aspace_lock(struct aspace *as, uintptr_t addr, size_t length, bool lock) {
+/* What mlock and munlock may change of a region's flags. */
+#define LOCK_FLAGS (REGION_LOCKED | REGION_ONFAULT)
+
+int aspace_lock(struct aspace *as, uintptr_t addr, size_t length, unsigned lock) {
     uintptr_t start = ALIGN_DOWN(addr, PAGE_SIZE), end;
     if (length + (addr - start) < length || !aspace_range(start, length + (addr - start), &end))
         return addr + length < addr ? -EINVAL : -ENOMEM;
@@ -241,23 +244,23 @@ int aspace_lock(struct aspace *as, uintptr_t addr, size_t length, bool lock) {
         return 0;
     mutex_lock(&as->mutex);
     bool whole = aspace_is_mapped_locked(as, start, end);
-    int err = change_flags(as, start, end, lock ? REGION_LOCKED : 0, lock ? 0 : REGION_LOCKED);
+    int err = change_flags(as, start, end, lock, LOCK_FLAGS & ~lock);
     mutex_unlock(&as->mutex);
     if (!err && !whole)
         err = -ENOMEM;
-    if (!err && lock && aspace_populate(as, start, end) == -ENOMEM)
+    if (!err && lock == REGION_LOCKED && aspace_populate(as, start, end) == -ENOMEM)
         err = -EAGAIN;
     return err;
 }
 
-int aspace_lock_all(struct aspace *as, bool current_too, bool future, bool lock) {
+int aspace_lock_all(struct aspace *as, bool current_too, bool future, unsigned lock) {
     int err = 0;
     mutex_lock(&as->mutex);
-    as->future_flags = lock && future ? REGION_LOCKED : 0;
+    as->future_flags = future ? lock : 0;
     if (current_too || !lock)
-        err = change_flags(as, 0, USER_END, lock ? REGION_LOCKED : 0, lock ? 0 : REGION_LOCKED);
+        err = change_flags(as, 0, USER_END, lock, LOCK_FLAGS & ~lock);
     mutex_unlock(&as->mutex);
-    if (err || !lock || !current_too)
+    if (err || lock != REGION_LOCKED || !current_too)
         return err;
     /* Region by region, or it would visit every page of the gaps. */
     for (uintptr_t at = 0, end = 0;; at = end) {

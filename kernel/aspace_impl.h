@@ -62,7 +62,7 @@ struct aspace {
     uintptr_t map_base; /* mappings are placed below */
     uintptr_t brk_start, brk_end;
     uint64_t stack_limit;   /* bytes a REGION_STACK may have */
-    uint32_t future_flags;  /* REGION_LOCKED after mlockall(MCL_FUTURE) */
+    uint32_t future_flags;  /* REGION_LOCKED, ONFAULT after mlockall(MCL_FUTURE) */
     uint64_t peak_resident; /* frames */
 
     _Atomic(uint64_t) shootdowns, shootdown_ipis;

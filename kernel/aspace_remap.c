@@ -83,7 +83,7 @@ static int move_entries(struct aspace *as, const struct remap *m) {
     }
     if (m->flags & MREMAP_DONTUNMAP) {
         aspace_write_begin(as);
-        r->flags &= ~REGION_LOCKED;
+        r->flags &= ~(REGION_LOCKED | REGION_ONFAULT);
         region_insert(&as->tree, r);
         aspace_write_end(as);
         aspace_join(as, m->old, m->old_end);
@@ -202,8 +202,9 @@ int aspace_remap(struct aspace *as, uintptr_t addr, size_t old_size, size_t new_
     mutex_lock(&as->mutex);
     err = remap_locked(as, &m);
     const struct region *r = err ? NULL : region_find(&as->tree, m.new);
+    unsigned lock = r ? r->flags & (REGION_LOCKED | REGION_ONFAULT) : 0;
     bool commit =
-        r && m.new_size > m.old_size && ((r->flags & REGION_LOCKED) || aspace_populate_all);
+        r && m.new_size > m.old_size && (lock == REGION_LOCKED || aspace_populate_all);
     mutex_unlock(&as->mutex);
     if (!err)
         *new_addr = m.new;

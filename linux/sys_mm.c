@@ -12,6 +12,11 @@
 #include "linux/syscalls.h"
 
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
+/* What MAP_SHARED_VALIDATE knows: Linux's LEGACY_MAP_MASK.  MAP_SYNC is for persistent memory. */
+#define VALIDATED_FLAGS                                                                            \
+    (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_DENYWRITE | MAP_EXECUTABLE |       \
+     MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB |          \
+     MAP_32BIT)
 
 static struct aspace *aspace_now(void) {
     return current->aspace;
@@ -43,6 +48,8 @@ static unsigned region_flags(int flags) {
         out |= REGION_POPULATE;
     if (flags & MAP_STACK)
         out |= REGION_NOHUGE;
+    if (flags & MAP_32BIT)
+        out |= REGION_LOW;
     return out;
 }
 
@@ -82,16 +89,15 @@ long sys_mmap(long a, long b, long c, long d, long e, long f) {
         return -EINVAL;
     if (!(flags & MAP_ANONYMOUS) && fd_get_cloexec(current_task()->process->files, (int)e) < 0)
         return -EBADF;
-    if (!(flags & MAP_ANONYMOUS) && type == MAP_SHARED_VALIDATE &&
-        (flags & (MAP_HUGETLB | MAP_SYNC)))
-        return -EOPNOTSUPP;
-    if (type != MAP_PRIVATE && type != MAP_SHARED &&
-        (type != MAP_SHARED_VALIDATE || (flags & MAP_ANONYMOUS)))
-        return -EINVAL;
     if (!length)
         return -EINVAL;
     if (flags & MAP_HUGETLB)
         return flags & MAP_ANONYMOUS ? -ENOMEM : -EINVAL; /* there is no pool of huge pages */
+    if (!(flags & MAP_ANONYMOUS) && type == MAP_SHARED_VALIDATE && (flags & ~VALIDATED_FLAGS))
+        return -EOPNOTSUPP;
+    if (type != MAP_PRIVATE && type != MAP_SHARED &&
+        (type != MAP_SHARED_VALIDATE || (flags & MAP_ANONYMOUS)))
+        return -EINVAL;
     if ((flags & MAP_GROWSDOWN) && type != MAP_PRIVATE)
         return -EINVAL;
     if (type != MAP_PRIVATE)
@@ -161,27 +167,29 @@ long sys_mincore(long a, long b, long c) {
 }
 
 long sys_mlock(long a, long b) {
-    return aspace_lock(aspace_now(), (uintptr_t)a, (size_t)b, true);
+    return aspace_lock(aspace_now(), (uintptr_t)a, (size_t)b, REGION_LOCKED);
 }
 
 long sys_mlock2(long a, long b, long c) {
     if ((int)c & ~MLOCK_ONFAULT)
         return -EINVAL;
-    return aspace_lock(aspace_now(), (uintptr_t)a, (size_t)b, true);
+    return aspace_lock(aspace_now(), (uintptr_t)a, (size_t)b,
+                       REGION_LOCKED | ((int)c & MLOCK_ONFAULT ? REGION_ONFAULT : 0));
 }
 
 long sys_munlock(long a, long b) {
-    return aspace_lock(aspace_now(), (uintptr_t)a, (size_t)b, false);
+    return aspace_lock(aspace_now(), (uintptr_t)a, (size_t)b, 0);
 }
 
 long sys_mlockall(long a) {
     if (!(int)a || ((int)a & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || (int)a == MCL_ONFAULT)
         return -EINVAL;
-    return aspace_lock_all(aspace_now(), a & MCL_CURRENT, a & MCL_FUTURE, true);
+    return aspace_lock_all(aspace_now(), a & MCL_CURRENT, a & MCL_FUTURE,
+                           REGION_LOCKED | (a & MCL_ONFAULT ? REGION_ONFAULT : 0));
 }
 
 long sys_munlockall(void) {
-    return aspace_lock_all(aspace_now(), false, false, false);
+    return aspace_lock_all(aspace_now(), false, false, 0);
 }
 
 long sys_msync(long a, long b, long c) {

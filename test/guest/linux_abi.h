@@ -54,8 +54,20 @@ struct robust_list_head {
 #endif
 
 /* mmap(2) */
+#ifndef MAP_SYNC
+#define MAP_SHARED_VALIDATE 3
+#define MAP_SYNC 0x80000
+#endif
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+/* mlock2(2), mlockall(2) */
+#ifndef MLOCK_ONFAULT
+#define MLOCK_ONFAULT 1
+#endif
+#ifndef MCL_ONFAULT
+#define MCL_ONFAULT 4
 #endif
 
 /* mremap(2) */
