@@ -36,7 +36,7 @@ struct process {
     struct spinlock lock; /* RANK_PROCESS, irqsave; guards the fields down to the blank line */
     struct list tasks;    /* task.link */
     unsigned task_count;
-    uint32_t exit_status, exit_signal, leader_status;
+    uint32_t exit_status, exit_signal;
     uint64_t ended_runtime_ns; /* CPU time of tasks that are gone */
     uint64_t ended_switches_voluntary, ended_switches_preempted;
 

@@ -119,7 +119,7 @@ int task_list(struct task *t) {
 }
 
 /* Takes it off the list; true for the process's last. */
-static bool task_unlist(struct task *t, uint32_t status) {
+static bool task_unlist(struct task *t) {
     struct process *p = t->process;
     uint64_t flags = spin_lock_irqsave(&p->lock);
     bool last;
@@ -129,8 +129,6 @@ static bool task_unlist(struct task *t, uint32_t status) {
     p->ended_runtime_ns += thread_runtime_ns(&t->thread);
     p->ended_switches_voluntary += t->thread.switches_voluntary;
     p->ended_switches_preempted += t->thread.switches_preempted;
-    if (t->thread.tid == p->pid)
-        p->leader_status = status;
     last = p->task_count == 0;
     spin_unlock_irqrestore(&p->lock, flags);
     return last;
@@ -161,10 +159,10 @@ void task_exit(uint32_t status) {
     if (t->clear_child_tid && !atomic_load(&p->exiting) &&
         user_write_u32(t->clear_child_tid, 0) == 0)
         (void)futex_wake_address(t->clear_child_tid, 1);
-    last = task_unlist(t, status);
+    last = task_unlist(t);
     signal_end_task(t);
     if (last) {
-        begin_end(p, p->leader_status, 0);
+        begin_end(p, status, 0); /* as on Linux since 5.18; before, the first thread's counted */
         atomic_store(&p->ended, true);
         wait_wake_all(&p->exited);
     }
