@@ -209,7 +209,7 @@ static void no_cpu_is_forgotten(void)
     cpu_total = cpus_list(cpus);
     if (cpu_total < 2 || cpu_total > WORKERS)
         SKIP("fewer than 2 CPUs or more than this test has threads");
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 8; i++) {
         for (int round = 0; round < ROUNDS; round++) {
             REQUIRE(thread_start(&threads[0], passing_worker, NULL));
             REQUIRE(thread_start(&threads[1], passing_worker, NULL));
