@@ -197,7 +197,7 @@ static void event_counters(void)
     CHECK_ERRNO(write(fd, &value, 4), EINVAL);
     CHECK_ERRNO(read(fd, &value, 7), EINVAL);
     CHECK_ERRNO(syscall(SYS_write, fd, BAD_POINTER, 8), EFAULT);
-    CHECK_ERRNO(syscall(SYS_read, fd, BAD_POINTER, 8), EFAULT); /* takes what is there all the same */
+    CHECK_ERRNO(syscall(SYS_read, fd, BAD_POINTER, 8), EFAULT); /* and the count is taken */
     CHECK_EQ(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
     CHECK_ERRNO(read(fd, &value, 8), EAGAIN);
     close(fd);

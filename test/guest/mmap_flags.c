@@ -12,7 +12,10 @@
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 #define GAP_PAGES 256L /* that a growing mapping keeps from the one below it */
 
-static char *map(long pages, int flags) { return mmap(NULL, pages * PAGE, RW, ANON | flags, -1, 0); }
+static char *map(long pages, int flags)
+{
+    return mmap(NULL, pages * PAGE, RW, ANON | flags, -1, 0);
+}
 
 /* How many of the pages are in memory; -1 where not all are mapped. */
 static long resident(char *p, long pages)
