@@ -34,7 +34,7 @@ static const char run_help[] =
     "                     linux-vm (Debian's cloud kernel in the same QEMU)\n"
     "  --machine TYPE     microvm (default), microvm-acpi, q35\n"
     "  --accel NAME       auto (default: kvm where the CPU offers it), kvm, tcg\n"
-    "  --icount           the clock counts instructions; runs repeat exactly\n"
+    "  --icount           the clock counts instructions: the same work takes the same\n"
     "  --seed N           fix all randomness of the kernel\n"
     "  --populate         give every mapping its memory at once\n"
     "  --prealloc         take the machine's memory from the host at the start, so that no\n"

@@ -21,8 +21,8 @@ HOST_TESTS := $(patsubst test/host/%.c,%,$(wildcard test/host/*_test.c))
 # Kernel code that threads hammer is built with the thread sanitizer as well.
 HOST_TESTS += pages_test-tsan slab_test-tsan
 GUEST_BUILT := $(GUEST_ALL:%=$(O)/test/guest/%) $(GUEST_ALL:%=$(O)/test/guest-glibc/%) \
-        $(ERROR_NAMES:%=$(O)/test/errors/%) $(O)/test/wire/stdio $(O)/test/wire/pty $(O)/test/wire/waiting \
-        $(O)/test/wire/waiting_pie
+        $(ERROR_NAMES:%=$(O)/test/errors/%) $(O)/test/wire/stdio $(O)/test/wire/options \
+        $(O)/test/wire/pty $(O)/test/wire/waiting $(O)/test/wire/waiting_pie
 
 GUEST_CFLAGS := -std=gnu11 -O2 -g -pthread -I. $(WARN)
 GUEST_CC_musl := musl-gcc
@@ -60,8 +60,8 @@ $(O)/test/errors/%: test/errors/%.c test/test.mk | test-need
 	    -fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-inline -w -MMD -MP \
 	    -MF $(O)/test/obj/errors-$*.d -MT $@ -o $@ $<
 
-# The program behind test/run-wire.
-$(O)/test/wire/stdio: test/wire/stdio.c test/test.mk | test-need
+# The programs behind test/run-wire and test/run-options.
+$(O)/test/wire/stdio $(O)/test/wire/options: $(O)/test/wire/%: test/wire/%.c test/test.mk | test-need
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)musl-gcc $(GUEST_CFLAGS) -static -o $@ $<
@@ -136,6 +136,11 @@ test-errors: test-guest-build kernel cli
 
 test-wire: test-guest-build kernel cli
 	@test/run-wire
+
+## make test-options  what the options do to a real kernel, and what the command says of itself
+test-options: test-guest-build kernel cli
+	@test/run-options
+.PHONY: test-options
 
 ## make test-gdb   follow `mimosa run --gdb` with gdb
 test-gdb: $(O)/test/wire/waiting $(O)/test/wire/waiting_pie kernel cli
