@@ -104,9 +104,15 @@ test-need:
 test:
 	@test/run-all quick
 
-## make test-all   also q35, 8 CPUs, the debug kernel, and a longer fuzz
+## make test-all   also q35, 8 and 64 CPUs, 8 GiB, the debug kernel, and a longer fuzz
 test-all:
 	@test/run-all all
+
+## make fuzz-hour  an hour of random system calls, release and debug kernel by turns
+fuzz-hour: test-guest-build kernel cli
+	@$(MAKE) --no-print-directory kernel DEBUG=1
+	@test/run-fuzz 3600
+.PHONY: fuzz-hour
 
 ## make soak       ten minutes of everything at once
 soak: test-guest-build kernel cli
