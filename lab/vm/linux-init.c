@@ -32,6 +32,7 @@
 
 #define PART       32768u
 #define MOST_WORDS 4096u
+#define QUEUE      128 /* buffers that the virtio port's queue holds in QEMU */
 
 static struct {
     char *program, *cwd;
@@ -391,6 +392,22 @@ static int relay(int signals) {
     }
 }
 
+/*
+ * Waits until the host has all that was written.  The driver's write returns
+ * when the queue has the buffer; power off then, and what a busy host did not
+ * take yet is lost.  A queue full of frames that say nothing pushes it through:
+ * the wire blocks, and the last of them finds a place only when the host took
+ * what was before the first.
+ */
+static void push_through(void) {
+    const uint32_t nothing = 0;
+
+    for (int i = 0; i <= QUEUE; i++) {
+        put(WIRE_CREDIT, WIRE_STDIN, &nothing, sizeof(nothing));
+        flush_wire();
+    }
+}
+
 /* Sends what the program left in its pipes, as credit allows, then its exit record. */
 static void finish(int status) {
     struct wire_exit record = { (uint32_t)WEXITSTATUS(status), 0 };
@@ -416,6 +433,7 @@ static void finish(int status) {
     put(WIRE_EXIT, 0, &record, sizeof(record));
     fcntl(wire, F_SETFL, 0);
     flush_wire();
+    push_through();
 }
 
 int main(void) {
