@@ -114,8 +114,9 @@ fuzz-hour: test-guest-build kernel cli
 	@test/run-fuzz 3600
 .PHONY: fuzz-hour
 
-## make soak       ten minutes of everything at once
-soak: test-guest-build kernel cli
+## make soak       ten minutes of everything at once, on both kernels
+soak: test-guest-build heap-tests kernel cli
+	@$(MAKE) --no-print-directory kernel DEBUG=1
 	@test/soak
 
 ## make matrix     also on the QEMU of Debian's current stable, and under KVM
