@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guest: on=mimosa timeout=120 skips=faults,futex_calls,mallocs
+ * guest: on=mimosa timeout=120 skips=faults,futex_wake_nobody,futex_wait_elsewhere,mallocs
  * The counting build (`make check-sharing`): a fault, a malloc and an uncontended
  * futex call make at most two atomic writes to lines that CPUs share, with a
  * thread at it on every CPU at once.  Other kernels and Linux count nothing:
