@@ -67,14 +67,14 @@ void kernel_main(void) { /* boot CPU; boot.c has done the memory and this CPU's 
     char word[8];
     log_verbose = machine_option("verbose", 0, word, sizeof(word));
     log_info("mimosa " MIMOSA_VERSION ": %lu KiB of memory", machine.memory_bytes / 1024);
-    aspace_init();       /* once: before any CPU may run a program */
-    smp_start();         /* each other CPU: smp_main() in arch, then cpu_main() */
+    aspace_init(); /* once: before any CPU may run a program */
+    smp_start();   /* each other CPU: smp_main() in arch, then cpu_main() */
     log_info("%u CPUs", cpu_count);
     if (thread_init(&init_thread, "init", init_main, NULL))
         give_up("too little memory for the first thread");
     thread_start(&init_thread);
     irq_enable();
-    thread_idle_loop();  /* this CPU becomes idle and takes up init */
+    thread_idle_loop(); /* this CPU becomes idle and takes up init */
 }
 
 void cpu_main(void) { /* every other CPU, once its registers are set */

@@ -9,7 +9,8 @@ struct list {
     struct list *next, *prev;
 };
 
-#define LIST_INIT(name) { &(name), &(name) }
+#define LIST_INIT(name)                                                                            \
+    { &(name), &(name) }
 
 static inline void list_init(struct list *l) {
     l->next = l->prev = l;
@@ -38,7 +39,7 @@ static inline void list_remove(struct list *n) {
     list_init(n);
 }
 
-#define list_entry(n, type, member) container_of(n, type, member)
+#define list_entry(n, type, member)    container_of(n, type, member)
 #define list_first(head, type, member) list_entry((head)->next, type, member)
 
 /* The body may not remove the current entry; list_for_each_safe may. */
@@ -48,6 +49,7 @@ static inline void list_remove(struct list *n) {
 #define list_for_each_safe(e, tmp, head, member)                                                   \
     for (e = list_first(head, __typeof__(*e), member),                                             \
         tmp = list_entry(e->member.next, __typeof__(*e), member);                                  \
-         &e->member != (head); e = tmp, tmp = list_entry(tmp->member.next, __typeof__(*e), member))
+         &e->member != (head);                                                                     \
+         e = tmp, tmp = list_entry(tmp->member.next, __typeof__(*e), member))
 
 #endif

@@ -42,8 +42,8 @@
 
 #include <stdint.h>
 
-#define WIRE_VERSION 1u
-#define WIRE_WINDOW (1u << 20)      /* bytes of one stream under way at most */
+#define WIRE_VERSION     1u
+#define WIRE_WINDOW      (1u << 20) /* bytes of one stream under way at most */
 #define WIRE_MAX_PAYLOAD (1u << 16) /* bytes in one frame at most */
 
 struct wire_header {
@@ -72,17 +72,17 @@ enum wire_type {
     WIRE_TERMIOS = 19, /* payload: struct wire_termios; the program called TCSETS */
 
     /* Command to kernel. */
-    WIRE_SIGNAL = 32, /* payload: uint32_t Linux signal number for the program */
+    WIRE_SIGNAL = 32,  /* payload: uint32_t Linux signal number for the program */
     WIRE_WINSIZE = 33, /* payload: struct wire_winsize */
-    WIRE_CLOSED = 34, /* no payload; the stream's reader is gone: write() is EPIPE */
-    WIRE_DUMP = 35,   /* no payload; log every thread's state, then WIRE_DUMPED */
+    WIRE_CLOSED = 34,  /* no payload; the stream's reader is gone: write() is EPIPE */
+    WIRE_DUMP = 35,    /* no payload; log every thread's state, then WIRE_DUMPED */
 
     WIRE_DUMPED = 20, /* kernel to command: the answer to WIRE_DUMP is complete */
 };
 
 struct wire_hello {
-    uint32_t version; /* WIRE_VERSION */
-    uint32_t cpus; /* CPUs that run */
+    uint32_t version;      /* WIRE_VERSION */
+    uint32_t cpus;         /* CPUs that run */
     uint32_t stdin_credit; /* bytes of WIRE_STDIN that the command may send at first */
     uint8_t build_id[20];
 };

@@ -237,8 +237,8 @@ static int make_shapes(struct results *r, const struct wishes *wishes, bool uses
 static int take_systems(struct bench *bench, const struct wishes *wishes, const char *known) {
     struct results *r = &bench->results;
     char *all = xasprintf("%.*s", (int)strlen(known) - 2, known + 1);
-    int status = split_names("--on", wishes->on ? wishes->on : all, known, r->systems,
-                             &r->system_count);
+    int status =
+        split_names("--on", wishes->on ? wishes->on : all, known, r->systems, &r->system_count);
 
     free(all);
     for (unsigned i = 0; !status && i < r->system_count; i++) {

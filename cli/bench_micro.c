@@ -183,8 +183,8 @@ static bool check_figure(const struct micro *micro, size_t i, const char *path) 
         return false;
     }
     if (now < kept * (1 - TOLERANCE)) {
-        printf("better %s: %.0f, kept is %.0f (keep it: mimosa bench --micro --keep %s)\n",
-               measure, now, kept, path);
+        printf("better %s: %.0f, kept is %.0f (keep it: mimosa bench --micro --keep %s)\n", measure,
+               now, kept, path);
     }
     return true;
 }

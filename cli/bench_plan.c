@@ -34,8 +34,8 @@
 #define OPERATIONS_MOST        10e6
 #define PAGE_BYTES             4096.0
 #define FAULTS_MOST_BYTES      (256.0 * (1 << 20)) /* beyond, a page costs the same */
-#define LARSON_BLOCK_BYTES     272.0 /* mean, with what a heap adds */
-#define SHRINK_MOST            0.3 /* of a cell's work from one round to the next */
+#define LARSON_BLOCK_BYTES     272.0               /* mean, with what a heap adds */
+#define SHRINK_MOST            0.3                 /* of a cell's work from one round to the next */
 #define CELL_MAX_S             0.5
 #define PLAIN_LINE_EVERY_S     10.0 /* progress where the terminal is none */
 
@@ -357,8 +357,7 @@ static void set_operations(struct bench *bench) {
 
                 /* A bound is not rounded: 65536 pages are 256 MiB. */
                 r->operations[system][load] =
-                    operations >= most ? most
-                                       : two_digits(operations < least ? least : operations);
+                    operations >= most ? most : two_digits(operations < least ? least : operations);
             }
         }
     }

@@ -137,9 +137,9 @@ static void fact_machines(struct bench *bench) {
         free(key);
     }
     results_fact(r, "accelerator",
-                 kvm ? "kvm"
-                     : bench->icount ? "tcg, one thread, counting instructions"
-                                     : "tcg, one thread for each CPU");
+                 kvm             ? "kvm"
+                 : bench->icount ? "tcg, one thread, counting instructions"
+                                 : "tcg, one thread for each CPU");
     fact_from(bench, "qemu", version);
     free(version[0]);
     free(version[1]);

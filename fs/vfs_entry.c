@@ -48,9 +48,9 @@ static bool inode_has_page(struct vm_object *o, uint64_t index) {
 
 static int inode_punch(struct vm_object *o, uint64_t offset, uint64_t length) {
     struct inode *i = inode_of(o);
-    return i->ops->allocate ? i->ops->allocate(i, offset, length,
-                                               FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
-                            : -EOPNOTSUPP;
+    return i->ops->allocate
+               ? i->ops->allocate(i, offset, length, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
+               : -EOPNOTSUPP;
 }
 
 static void inode_release(struct vm_object *o) {

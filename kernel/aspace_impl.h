@@ -45,7 +45,7 @@ struct gather {
 #define GATHER_TABLE 2u
 
 struct aspace {
-    struct list link; /* all address spaces; their own mutex, taken before `mutex` */
+    struct list link;        /* all address spaces; their own mutex, taken before `mutex` */
     struct pte *root;        /* constant */
     struct aspace_cpu *cpus; /* [cpu_count]; constant */
     struct paddr root_phys;

@@ -203,8 +203,7 @@ int aspace_remap(struct aspace *as, uintptr_t addr, size_t old_size, size_t new_
     err = remap_locked(as, &m);
     const struct region *r = err ? NULL : region_find(&as->tree, m.new);
     unsigned lock = r ? r->flags & (REGION_LOCKED | REGION_ONFAULT) : 0;
-    bool commit =
-        r && m.new_size > m.old_size && (lock == REGION_LOCKED || aspace_populate_all);
+    bool commit = r && m.new_size > m.old_size && (lock == REGION_LOCKED || aspace_populate_all);
     mutex_unlock(&as->mutex);
     if (!err)
         *new_addr = m.new;

@@ -62,8 +62,8 @@ static void rank_pop(struct spinlock *l) {
 }
 #else
 #define rank_check(l, pair) ((void)(l), (void)(pair))
-#define rank_push(l) ((void)(l))
-#define rank_pop(l) ((void)(l))
+#define rank_push(l)        ((void)(l))
+#define rank_pop(l)         ((void)(l))
 #endif
 
 static bool try_acquire(struct spinlock *l) {

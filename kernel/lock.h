@@ -53,7 +53,8 @@ struct spinlock {
     uint16_t cpu;  /* holder + 1; debug builds only */
 };
 
-#define SPINLOCK_INIT(r) { .held = 0, .rank = (r), .cpu = 0 }
+#define SPINLOCK_INIT(r)                                                                           \
+    { .held = 0, .rank = (r), .cpu = 0 }
 
 static inline void spin_init(struct spinlock *l, enum lock_rank rank) {
     atomic_init(&l->held, 0);
@@ -80,7 +81,7 @@ bool spin_is_held(const struct spinlock *l);
 struct thread;
 
 struct mutex {
-    struct spinlock lock;  /* guards the two below */
+    struct spinlock lock; /* guards the two below */
     struct thread *owner;
     struct list waiters;
 };

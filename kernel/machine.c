@@ -5,7 +5,7 @@
 #include "base/string.h"
 
 #define DEBUG_EXIT_PORT 0x501
-#define RESET_PORT 0xcf9
+#define RESET_PORT      0xcf9
 
 bool machine_option(const char *prefix, unsigned n, char *to, size_t size) {
     for (const char *p = machine.command_line; p && *p;) {

@@ -7,11 +7,11 @@
 #include "kernel/random.h"
 
 struct machine {
-    const char *command_line;   /* NUL-terminated copy */
-    const void *initrd;         /* in the direct map, page aligned memory; NULL: none */
+    const char *command_line; /* NUL-terminated copy */
+    const void *initrd;       /* in the direct map, page aligned memory; NULL: none */
     size_t initrd_size;
-    struct paddr rsdp;          /* ACPI root, value 0: none */
-    uint64_t memory_bytes;      /* usable memory at boot */
+    struct paddr rsdp;     /* ACPI root, value 0: none */
+    uint64_t memory_bytes; /* usable memory at boot */
     uint8_t build_id[20];
 };
 extern struct machine machine; /* constant after boot */

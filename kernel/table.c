@@ -61,8 +61,8 @@ static cold_fn uint64_t make_table(struct pte *e) {
 }
 
 /* Down to the entry of `addr`; `make`: missing tables are made.  Inline, since faults call it. */
-static inline __attribute__((always_inline)) struct pte *
-descend(struct aspace *as, uintptr_t addr, unsigned *level, bool make) {
+static inline __attribute__((always_inline)) struct pte *descend(struct aspace *as, uintptr_t addr,
+                                                                 unsigned *level, bool make) {
     struct pte *table = as->root;
     for (unsigned l = 4;; l--) {
         struct pte *e = &table[paging_index(addr, l)];

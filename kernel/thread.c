@@ -208,7 +208,7 @@ int thread_init_user(struct thread *t, const char *name, struct aspace *as, void
         slab_free(fpu_cache(), area);
         return err;
     }
-    fpu_init_area(area); /* saving leaves out what is in its initial state */
+    fpu_init_area(area);   /* saving leaves out what is in its initial state */
     if (current->fpu_area) /* a clone inherits rounding modes and all */
         fpu_save(area);
     t->fpu_area = area;

@@ -30,10 +30,10 @@ enum thread_state {
 
 /* Bits of thread.work: reasons to look up before going back to ring 3. */
 #define WORK_RESCHEDULE 1u
-#define WORK_SIGNAL 2u /* linux/: an unblocked signal may be pending; interrupts sleeps */
-#define WORK_EXIT 4u   /* linux/: the process is ending; interrupts sleeps */
-#define WORK_FRAME 8u /* the frame for ring 3 was changed: return by iretq; the thread's own */
-#define WORK_LINUX (WORK_SIGNAL | WORK_EXIT)
+#define WORK_SIGNAL     2u /* linux/: an unblocked signal may be pending; interrupts sleeps */
+#define WORK_EXIT       4u /* linux/: the process is ending; interrupts sleeps */
+#define WORK_FRAME      8u /* the frame for ring 3 was changed: return by iretq; the thread's own */
+#define WORK_LINUX      (WORK_SIGNAL | WORK_EXIT)
 
 struct thread {
     /* Read by entry.S; keep the order (checked by static asserts there). */
@@ -43,11 +43,11 @@ struct thread {
     uintptr_t saved_rsp;    /* while not running */
 
     /* Owned by the scheduler: run-queue lock of `cpu`, or the thread itself. */
-    _Atomic(uint32_t) state;   /* enum thread_state */
-    atomic_bool on_cpu;        /* its context is live on a CPU; release on switch-out */
-    bool interruptible;        /* the present sleep ends for WORK_LINUX */
+    _Atomic(uint32_t) state; /* enum thread_state */
+    atomic_bool on_cpu;      /* its context is live on a CPU; release on switch-out */
+    bool interruptible;      /* the present sleep ends for WORK_LINUX */
     bool is_idle;
-    _Atomic(unsigned) cpu;     /* where it runs or last ran */
+    _Atomic(unsigned) cpu;      /* where it runs or last ran */
     _Atomic(uint64_t) affinity; /* bit per CPU */
     struct list run_link;
     /* 1 + the CPU in whose queue it waits, 0 if in none; written under that queue's lock. */
@@ -59,11 +59,11 @@ struct thread {
     uint64_t switches_voluntary, switches_preempted;
 
     /* The thread's own. */
-    struct aspace *aspace; /* NULL: kernel thread */
-    void *fpu_area;        /* NULL: kernel thread */
-    unsigned fpu_cpu;      /* CPU whose registers may still hold fpu_area */
+    struct aspace *aspace;     /* NULL: kernel thread */
+    void *fpu_area;            /* NULL: kernel thread */
+    unsigned fpu_cpu;          /* CPU whose registers may still hold fpu_area */
     uint64_t fs_base, gs_base; /* of the program, while not running */
-    bool no_fault; /* uaccess _nofault section: do not serve faults */
+    bool no_fault;             /* uaccess _nofault section: do not serve faults */
 
     void (*reap)(struct thread *); /* set by thread_exit */
     int tid;
@@ -74,8 +74,8 @@ struct thread {
 extern PERCPU struct thread *current_thread;
 #define current (this_cpu_read(current_thread))
 
-extern struct list all_threads;           /* every thread but the idle ones */
-extern struct spinlock all_threads_lock;  /* RANK_THREADS */
+extern struct list all_threads;          /* every thread but the idle ones */
+extern struct spinlock all_threads_lock; /* RANK_THREADS */
 
 /*
  * Prepares `t` (zeroed by the caller, inside a larger struct perhaps) to run

@@ -27,7 +27,8 @@ struct waiter {
     void (*notify)(struct waiter *);
 };
 
-#define WAIT_QUEUE_INIT(name) { SPINLOCK_INIT(RANK_WAIT), LIST_INIT((name).waiters) }
+#define WAIT_QUEUE_INIT(name)                                                                      \
+    { SPINLOCK_INIT(RANK_WAIT), LIST_INIT((name).waiters) }
 
 void wait_init(struct wait_queue *q);
 void wait_add(struct wait_queue *q, struct waiter *w);

@@ -18,8 +18,8 @@
 
 #define HEADERS_MAX 128
 #define LOWEST_ADDR 0x10000ul /* Linux's vm.mmap_min_addr */
-#define CANNOT_RUN 126u
-#define NOT_FOUND 127u
+#define CANNOT_RUN  126u
+#define NOT_FOUND   127u
 #define OUR_FAILURE 125u
 
 static const char *machine_of(unsigned machine) {
@@ -111,8 +111,7 @@ static const char *check_segments(struct elf_image *image, uint64_t file_size,
         image->low = MIN(image->low, ALIGN_DOWN(s->p_vaddr, PAGE_SIZE));
         image->high = above;
         image->align = MAX(image->align, s->p_align);
-        if ((s->p_flags & PF_X) && h->e_entry >= s->p_vaddr &&
-            h->e_entry - s->p_vaddr < s->p_memsz)
+        if ((s->p_flags & PF_X) && h->e_entry >= s->p_vaddr && h->e_entry - s->p_vaddr < s->p_memsz)
             entry_found = true;
         if (h->e_phoff >= s->p_offset && h->e_phoff - s->p_offset < s->p_filesz)
             image->headers_addr = h->e_phoff - s->p_offset + s->p_vaddr;

@@ -7,8 +7,8 @@
 #include "arch/x86_64/trap.h"
 #include "linux/process.h"
 
-#define FPU_SW_OFFSET 2
-#define FPU_CW_OFFSET 0
+#define FPU_SW_OFFSET    2
+#define FPU_CW_OFFSET    0
 #define FPU_MXCSR_OFFSET 24
 
 /* si_code of a floating-point exception, from the unmasked flags. */

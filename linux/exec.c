@@ -21,14 +21,14 @@
 #include "kernel/slab.h"
 #include "linux/process.h"
 
-#define PIE_BASE 0x555555554000ul /* two thirds of the address space, as Linux */
-#define PIE_RANDOM_PAGES (1ul << 28)
+#define PIE_BASE           0x555555554000ul /* two thirds of the address space, as Linux */
+#define PIE_RANDOM_PAGES   (1ul << 28)
 #define STACK_RANDOM_PAGES (1ul << 22)
 #define BREAK_RANDOM_PAGES (1ul << 13)
-#define STACK_FIRST_BYTES KIB(132) /* it grows from there */
-#define STRINGS_MAX MIB(6)         /* three quarters of the stack's limit, as Linux */
-#define AUXV_PAIRS 24
-#define HWCAP2_FSGSBASE 2
+#define STACK_FIRST_BYTES  KIB(132) /* it grows from there */
+#define STRINGS_MAX        MIB(6)   /* three quarters of the stack's limit, as Linux */
+#define AUXV_PAIRS         24
+#define HWCAP2_FSGSBASE    2
 
 static int prot_of(const Elf64_Phdr *s) {
     return (s->p_flags & PF_R ? PROT_READ : 0) | (s->p_flags & PF_W ? PROT_WRITE : 0) |

@@ -18,8 +18,8 @@ struct elf_image {
     bool relocatable; /* ET_DYN: static-PIE */
     bool executable_stack;
     uint64_t entry;
-    uint64_t low, high; /* addresses of all segments, before relocation */
-    uint64_t align;     /* the largest of all segments' */
+    uint64_t low, high;    /* addresses of all segments, before relocation */
+    uint64_t align;        /* the largest of all segments' */
     uint64_t headers_addr; /* of the program headers in memory, before relocation; 0: nowhere */
 };
 

@@ -37,10 +37,10 @@
 #include "linux/time_user.h"
 
 #define BUCKETS_PER_CPU 64u
-#define BUCKETS_MAX 2048u
+#define BUCKETS_MAX     2048u
 
 struct bucket {
-    struct spinlock lock; /* RANK_FUTEX; guards `queue` and the keys of those in it */
+    struct spinlock lock;      /* RANK_FUTEX; guards `queue` and the keys of those in it */
     _Atomic(uint32_t) waiters; /* those in `queue` or about to enter it */
     struct list queue;
 } cache_aligned;
@@ -51,7 +51,7 @@ struct futex_key {
 };
 
 struct futex_waiter {
-    struct list link;      /* bucket.queue; empty once woken */
+    struct list link; /* bucket.queue; empty once woken */
     struct thread *thread;
     struct futex_key key;
     uint32_t bitset;
@@ -235,8 +235,8 @@ static long futex_wait(uintptr_t addr, bool shared, uint32_t value, uint32_t bit
 }
 
 static long restart_wait(struct restart *r) {
-    long result = futex_wait(r->addr, r->values[2], (uint32_t)r->values[0],
-                             (uint32_t)r->values[1], r->deadline_ns);
+    long result = futex_wait(r->addr, r->values[2], (uint32_t)r->values[0], (uint32_t)r->values[1],
+                             r->deadline_ns);
 
     return result == -EINTR ? -ERESTART_RESTARTBLOCK : result;
 }

@@ -20,8 +20,8 @@
 #include "linux/proc_self.h"
 #include "linux/syscalls.h"
 
-#define OUR_FAILURE 125u
-#define LIMIT_NPROC 6
+#define OUR_FAILURE  125u
+#define LIMIT_NPROC  6
 #define LIMIT_NOFILE 7
 
 struct process *the_process;
@@ -66,15 +66,15 @@ static void limits_init(struct rlimits *l) {
         unsigned which;
         uint64_t soft, hard;
     } set[] = {
-        { 3, MIB(8), UINT64_MAX },              /* STACK */
-        { 4, 0, UINT64_MAX },                   /* CORE */
-        { LIMIT_NPROC, 32768, 32768 },          /* as many as memory allows: not enforced */
-        { LIMIT_NOFILE, 1024, FD_LIMIT_MAX },   /* enforced by fs/fdtable.c */
-        { 8, UINT64_MAX, UINT64_MAX },          /* MEMLOCK */
-        { 11, 32768, 32768 },                   /* SIGPENDING */
-        { 12, 819200, 819200 },                 /* MSGQUEUE */
-        { 13, 0, 0 },                           /* NICE */
-        { 14, 0, 0 },                           /* RTPRIO */
+        { 3, MIB(8), UINT64_MAX },            /* STACK */
+        { 4, 0, UINT64_MAX },                 /* CORE */
+        { LIMIT_NPROC, 32768, 32768 },        /* as many as memory allows: not enforced */
+        { LIMIT_NOFILE, 1024, FD_LIMIT_MAX }, /* enforced by fs/fdtable.c */
+        { 8, UINT64_MAX, UINT64_MAX },        /* MEMLOCK */
+        { 11, 32768, 32768 },                 /* SIGPENDING */
+        { 12, 819200, 819200 },               /* MSGQUEUE */
+        { 13, 0, 0 },                         /* NICE */
+        { 14, 0, 0 },                         /* RTPRIO */
     };
 
     for (unsigned i = 0; i < RLIMIT_COUNT; i++)

@@ -20,7 +20,7 @@ struct fs_context; /* fs/vfs.h: working directory, umask; own lock */
 struct rlimits {
     struct {
         _Atomic(uint64_t) soft, hard; /* UINT64_MAX: none */
-    } of[RLIMIT_COUNT];           /* by Linux's RLIMIT_* */
+    } of[RLIMIT_COUNT];               /* by Linux's RLIMIT_* */
 };
 
 struct process {
@@ -75,7 +75,7 @@ struct task {
     struct process *process;
     struct list link; /* process->tasks; process->lock */
     struct task_signals signals;
-    struct restart restart;    /* own task only */
+    struct restart restart; /* own task only */
     struct task_settings settings;
     uint32_t *clear_child_tid; /* program address; own task only */
     void *robust_list;         /* program address; own task only */
@@ -126,7 +126,7 @@ struct manifest {
     unsigned argc, envc;
     uint64_t seed, time_ns;
     bool has_seed, verbose, strace, populate;
-    unsigned tty;          /* bit per descriptor */
+    unsigned tty;           /* bit per descriptor */
     uint16_t rows, columns; /* of the terminal; 0: there is none */
 };
 

@@ -145,11 +145,11 @@ static const char *reason(const struct trap_frame *f, int signo, const siginfo_t
                        ? "stack overflow: the access is in the guard below the thread's stack"
                        : "not allowed by the mapping's protection";
         if (info->si_code == SEGV_MAPERR)
-            return addr < PAGE_SIZE                        ? "NULL pointer"
-                   : addr >= USER_END                      ? "an address of the kernel"
+            return addr < PAGE_SIZE                          ? "NULL pointer"
+                   : addr >= USER_END                        ? "an address of the kernel"
                    : is_stack_overflow(the_process, f, addr) ? "stack overflow"
-                   : f->vector == TRAP_PAGE_FAULT          ? "nothing is mapped there"
-                                                           : "";
+                   : f->vector == TRAP_PAGE_FAULT            ? "nothing is mapped there"
+                                                             : "";
         if (f->vector == TRAP_SYSCALL) /* enter_handler or rt_sigreturn gave up */
             return "a signal's frame that cannot be written or returned from";
         return protection_reason(f);

@@ -21,12 +21,12 @@ struct task;
 struct trap_frame;
 
 /* Linux has these two in a header with the name of this one. */
-#define SS_ONSTACK 1
-#define SS_DISABLE 2
+#define SS_ONSTACK    1
+#define SS_DISABLE    2
 #define SS_AUTODISARM (1u << 31)
 
-#define SIGNAL_COUNT 64
-#define SIGNAL_BIT(signo) (1ul << ((signo)-1))
+#define SIGNAL_COUNT        64
+#define SIGNAL_BIT(signo)   (1ul << ((signo)-1))
 #define SIGNALS_UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
 /* Raised by an instruction of the thread itself; delivered before all others. */
 #define SIGNALS_SYNCHRONOUS                                                                        \
@@ -50,7 +50,7 @@ struct process_signals {
     struct spinlock lock; /* RANK_SIGNAL, irqsave; guards all, of the timers what they say */
     struct signal_pending pending; /* for whichever task takes it */
     struct signal_action actions[SIGNAL_COUNT];
-    unsigned queued; /* entries in all queues of the process */
+    unsigned queued;                  /* entries in all queues of the process */
     struct interval_timer itimers[3]; /* by setitimer's ITIMER_*; sys_timer.c */
 };
 

@@ -29,10 +29,10 @@
 #include "linux/signal.h"
 #include "linux/syscalls.h"
 
-#define RED_ZONE 128
-#define FXSAVE_SIZE 512
+#define RED_ZONE         128
+#define FXSAVE_SIZE      512
 #define XSTATE_BV_OFFSET 512
-#define XSTATE_X87_SSE 3ul
+#define XSTATE_X87_SSE   3ul
 /* Linux's FIX_EFLAGS: rt_sigreturn sets these; ID is a program's own, too, but stays. */
 #define RFLAGS_RETURNED (RFLAGS_USER & ~RFLAGS_ID)
 #define SW_BYTES_OFFSET offsetof(struct _fpstate_64, sw_reserved)
@@ -261,7 +261,7 @@ int signal_set_stack(struct task_signals *s, const stack_t *new, uintptr_t sp) {
     } else {
         if (new->ss_size < MINSIGSTKSZ)
             return -ENOMEM;
-        s->stack_base = (uintptr_t)new->ss_sp;
+        s->stack_base = (uintptr_t) new->ss_sp;
         s->stack_size = new->ss_size;
     }
     s->stack_flags = (unsigned)new->ss_flags;

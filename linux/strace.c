@@ -31,23 +31,23 @@ static const struct {
     uint16_t number;
     const char *args;
 } formats[] = {
-    { 0, "dBu" },      { 1, "dbu" },     { 2, "sOo" },    { 3, "d" },       { 4, "sp" },
-    { 5, "dp" },       { 6, "sp" },      { 7, "pud" },    { 8, "ddd" },     { 9, "puPMdx" },
-    { 10, "puP" },     { 11, "pu" },     { 12, "p" },     { 13, "Sppu" },   { 14, "Hppu" },
-    { 15, "" },        { 16, "dxp" },    { 17, "dBud" },  { 18, "dbud" },   { 19, "dpd" },
-    { 20, "dpd" },     { 21, "so" },     { 22, "p" },     { 24, "" },       { 25, "puuxp" },
-    { 28, "pud" },     { 32, "d" },      { 33, "dd" },    { 34, "" },       { 35, "Tp" },
-    { 39, "" },        { 56, "Cpppx" },  { 60, "d" },     { 61, "dpxp" },   { 62, "dS" },
-    { 63, "p" },       { 72, "ddx" },    { 74, "d" },     { 76, "sd" },     { 77, "dd" },
-    { 79, "pu" },      { 80, "s" },      { 82, "ss" },    { 83, "so" },     { 84, "s" },
-    { 87, "s" },       { 89, "spu" },    { 96, "pp" },    { 98, "dp" },     { 99, "p" },
-    { 102, "" },       { 104, "" },      { 107, "" },     { 108, "" },      { 110, "" },
-    { 130, "pu" },     { 131, "pp" },    { 157, "dxxxx" }, { 158, "xp" },   { 186, "" },
-    { 200, "dS" },     { 202, "pFdppx" }, { 203, "dup" }, { 204, "dup" },   { 217, "dpu" },
-    { 218, "p" },      { 228, "dp" },    { 229, "dp" },   { 230, "ddTp" },  { 231, "d" },
-    { 234, "ddS" },    { 257, "AsOo" },  { 258, "Aso" },  { 262, "Aspx" },  { 263, "Asx" },
-    { 267, "Aspu" },   { 273, "pu" },    { 293, "pO" },   { 302, "ddpp" },  { 318, "pux" },
-    { 334, "puxx" },   { 435, "pu" },    { 439, "Asox" },
+    { 0, "dBu" },    { 1, "dbu" },      { 2, "sOo" },     { 3, "d" },      { 4, "sp" },
+    { 5, "dp" },     { 6, "sp" },       { 7, "pud" },     { 8, "ddd" },    { 9, "puPMdx" },
+    { 10, "puP" },   { 11, "pu" },      { 12, "p" },      { 13, "Sppu" },  { 14, "Hppu" },
+    { 15, "" },      { 16, "dxp" },     { 17, "dBud" },   { 18, "dbud" },  { 19, "dpd" },
+    { 20, "dpd" },   { 21, "so" },      { 22, "p" },      { 24, "" },      { 25, "puuxp" },
+    { 28, "pud" },   { 32, "d" },       { 33, "dd" },     { 34, "" },      { 35, "Tp" },
+    { 39, "" },      { 56, "Cpppx" },   { 60, "d" },      { 61, "dpxp" },  { 62, "dS" },
+    { 63, "p" },     { 72, "ddx" },     { 74, "d" },      { 76, "sd" },    { 77, "dd" },
+    { 79, "pu" },    { 80, "s" },       { 82, "ss" },     { 83, "so" },    { 84, "s" },
+    { 87, "s" },     { 89, "spu" },     { 96, "pp" },     { 98, "dp" },    { 99, "p" },
+    { 102, "" },     { 104, "" },       { 107, "" },      { 108, "" },     { 110, "" },
+    { 130, "pu" },   { 131, "pp" },     { 157, "dxxxx" }, { 158, "xp" },   { 186, "" },
+    { 200, "dS" },   { 202, "pFdppx" }, { 203, "dup" },   { 204, "dup" },  { 217, "dpu" },
+    { 218, "p" },    { 228, "dp" },     { 229, "dp" },    { 230, "ddTp" }, { 231, "d" },
+    { 234, "ddS" },  { 257, "AsOo" },   { 258, "Aso" },   { 262, "Aspx" }, { 263, "Asx" },
+    { 267, "Aspu" }, { 273, "pu" },     { 293, "pO" },    { 302, "ddpp" }, { 318, "pux" },
+    { 334, "puxx" }, { 435, "pu" },     { 439, "Asox" },
 };
 
 struct flag {
@@ -55,41 +55,80 @@ struct flag {
     const char *name;
 };
 
-#define FLAG(name) { name, #name }
+#define FLAG(name)                                                                                 \
+    { name, #name }
 static const struct flag open_flags[] = {
-    FLAG(O_CREAT),    FLAG(O_EXCL),      FLAG(O_NOCTTY),   FLAG(O_TRUNC), FLAG(O_APPEND),
+    FLAG(O_CREAT),    FLAG(O_EXCL),      FLAG(O_NOCTTY),   FLAG(O_TRUNC),   FLAG(O_APPEND),
     FLAG(O_NONBLOCK), FLAG(O_DIRECTORY), FLAG(O_NOFOLLOW), FLAG(O_CLOEXEC), FLAG(O_PATH),
 };
 static const struct flag prot_flags[] = { FLAG(PROT_READ), FLAG(PROT_WRITE), FLAG(PROT_EXEC) };
 static const struct flag map_flags[] = {
-    FLAG(MAP_SHARED),    FLAG(MAP_PRIVATE), FLAG(MAP_FIXED),     FLAG(MAP_ANONYMOUS),
-    FLAG(MAP_GROWSDOWN), FLAG(MAP_LOCKED),  FLAG(MAP_NORESERVE), FLAG(MAP_POPULATE),
+    FLAG(MAP_SHARED),    FLAG(MAP_PRIVATE), FLAG(MAP_FIXED),           FLAG(MAP_ANONYMOUS),
+    FLAG(MAP_GROWSDOWN), FLAG(MAP_LOCKED),  FLAG(MAP_NORESERVE),       FLAG(MAP_POPULATE),
     FLAG(MAP_STACK),     FLAG(MAP_HUGETLB), FLAG(MAP_FIXED_NOREPLACE),
 };
 static const struct flag clone_flags[] = {
-    FLAG(CLONE_VM),      FLAG(CLONE_FS),           FLAG(CLONE_FILES),   FLAG(CLONE_SIGHAND),
-    FLAG(CLONE_THREAD),  FLAG(CLONE_SYSVSEM),      FLAG(CLONE_SETTLS),  FLAG(CLONE_PARENT_SETTID),
-    FLAG(CLONE_DETACHED), FLAG(CLONE_CHILD_CLEARTID), FLAG(CLONE_CHILD_SETTID), FLAG(CLONE_VFORK),
+    FLAG(CLONE_VM),           FLAG(CLONE_FS),
+    FLAG(CLONE_FILES),        FLAG(CLONE_SIGHAND),
+    FLAG(CLONE_THREAD),       FLAG(CLONE_SYSVSEM),
+    FLAG(CLONE_SETTLS),       FLAG(CLONE_PARENT_SETTID),
+    FLAG(CLONE_DETACHED),     FLAG(CLONE_CHILD_CLEARTID),
+    FLAG(CLONE_CHILD_SETTID), FLAG(CLONE_VFORK),
 };
 static const char *const futex_commands[] = {
-    "FUTEX_WAIT",        "FUTEX_WAKE",          "FUTEX_FD",          "FUTEX_REQUEUE",
-    "FUTEX_CMP_REQUEUE", "FUTEX_WAKE_OP",       "FUTEX_LOCK_PI",     "FUTEX_UNLOCK_PI",
-    "FUTEX_TRYLOCK_PI",  "FUTEX_WAIT_BITSET",   "FUTEX_WAKE_BITSET", "FUTEX_WAIT_REQUEUE_PI",
+    "FUTEX_WAIT",        "FUTEX_WAKE",        "FUTEX_FD",          "FUTEX_REQUEUE",
+    "FUTEX_CMP_REQUEUE", "FUTEX_WAKE_OP",     "FUTEX_LOCK_PI",     "FUTEX_UNLOCK_PI",
+    "FUTEX_TRYLOCK_PI",  "FUTEX_WAIT_BITSET", "FUTEX_WAKE_BITSET", "FUTEX_WAIT_REQUEUE_PI",
 };
 
 static const char *const mask_changes[] = { "SIG_BLOCK", "SIG_UNBLOCK", "SIG_SETMASK" };
 
 #define ERRNO(name) [name] = #name
 static const char *const errno_names[] = {
-    ERRNO(EPERM),   ERRNO(ENOENT),  ERRNO(ESRCH),   ERRNO(EINTR),   ERRNO(EIO),     ERRNO(ENXIO),
-    ERRNO(E2BIG),   ERRNO(ENOEXEC), ERRNO(EBADF),   ERRNO(ECHILD),  ERRNO(EAGAIN),  ERRNO(ENOMEM),
-    ERRNO(EACCES),  ERRNO(EFAULT),  ERRNO(EBUSY),   ERRNO(EEXIST),  ERRNO(EXDEV),   ERRNO(ENODEV),
-    ERRNO(ENOTDIR), ERRNO(EISDIR),  ERRNO(EINVAL),  ERRNO(ENFILE),  ERRNO(EMFILE),  ERRNO(ENOTTY),
-    ERRNO(EFBIG),   ERRNO(ENOSPC),  ERRNO(ESPIPE),  ERRNO(EROFS),   ERRNO(EMLINK),  ERRNO(EPIPE),
-    ERRNO(EDOM),    ERRNO(ERANGE),  ERRNO(EDEADLK), ERRNO(ENAMETOOLONG), ERRNO(ENOSYS),
-    ERRNO(ENOTEMPTY), ERRNO(ELOOP), ERRNO(EOVERFLOW), ERRNO(EOPNOTSUPP), ERRNO(ETIMEDOUT),
-    [ERESTARTSYS] = "ERESTARTSYS",       [ERESTARTNOINTR] = "ERESTARTNOINTR",
-    [ERESTARTNOHAND] = "ERESTARTNOHAND", [ERESTART_RESTARTBLOCK] = "ERESTART_RESTARTBLOCK",
+    ERRNO(EPERM),
+    ERRNO(ENOENT),
+    ERRNO(ESRCH),
+    ERRNO(EINTR),
+    ERRNO(EIO),
+    ERRNO(ENXIO),
+    ERRNO(E2BIG),
+    ERRNO(ENOEXEC),
+    ERRNO(EBADF),
+    ERRNO(ECHILD),
+    ERRNO(EAGAIN),
+    ERRNO(ENOMEM),
+    ERRNO(EACCES),
+    ERRNO(EFAULT),
+    ERRNO(EBUSY),
+    ERRNO(EEXIST),
+    ERRNO(EXDEV),
+    ERRNO(ENODEV),
+    ERRNO(ENOTDIR),
+    ERRNO(EISDIR),
+    ERRNO(EINVAL),
+    ERRNO(ENFILE),
+    ERRNO(EMFILE),
+    ERRNO(ENOTTY),
+    ERRNO(EFBIG),
+    ERRNO(ENOSPC),
+    ERRNO(ESPIPE),
+    ERRNO(EROFS),
+    ERRNO(EMLINK),
+    ERRNO(EPIPE),
+    ERRNO(EDOM),
+    ERRNO(ERANGE),
+    ERRNO(EDEADLK),
+    ERRNO(ENAMETOOLONG),
+    ERRNO(ENOSYS),
+    ERRNO(ENOTEMPTY),
+    ERRNO(ELOOP),
+    ERRNO(EOVERFLOW),
+    ERRNO(EOPNOTSUPP),
+    ERRNO(ETIMEDOUT),
+    [ERESTARTSYS] = "ERESTARTSYS",
+    [ERESTARTNOINTR] = "ERESTARTNOINTR",
+    [ERESTARTNOHAND] = "ERESTARTNOHAND",
+    [ERESTART_RESTARTBLOCK] = "ERESTART_RESTARTBLOCK",
 };
 
 struct line {

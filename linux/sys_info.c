@@ -313,12 +313,12 @@ long sys_personality(long persona) {
 /* ---- scheduling classes: all alike ---- */
 
 #define SCHED_RESET_ON_FORK 0x40000000
-#define POLICY_OTHER 0
-#define POLICY_FIFO 1
-#define POLICY_RR 2
-#define POLICY_BATCH 3
-#define POLICY_IDLE 5
-#define POLICY_DEADLINE 6
+#define POLICY_OTHER        0
+#define POLICY_FIFO         1
+#define POLICY_RR           2
+#define POLICY_BATCH        3
+#define POLICY_IDLE         5
+#define POLICY_DEADLINE     6
 
 /* 0 where `tid` is the caller (0) or one of its tasks. */
 static long check_tid(int tid) {
@@ -433,7 +433,7 @@ long sys_wait4(long pid, long status, long options, long usage) {
 long sys_waitid(long which, long id, long info, long options, long usage) {
     (void)info, (void)usage;
     if ((int)options & ~(int)(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD |
-                          __WCLONE | __WALL))
+                              __WCLONE | __WALL))
         return -EINVAL;
     if (!(options & (WEXITED | WSTOPPED | WCONTINUED)))
         return -EINVAL;
@@ -472,8 +472,7 @@ long sys_reboot(long magic, long magic2, long command, long argument) {
 
 long sys_membarrier(long command, long flags, long cpu) {
     const long known = MEMBARRIER_CMD_GLOBAL | MEMBARRIER_CMD_GLOBAL_EXPEDITED |
-                       MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED |
-                       MEMBARRIER_CMD_PRIVATE_EXPEDITED |
+                       MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED | MEMBARRIER_CMD_PRIVATE_EXPEDITED |
                        MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
 
     (void)cpu;

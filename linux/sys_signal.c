@@ -19,7 +19,7 @@ long sys_rt_sigaction(long signo, long new, long old, long size) {
 
     if (size != MASK_SIZE)
         return -EINVAL;
-    if (new && copy_from_user(&a, (const void *)new, sizeof(a)))
+    if (new &&copy_from_user(&a, (const void *)new, sizeof(a)))
         return -EFAULT;
     signo = (int)signo;
     if (!is_signal((int)signo) || (new && (SIGNALS_UNBLOCKABLE & SIGNAL_BIT(signo))))

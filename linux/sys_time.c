@@ -13,13 +13,13 @@
 #include "linux/time_user.h"
 
 #define TICKS_PER_SEC 100
-#define NS_PER_TICK (NS_PER_SEC / TICKS_PER_SEC)
-#define COARSE_NS (4 * NS_PER_MS) /* what Linux reports for the coarse clocks */
+#define NS_PER_TICK   (NS_PER_SEC / TICKS_PER_SEC)
+#define COARSE_NS     (4 * NS_PER_MS) /* what Linux reports for the coarse clocks */
 
 /* Fields of a clock id that names a task's or a process's CPU time (negative). */
-#define CLOCK_KIND 3
+#define CLOCK_KIND           3
 #define CLOCK_KIND_SCHEDULER 2
-#define CLOCK_OF_THREAD 4
+#define CLOCK_OF_THREAD      4
 
 int time_read_cpu_clock(int clock, uint64_t *ns) {
     struct process *p = the_process; /* also asked by interrupts of any thread */

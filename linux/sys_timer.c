@@ -29,14 +29,14 @@
 #include "linux/syscalls.h"
 #include "linux/time_user.h"
 
-#define LOOK_NS (4 * NS_PER_MS)
-#define RETRY_NS (4 * NS_PER_MS) /* until a timer whose signal is ignored is due again, at least */
-#define NOTIFY_SIGNAL 0
-#define NOTIFY_NONE 1
-#define NOTIFY_THREAD 2
+#define LOOK_NS          (4 * NS_PER_MS)
+#define RETRY_NS         (4 * NS_PER_MS) /* at least, until an ignored timer is due again */
+#define NOTIFY_SIGNAL    0
+#define NOTIFY_NONE      1
+#define NOTIFY_THREAD    2
 #define NOTIFY_THREAD_ID 4
-#define CLOCK_OF_THREAD 4
-#define CLOCK_SCHEDULER 2
+#define CLOCK_OF_THREAD  4
+#define CLOCK_SCHEDULER  2
 #define CLOCK_OF_PROCESS ((int)(~0u << 3 | CLOCK_SCHEDULER))
 
 /* Linux's struct sigevent. */
@@ -322,9 +322,7 @@ long sys_timer_create(long clock, long event, long id) {
 static struct interval_timer *timer_find(long id) {
     struct interval_timer *t;
 
-    list_for_each(t, &timers, link)
-        if (t->id == (int)id)
-            return t;
+    list_for_each(t, &timers, link) if (t->id == (int)id) return t;
     return NULL;
 }
 

@@ -25,9 +25,9 @@ static long syscall_missing(long a, long b, long c, long d, long e, long f);
  * Handlers take from none to six longs; all are called with six.  The System V
  * ABI passes them in registers, and a callee ignores those it did not ask for.
  */
-#define HANDLER_none(name) syscall_missing
+#define HANDLER_none(name)    syscall_missing
 #define HANDLER_partial(name) (syscall_function *)(void (*)(void))sys_##name
-#define HANDLER_done(name) (syscall_function *)(void (*)(void))sys_##name
+#define HANDLER_done(name)    (syscall_function *)(void (*)(void))sys_##name
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Woverride-init"

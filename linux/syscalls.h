@@ -38,7 +38,7 @@
 
 #define SYSCALL_DECLARE_none(name, argc)
 #define SYSCALL_DECLARE_partial(name, argc) long sys_##name(SYSCALL_ARGS_##argc);
-#define SYSCALL_DECLARE_done(name, argc) long sys_##name(SYSCALL_ARGS_##argc);
+#define SYSCALL_DECLARE_done(name, argc)    long sys_##name(SYSCALL_ARGS_##argc);
 
 #define SYSCALL(number, name, argc, status, note) SYSCALL_DECLARE_##status(name, argc)
 #include "linux/syscalls.tbl.h"

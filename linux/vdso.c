@@ -38,8 +38,8 @@ static size_t image_pages(void) {
 
 /* Page 0 is the clock's, the image follows. */
 static struct page *page_at(uint64_t index) {
-    uintptr_t at = index == 0 ? (uintptr_t)clock_page
-                              : (uintptr_t)vdso_image + (index - 1) * PAGE_SIZE;
+    uintptr_t at =
+        index == 0 ? (uintptr_t)clock_page : (uintptr_t)vdso_image + (index - 1) * PAGE_SIZE;
 
     return phys_to_page(PADDR(at - KERNEL_IMAGE));
 }
@@ -71,8 +71,8 @@ uintptr_t vdso_map(struct process *p) {
     assert(clock_page->shift == VDSO_SHIFT);
     for (uint64_t i = 0; i <= image_pages(); i++)
         atomic_store(&page_at(i)->refs, 1);
-    err = aspace_map(p->aspace, &clock, PAGE_SIZE + size, PROT_READ,
-                     REGION_SHARED | REGION_SPECIAL, &vdso_object, 0, "[vvar]");
+    err = aspace_map(p->aspace, &clock, PAGE_SIZE + size, PROT_READ, REGION_SHARED | REGION_SPECIAL,
+                     &vdso_object, 0, "[vvar]");
     if (err)
         return 0;
     vm_object_get(&vdso_object);

@@ -12,10 +12,10 @@ struct trap_frame;
 #define PHYS_OF_IMAGE(p) PADDR((uintptr_t)(p)-KERNEL_IMAGE)
 
 #define VECTOR_FIRST_DEVICE 0x30
-#define VECTOR_LAST_DEVICE 0xef
-#define VECTOR_TIMER 0xf0
-#define VECTOR_IPI 0xf1 /* + enum ipi */
-#define VECTOR_SPURIOUS 0xff
+#define VECTOR_LAST_DEVICE  0xef
+#define VECTOR_TIMER        0xf0
+#define VECTOR_IPI          0xf1 /* + enum ipi */
+#define VECTOR_SPURIOUS     0xff
 
 /* kernel.lds */
 extern char kernel_start[], text_end[], rodata_end[], kernel_end[];

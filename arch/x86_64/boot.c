@@ -15,9 +15,9 @@
 #include "kernel/pages.h"
 #include "kernel/panic.h"
 
-#define START_MAGIC 0x336ec578
-#define MEMORY_RAM 1
-#define MAX_RANGES 32
+#define START_MAGIC  0x336ec578
+#define MEMORY_RAM   1
+#define MAX_RANGES   32
 #define LOW_RESERVED 0x10000 /* first 64 KiB: firmware data, and the trampoline's page */
 
 /* The loader aligns these to four bytes only. */

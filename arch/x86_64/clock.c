@@ -20,10 +20,10 @@
 #include "kernel/log.h"
 #include "kernel/timer.h"
 
-#define LAPIC_MAX 0xffffffffu
+#define LAPIC_MAX  0xffffffffu
 #define MEASURE_NS (200 * NS_PER_US)
-#define REFINE_NS (50 * NS_PER_MS)
-#define SHIFT 32
+#define REFINE_NS  (50 * NS_PER_MS)
+#define SHIFT      32
 
 static union {
     struct clock_page page;
@@ -32,7 +32,7 @@ static union {
 struct clock_page *clock_page = &clock_storage.page;
 
 static struct spinlock clock_lock = SPINLOCK_INIT(RANK_LOG);
-static bool rate_is_exact;          /* told by the hypervisor */
+static bool rate_is_exact; /* told by the hypervisor */
 struct sample {
     uint64_t tsc;
     uint32_t lapic;

@@ -9,34 +9,34 @@
 #include "kernel/pages.h"
 #include "kernel/panic.h"
 
-#define MSR_EFER 0xc0000080
-#define MSR_STAR 0xc0000081
-#define MSR_LSTAR 0xc0000082
-#define MSR_FMASK 0xc0000084
-#define MSR_FS_BASE 0xc0000100
-#define MSR_GS_BASE 0xc0000101
+#define MSR_EFER           0xc0000080
+#define MSR_STAR           0xc0000081
+#define MSR_LSTAR          0xc0000082
+#define MSR_FMASK          0xc0000084
+#define MSR_FS_BASE        0xc0000100
+#define MSR_GS_BASE        0xc0000101
 #define MSR_KERNEL_GS_BASE 0xc0000102
-#define MSR_PAT 0x277
+#define MSR_PAT            0x277
 
 #define EFER_SCE (1ul << 0)
 #define EFER_LME (1ul << 8)
 #define EFER_NXE (1ul << 11)
 
-#define CR4_DE (1ul << 3)
-#define CR4_PAE (1ul << 5)
-#define CR4_MCE (1ul << 6)
-#define CR4_PGE (1ul << 7)
-#define CR4_OSFXSR (1ul << 9)
+#define CR4_DE         (1ul << 3)
+#define CR4_PAE        (1ul << 5)
+#define CR4_MCE        (1ul << 6)
+#define CR4_PGE        (1ul << 7)
+#define CR4_OSFXSR     (1ul << 9)
 #define CR4_OSXMMEXCPT (1ul << 10)
-#define CR4_UMIP (1ul << 11)
-#define CR4_FSGSBASE (1ul << 16)
-#define CR4_OSXSAVE (1ul << 18)
-#define CR4_SMEP (1ul << 20)
-#define CR4_SMAP (1ul << 21)
+#define CR4_UMIP       (1ul << 11)
+#define CR4_FSGSBASE   (1ul << 16)
+#define CR4_OSXSAVE    (1ul << 18)
+#define CR4_SMEP       (1ul << 20)
+#define CR4_SMAP       (1ul << 21)
 
 #define XCR0_X87_SSE 3ul
-#define XCR0_AVX 4ul
-#define XCR0_AVX512 0xe0ul
+#define XCR0_AVX     4ul
+#define XCR0_AVX512  0xe0ul
 
 #define IST_STACK_ORDER 1 /* 8 KiB */
 enum ist { IST_NMI = 1, IST_DOUBLE_FAULT, IST_MACHINE_CHECK, IST_DEBUG, IST_COUNT };
@@ -238,8 +238,8 @@ void segments_init_cpu(void) {
     gdt[2] = 0x00cf93000000ffff;
     gdt[5] = 0x00cff3000000ffff;
     gdt[6] = 0x00affb000000ffff;
-    gdt[7] = (sizeof(*tss) - 1) | (base & 0xffffff) << 16 | 0x89ul << 40 |
-             (base >> 24 & 0xff) << 56;
+    gdt[7] =
+        (sizeof(*tss) - 1) | (base & 0xffffff) << 16 | 0x89ul << 40 | (base >> 24 & 0xff) << 56;
     gdt[8] = base >> 32;
 
     struct table_pointer p = { sizeof(cpu_gdt) - 1, (uintptr_t)gdt };

@@ -4,12 +4,12 @@
 #include "arch/x86_64/cpu.h"
 #include "base/string.h"
 
-#define FXSAVE_FCW 0
-#define FXSAVE_MXCSR 24
+#define FXSAVE_FCW        0
+#define FXSAVE_MXCSR      24
 #define FXSAVE_MXCSR_MASK 28
-#define XSAVE_HEADER 512
-#define MXCSR_DEFAULT 0x1f80u
-#define FCW_DEFAULT 0x37fu
+#define XSAVE_HEADER      512
+#define MXCSR_DEFAULT     0x1f80u
+#define FCW_DEFAULT       0x37fu
 
 static uint32_t mxcsr_mask(void) {
     static uint32_t mask; /* every CPU computes the same value */

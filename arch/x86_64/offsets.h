@@ -3,8 +3,8 @@
 #ifndef ARCH_OFFSETS_H
 #define ARCH_OFFSETS_H
 
-#define FRAME_RAX 80
-#define FRAME_CS 144
+#define FRAME_RAX  80
+#define FRAME_CS   144
 #define FRAME_SIZE 176
 
 #define THREAD_WORK 0

@@ -17,7 +17,7 @@
 #include "kernel/pages.h"
 #include "kernel/panic.h"
 
-#define TABLE_FLAGS (PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY)
+#define TABLE_FLAGS  (PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY)
 #define DIRECT_FLAGS (TABLE_FLAGS | PTE_HUGE | PTE_GLOBAL | PTE_NX)
 
 struct paddr kernel_root;

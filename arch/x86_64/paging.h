@@ -17,26 +17,26 @@
 #include <stdatomic.h>
 #include "base/types.h"
 
-#define USER_END 0x00007ffffffff000ul /* first address the program may not use */
-#define DIRECT_MAP 0xffff800000000000ul
+#define USER_END      0x00007ffffffff000ul /* first address the program may not use */
+#define DIRECT_MAP    0xffff800000000000ul
 #define KERNEL_STACKS 0xffffc00000000000ul
-#define DEVICE_MAP 0xffffd00000000000ul
-#define KERNEL_IMAGE 0xffffffff80000000ul
+#define DEVICE_MAP    0xffffd00000000000ul
+#define KERNEL_IMAGE  0xffffffff80000000ul
 
-#define PTE_PRESENT (1ul << 0)
-#define PTE_WRITE (1ul << 1)
-#define PTE_USER (1ul << 2)
-#define PTE_PWT (1ul << 3)
-#define PTE_PCD (1ul << 4)
+#define PTE_PRESENT  (1ul << 0)
+#define PTE_WRITE    (1ul << 1)
+#define PTE_USER     (1ul << 2)
+#define PTE_PWT      (1ul << 3)
+#define PTE_PCD      (1ul << 4)
 #define PTE_ACCESSED (1ul << 5)
-#define PTE_DIRTY (1ul << 6)
-#define PTE_HUGE (1ul << 7) /* in a level-2 or level-3 entry: a leaf */
-#define PTE_GLOBAL (1ul << 8)
-#define PTE_SOFT0 (1ul << 9) /* three bits the hardware ignores */
-#define PTE_SOFT1 (1ul << 10)
-#define PTE_SOFT2 (1ul << 11)
-#define PTE_NX (1ul << 63)
-#define PTE_ADDR 0x000ffffffffff000ul
+#define PTE_DIRTY    (1ul << 6)
+#define PTE_HUGE     (1ul << 7) /* in a level-2 or level-3 entry: a leaf */
+#define PTE_GLOBAL   (1ul << 8)
+#define PTE_SOFT0    (1ul << 9) /* three bits the hardware ignores */
+#define PTE_SOFT1    (1ul << 10)
+#define PTE_SOFT2    (1ul << 11)
+#define PTE_NX       (1ul << 63)
+#define PTE_ADDR     0x000ffffffffff000ul
 
 /*
  * One page-table entry.  The hardware sets Accessed and Dirty behind our back:

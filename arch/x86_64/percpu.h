@@ -23,10 +23,12 @@ extern unsigned cpu_count;                 /* CPUs found; constant after boot */
 extern PERCPU uintptr_t percpu_offset; /* this CPU's entry of percpu_offsets */
 extern PERCPU unsigned percpu_cpu;     /* this CPU's number, 0 to cpu_count - 1 */
 
+/* clang-format off */ /* which takes this address-of for an and */
 #define this_cpu_read(var) (*(volatile __seg_gs __typeof__(var) *)(uintptr_t)&(var))
 #define this_cpu_write(var, v) (*(volatile __seg_gs __typeof__(var) *)(uintptr_t)&(var) = (v))
 #define this_cpu(var) ((__typeof__(var) *)((uintptr_t)&(var) + this_cpu_read(percpu_offset)))
 #define cpu_of(var, n) ((__typeof__(var) *)((uintptr_t)&(var) + percpu_offsets[n]))
+/* clang-format on */
 
 static inline unsigned cpu_id(void) {
     return this_cpu_read(percpu_cpu);

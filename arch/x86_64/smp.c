@@ -16,7 +16,7 @@
 #include "kernel/thread.h"
 #include "kernel/timer.h"
 
-#define TRAMPOLINE_PAGE 8 /* physical 0x8000, inside what boot.c reserves */
+#define TRAMPOLINE_PAGE  8 /* physical 0x8000, inside what boot.c reserves */
 #define ARRIVAL_LIMIT_NS (10 * NS_PER_SEC)
 
 uintptr_t smp_stacks[MAX_CPUS];

@@ -6,7 +6,7 @@
 #include "base/types.h"
 
 struct trap_frame {
-    uint64_t r15, r14, r13, r12, rbp, rbx;           /* callee saved */
+    uint64_t r15, r14, r13, r12, rbp, rbx; /* callee saved */
     uint64_t r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
     uint64_t vector; /* TRAP_SYSCALL for a system call */
     uint64_t error;  /* error code; for a system call its number (Linux's orig_rax) */
@@ -15,42 +15,42 @@ struct trap_frame {
 
 #define TRAP_SYSCALL 0x100
 
-#define TRAP_DIVIDE 0
-#define TRAP_DEBUG 1
-#define TRAP_NMI 2
-#define TRAP_BREAKPOINT 3
-#define TRAP_OVERFLOW 4
+#define TRAP_DIVIDE         0
+#define TRAP_DEBUG          1
+#define TRAP_NMI            2
+#define TRAP_BREAKPOINT     3
+#define TRAP_OVERFLOW       4
 #define TRAP_INVALID_OPCODE 6
-#define TRAP_DOUBLE_FAULT 8
-#define TRAP_STACK_SEGMENT 12
-#define TRAP_PROTECTION 13
-#define TRAP_PAGE_FAULT 14
-#define TRAP_X87 16
-#define TRAP_ALIGNMENT 17
-#define TRAP_MACHINE_CHECK 18
-#define TRAP_SIMD 19
+#define TRAP_DOUBLE_FAULT   8
+#define TRAP_STACK_SEGMENT  12
+#define TRAP_PROTECTION     13
+#define TRAP_PAGE_FAULT     14
+#define TRAP_X87            16
+#define TRAP_ALIGNMENT      17
+#define TRAP_MACHINE_CHECK  18
+#define TRAP_SIMD           19
 
 /* Error code of a page fault. */
-#define FAULT_PRESENT 1u
-#define FAULT_WRITE 2u
-#define FAULT_USER 4u
+#define FAULT_PRESENT  1u
+#define FAULT_WRITE    2u
+#define FAULT_USER     4u
 #define FAULT_RESERVED 8u
-#define FAULT_EXEC 16u
+#define FAULT_EXEC     16u
 
 #define KERNEL_CS 0x08
 #define KERNEL_DS 0x10
-#define USER_DS 0x2b /* 0x28 | 3 */
-#define USER_CS 0x33 /* 0x30 | 3 */
+#define USER_DS   0x2b /* 0x28 | 3 */
+#define USER_CS   0x33 /* 0x30 | 3 */
 
-#define RFLAGS_CF (1ul << 0)
-#define RFLAGS_TF (1ul << 8)
-#define RFLAGS_IF (1ul << 9)
-#define RFLAGS_DF (1ul << 10)
+#define RFLAGS_CF   (1ul << 0)
+#define RFLAGS_TF   (1ul << 8)
+#define RFLAGS_IF   (1ul << 9)
+#define RFLAGS_DF   (1ul << 10)
 #define RFLAGS_IOPL (3ul << 12)
-#define RFLAGS_NT (1ul << 14)
-#define RFLAGS_RF (1ul << 16)
-#define RFLAGS_AC (1ul << 18)
-#define RFLAGS_ID (1ul << 21)
+#define RFLAGS_NT   (1ul << 14)
+#define RFLAGS_RF   (1ul << 16)
+#define RFLAGS_AC   (1ul << 18)
+#define RFLAGS_ID   (1ul << 21)
 /* What a program may set in its own flags (CF PF AF ZF SF TF DF OF RF AC ID). */
 #define RFLAGS_USER 0x250dd5ul
 

@@ -21,9 +21,9 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#define LATENCY_SAMPLES  4096u /* of each worker */
-#define LATENCY_INTERVAL 101u  /* prime, so that it does not beat with the work */
-#define WARM_PART        16u   /* of the operations, each time */
+#define LATENCY_SAMPLES  4096u             /* of each worker */
+#define LATENCY_INTERVAL 101u              /* prime, so that it does not beat with the work */
+#define WARM_PART        16u               /* of the operations, each time */
 #define FLUSH_BYTES      ((size_t)1 << 20) /* Linux and Mimosa flush up to 32 pages singly */
 
 struct totals {
@@ -252,8 +252,8 @@ static int job_warm(const struct job *job) {
     int error = 0;
 
     part.flush_bytes = FLUSH_BYTES;
-    part.operations = job->operations / WARM_PART > job->threads ? job->operations / WARM_PART
-                                                                  : job->threads;
+    part.operations =
+        job->operations / WARM_PART > job->threads ? job->operations / WARM_PART : job->threads;
     for (unsigned i = 0; i < job->warm && !error; i++) {
         error = job_pass(&part, false);
     }

@@ -15,19 +15,19 @@
 
 #define EXPORT __attribute__((visibility("default"), used))
 
-#define CLOCK_REALTIME 0
-#define CLOCK_MONOTONIC 1
-#define CLOCK_MONOTONIC_RAW 4
-#define CLOCK_REALTIME_COARSE 5
+#define CLOCK_REALTIME         0
+#define CLOCK_MONOTONIC        1
+#define CLOCK_MONOTONIC_RAW    4
+#define CLOCK_REALTIME_COARSE  5
 #define CLOCK_MONOTONIC_COARSE 6
-#define CLOCK_BOOTTIME 7
+#define CLOCK_BOOTTIME         7
 /* Bit per clock id. */
 #define CLOCKS_SINCE_BOOT                                                                          \
     (1u << CLOCK_MONOTONIC_RAW | 1u << CLOCK_MONOTONIC_COARSE | 1u << CLOCK_BOOTTIME)
 
-#define SYS_GETCPU 309
+#define SYS_GETCPU        309
 #define SYS_CLOCK_GETTIME 228
-#define SYS_CLOCK_GETRES 229
+#define SYS_CLOCK_GETRES  229
 
 struct timespec64 {
     int64_t seconds, ns;

@@ -5,8 +5,7 @@
 #include "test/errors/errors.h"
 #include <stdlib.h>
 
-int main(void)
-{
+int main(void) {
     said("before\n");
     abort();
 }

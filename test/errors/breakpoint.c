@@ -4,8 +4,7 @@
  * text ^  at +main\+0x */
 #include "test/errors/errors.h"
 
-int main(void)
-{
+int main(void) {
     said("before\n");
     __asm__ volatile("int3");
     return 0;

@@ -3,15 +3,13 @@
  * text ended by SIGFPE: integer division by zero$ */
 #include "test/errors/errors.h"
 
-int deliberate(int divisor)
-{
+int deliberate(int divisor) {
     int quotient = 1, rest = 0;
     __asm__ volatile("idivl %2" : "+a"(quotient), "+d"(rest) : "r"(divisor));
     return quotient;
 }
 
-int main(void)
-{
+int main(void) {
     said("before\n");
     return deliberate(0);
 }

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 
 /* musl's own allocator notices: it executes hlt, or reads where the block's group was. */
-int main(void)
-{
+int main(void) {
     said("before\n");
     char *block = malloc(1000);
     free(block);

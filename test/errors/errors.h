@@ -21,15 +21,13 @@
 #include <unistd.h>
 
 /* The number as a pointer that the compiler knows nothing of. */
-static inline void *hidden(unsigned long address)
-{
+static inline void *hidden(unsigned long address) {
     __asm__("" : "+r"(address));
     return (void *)address;
 }
 
 /* What the program wrote before it failed must arrive. */
-static inline void said(const char *text)
-{
+static inline void said(const char *text) {
     if (write(1, text, strlen(text)) < 0)
         _exit(99);
 }

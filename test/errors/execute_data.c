@@ -5,10 +5,9 @@
  * text ^  there: [0-9a-f]+-[0-9a-f]+ rw-p */
 #include "test/errors/errors.h"
 
-static unsigned char code[] = {0xc3};
+static unsigned char code[] = { 0xc3 };
 
-int main(void)
-{
+int main(void) {
     said("before\n");
     ((void (*)(void))hidden((unsigned long)code))();
     return 0;

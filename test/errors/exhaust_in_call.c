@@ -14,8 +14,7 @@
 #include <sys/mman.h>
 
 /* The memory ends while a system call writes to it: no EFAULT, the program ends. */
-int main(void)
-{
+int main(void) {
     size_t size = 256ul << 20;
     char *block = mmap(NULL, size, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -15,8 +15,7 @@
 #include <stdlib.h>
 
 /* Takes in parts what would not be given at once, and touches it all. */
-int main(void)
-{
+int main(void) {
     said("before\n");
     for (;;) {
         char *block = malloc(1 << 20);

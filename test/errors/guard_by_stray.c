@@ -7,14 +7,12 @@
 #include "test/errors/errors.h"
 #include <pthread.h>
 
-int deliberate(unsigned long stack)
-{
+int deliberate(unsigned long stack) {
     return *(volatile char *)hidden(stack - 8);
 }
 
 /* Reads the guard below its stack, which has plenty of room: that is no overflow. */
-static void *thread(void *arg)
-{
+static void *thread(void *arg) {
     pthread_attr_t attr;
     void *stack;
     size_t size;
@@ -24,8 +22,7 @@ static void *thread(void *arg)
     return deliberate((unsigned long)stack) ? arg : NULL;
 }
 
-int main(void)
-{
+int main(void) {
     pthread_t id;
 
     said("before\n");

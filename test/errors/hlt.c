@@ -5,8 +5,7 @@
 #include "test/errors/errors.h"
 
 /* Stops the CPU, which only the kernel may. */
-int main(void)
-{
+int main(void) {
     said("before\n");
     __asm__ volatile("hlt" : : : "rax", "rcx", "rdx", "memory");
     return 0;

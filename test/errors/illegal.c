@@ -4,8 +4,7 @@
  * text ^  at +main\+0x */
 #include "test/errors/errors.h"
 
-int main(void)
-{
+int main(void) {
     said("before\n");
     __asm__ volatile("ud2");
     return 0;

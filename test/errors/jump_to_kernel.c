@@ -4,8 +4,7 @@
  * text ended by SIGSEGV: an address of the kernel$ */
 #include "test/errors/errors.h"
 
-int main(void)
-{
+int main(void) {
     said("before\n");
     ((void (*)(void))hidden(0xffffffff80100000))();
     return 0;

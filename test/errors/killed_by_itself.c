@@ -3,8 +3,7 @@
 #include "test/errors/errors.h"
 #include <signal.h>
 
-int main(void)
-{
+int main(void) {
     said("before\n");
     kill(getpid(), SIGTERM);
     return 0;

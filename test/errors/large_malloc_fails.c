@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <sys/sysinfo.h>
 
-static int is_refused(void *block)
-{
+static int is_refused(void *block) {
     int error = errno;
 
     errno = 0;
@@ -16,8 +15,7 @@ static int is_refused(void *block)
 }
 
 /* Where whoever runs this Linux allows it all (mode 1), nothing is refused. */
-static int allows_all(void)
-{
+static int allows_all(void) {
     char mode = '0';
     int fd = open("/proc/sys/vm/overcommit_memory", O_RDONLY);
 
@@ -27,8 +25,7 @@ static int allows_all(void)
 }
 
 /* Beyond any machine, and beyond this one: three times all that it has. */
-int main(void)
-{
+int main(void) {
     struct sysinfo info;
     char *small;
 

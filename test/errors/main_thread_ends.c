@@ -5,8 +5,7 @@
 #include <pthread.h>
 #include <sys/syscall.h>
 
-static void *stay(void *arg)
-{
+static void *stay(void *arg) {
     usleep(100000);
     said("before\n");
     syscall(SYS_exit, 7);
@@ -14,8 +13,7 @@ static void *stay(void *arg)
 }
 
 /* The first thread's end is not the program's: the status is that of the last to end. */
-int main(void)
-{
+int main(void) {
     pthread_t id;
     pthread_create(&id, NULL, stay, NULL);
     syscall(SYS_exit, 3);

@@ -6,13 +6,11 @@
 #include "test/errors/errors.h"
 #include <stdint.h>
 
-int deliberate(int depth)
-{
+int deliberate(int depth) {
     return depth ? deliberate(depth - 1) + 1 : *(volatile int *)hidden(16);
 }
 
-int main(void)
-{
+int main(void) {
     said("before\n");
     return deliberate(3);
 }

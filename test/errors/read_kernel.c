@@ -5,8 +5,7 @@
  * text ^  at +main\+0x */
 #include "test/errors/errors.h"
 
-int main(void)
-{
+int main(void) {
     said("before\n");
     return *(volatile char *)hidden(0xffff888000001000);
 }

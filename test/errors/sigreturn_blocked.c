@@ -6,10 +6,11 @@
 #include <signal.h>
 #include <ucontext.h>
 
-static void on_segv(int signal) { _exit(signal); }
+static void on_segv(int signal) {
+    _exit(signal);
+}
 
-static void on_user(int signal, siginfo_t *info, void *context)
-{
+static void on_user(int signal, siginfo_t *info, void *context) {
     ucontext_t *uc = context;
     (void)signal;
     (void)info;
@@ -18,9 +19,8 @@ static void on_user(int signal, siginfo_t *info, void *context)
 }
 
 /* The frame goes to no address and blocks SIGSEGV: its handler may not run. */
-int main(void)
-{
-    struct sigaction action = {.sa_sigaction = on_user, .sa_flags = SA_SIGINFO};
+int main(void) {
+    struct sigaction action = { .sa_sigaction = on_user, .sa_flags = SA_SIGINFO };
     said("before\n");
     signal(SIGSEGV, on_segv);
     sigaction(SIGUSR1, &action, NULL);

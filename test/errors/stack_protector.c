@@ -5,15 +5,13 @@
 #include "test/errors/errors.h"
 
 /* musl's __stack_chk_fail executes hlt, and that is a SIGSEGV. */
-__attribute__((noinline)) void overrun(int length)
-{
+__attribute__((noinline)) void overrun(int length) {
     char buffer[16];
     memset(hidden((unsigned long)buffer), 'A', length);
     __asm__ volatile("" : : "r"(buffer) : "memory");
 }
 
-int main(void)
-{
+int main(void) {
     said("before\n");
     overrun(40);
     return 0;

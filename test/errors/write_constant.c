@@ -6,8 +6,7 @@
  * text ^  at +main\+0x */
 #include "test/errors/errors.h"
 
-int main(void)
-{
+int main(void) {
     said("before\n");
     *(volatile char *)hidden((unsigned long)"constant") = 0;
     return 0;

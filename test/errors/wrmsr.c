@@ -5,8 +5,7 @@
 #include "test/errors/errors.h"
 
 /* Writes a model-specific register, which only the kernel may. */
-int main(void)
-{
+int main(void) {
     said("before\n");
     __asm__ volatile("wrmsr" : : : "rax", "rcx", "rdx", "memory");
     return 0;

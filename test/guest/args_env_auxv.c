@@ -13,8 +13,7 @@ extern char **environ;
 static int start_argc;
 static char **start_argv;
 
-static const Elf64_auxv_t *auxv_find(unsigned long type)
-{
+static const Elf64_auxv_t *auxv_find(unsigned long type) {
     char **end = start_argv + start_argc + 1;
     while (*end)
         end++;
@@ -24,22 +23,19 @@ static const Elf64_auxv_t *auxv_find(unsigned long type)
     return NULL;
 }
 
-static void argv_ends_with_null(void)
-{
+static void argv_ends_with_null(void) {
     CHECK(start_argc >= 1);
     CHECK(start_argv[start_argc] == NULL);
     CHECK(strstr(start_argv[0], "args_env_auxv") != NULL);
 }
 
-static void envp_follows_argv(void)
-{
+static void envp_follows_argv(void) {
     CHECK(environ == start_argv + start_argc + 1);
     for (char **entry = environ; *entry; entry++)
         CHECK(strchr(*entry, '=') != NULL);
 }
 
-static void auxv_basics(void)
-{
+static void auxv_basics(void) {
     CHECK_EQ(getauxval(AT_PAGESZ), 4096);
     CHECK_EQ(getauxval(AT_CLKTCK), 100);
     CHECK_EQ(getauxval(AT_SECURE), 0);
@@ -54,8 +50,7 @@ static void auxv_basics(void)
     CHECK(name && strstr(name, "args_env_auxv") != NULL);
 }
 
-static void auxv_random(void)
-{
+static void auxv_random(void) {
     const unsigned char *random = (const void *)getauxval(AT_RANDOM);
     REQUIRE(random != NULL);
     unsigned sum = 0;
@@ -68,8 +63,7 @@ static void auxv_random(void)
 extern void _start(void);
 extern const char __ehdr_start[];
 
-static void auxv_program_headers(void)
-{
+static void auxv_program_headers(void) {
     const Elf64_Phdr *phdr = (const void *)getauxval(AT_PHDR);
     const Elf64_Ehdr *ehdr = (const void *)__ehdr_start;
     REQUIRE(phdr != NULL);
@@ -81,8 +75,7 @@ static void auxv_program_headers(void)
     CHECK_EQ(getauxval(AT_BASE), 0);
 }
 
-static void auxv_vdso(void)
-{
+static void auxv_vdso(void) {
     const Elf64_Ehdr *vdso = (const void *)getauxval(AT_SYSINFO_EHDR);
     REQUIRE(vdso != NULL);
     REQUIRE(memcmp(vdso->e_ident, ELFMAG, SELFMAG) == 0);
@@ -91,18 +84,16 @@ static void auxv_vdso(void)
     CHECK_EQ((uintptr_t)vdso & 4095, 0);
 }
 
-static void auxv_minsigstksz(void)
-{
+static void auxv_minsigstksz(void) {
     /* glibc 2.36's getauxval and musl's both read the vector; Linux gives this since 5.14. */
     const Elf64_auxv_t *entry = auxv_find(51);
     REQUIRE(entry != NULL);
     CHECK(entry->a_un.a_val >= 1024 && entry->a_un.a_val <= 65536);
 }
 
-static void data_is_as_linked(void)
-{
+static void data_is_as_linked(void) {
     static char zeros[3 * 4096 + 5];
-    static char data[4097] = {[0] = 1, [4096] = 2};
+    static char data[4097] = { [0] = 1, [4096] = 2 };
     static const char text[] = "constant";
     int sum = 0;
     for (size_t i = 0; i < sizeof zeros; i++)
@@ -115,8 +106,7 @@ static void data_is_as_linked(void)
     CHECK(!strcmp(text, "constant"));
 }
 
-static void stack_is_aligned(void)
-{
+static void stack_is_aligned(void) {
     /* The ABI: 16-byte aligned at _start, where argc lies just below argv. */
     CHECK_EQ((uintptr_t)(start_argv - 1) % 16, 0);
     char aligned __attribute__((aligned(16)));
@@ -125,8 +115,7 @@ static void stack_is_aligned(void)
     CHECK_EQ((uintptr_t)p % 16, 0);
 }
 
-static void stack_grows(void)
-{
+static void stack_grows(void) {
     /* One page at a time, well below the eight MiB that Linux gives. */
     volatile char *frame = __builtin_alloca(4 << 20);
     for (long i = (4 << 20) - 1; i >= 0; i -= 4096)
@@ -137,16 +126,14 @@ static void stack_grows(void)
     CHECK_EQ(bad, 0);
 }
 
-static void addresses_are_canonical_lower_half(void)
-{
+static void addresses_are_canonical_lower_half(void) {
     int local;
     CHECK((uintptr_t)&local < 0x800000000000);
     CHECK((uintptr_t)_start < 0x800000000000);
     CHECK((uintptr_t)environ < 0x800000000000);
 }
 
-static void heap_and_stdio(void)
-{
+static void heap_and_stdio(void) {
     char *p = malloc(100);
     REQUIRE(p != NULL);
     memset(p, 1, 100);
@@ -159,8 +146,7 @@ static void heap_and_stdio(void)
     CHECK(!strcmp(text, "42 x 1.50"));
 }
 
-static void uname_says_linux(void)
-{
+static void uname_says_linux(void) {
     struct utsname name;
     REQUIRE(uname(&name) == 0);
     CHECK(!strcmp(name.sysname, "Linux"));
@@ -168,14 +154,21 @@ static void uname_says_linux(void)
     CHECK(atoi(name.release) >= 4); /* glibc refuses older kernels */
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static const struct guest_case cases[] = {
-        CASE(argv_ends_with_null), CASE(envp_follows_argv),    CASE(auxv_basics),
-        CASE(auxv_random),         CASE(auxv_program_headers), CASE(auxv_vdso),
-        CASE(auxv_minsigstksz),    CASE(data_is_as_linked),    CASE(stack_is_aligned),
-        CASE(stack_grows),         CASE(addresses_are_canonical_lower_half),
-        CASE(heap_and_stdio),      CASE(uname_says_linux),
+        CASE(argv_ends_with_null),
+        CASE(envp_follows_argv),
+        CASE(auxv_basics),
+        CASE(auxv_random),
+        CASE(auxv_program_headers),
+        CASE(auxv_vdso),
+        CASE(auxv_minsigstksz),
+        CASE(data_is_as_linked),
+        CASE(stack_is_aligned),
+        CASE(stack_grows),
+        CASE(addresses_are_canonical_lower_half),
+        CASE(heap_and_stdio),
+        CASE(uname_says_linux),
     };
     start_argc = argc;
     start_argv = argv;

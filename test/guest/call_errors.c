@@ -6,13 +6,12 @@
 #include <sys/time.h>
 #include <utime.h>
 
-#define BAD_FD 999
-#define BAD_POINTER ((void *)8)
+#define BAD_FD         999
+#define BAD_POINTER    ((void *)8)
 #define KERNEL_POINTER ((void *)0xffffffff80000000)
 
 /* A directory d with a file d/f in it, and a file f. */
-static int stage(void)
-{
+static int stage(void) {
     if (!scratch_enter())
         return 0;
     int fd = open("f", O_RDWR | O_CREAT, 0644);
@@ -24,8 +23,7 @@ static int stage(void)
 }
 
 /* A call that takes a path first, with the rest of its arguments. */
-static void path_errors(long call, long second, long third)
-{
+static void path_errors(long call, long second, long third) {
     static char too_long[5000], long_name[300];
     memset(too_long, 'x', sizeof too_long - 1);
     memset(long_name, 'x', sizeof long_name - 1);
@@ -40,8 +38,7 @@ static void path_errors(long call, long second, long third)
 }
 
 /* The same of a call that takes a directory's descriptor before the path. */
-static void at_errors(long call, long third, long fourth)
-{
+static void at_errors(long call, long third, long fourth) {
     int file = open("f", O_RDONLY);
     CHECK_ERRNO(syscall(call, AT_FDCWD, BAD_POINTER, third, fourth), EFAULT);
     CHECK_ERRNO(syscall(call, AT_FDCWD, "", third, fourth), ENOENT);
@@ -53,8 +50,7 @@ static void at_errors(long call, long third, long fourth)
     close(file);
 }
 
-static void looking(void)
-{
+static void looking(void) {
     struct stat st;
     REQUIRE(stage());
     path_errors(SYS_lstat, (long)&st, 0);
@@ -76,8 +72,7 @@ static void looking(void)
     scratch_leave();
 }
 
-static void making(void)
-{
+static void making(void) {
     struct stat st;
     REQUIRE(stage());
     path_errors(SYS_creat, 0644, 0);
@@ -98,8 +93,7 @@ static void making(void)
     scratch_leave();
 }
 
-static void moving(void)
-{
+static void moving(void) {
     REQUIRE(stage());
     int file = open("f", O_RDONLY);
     at_errors(SYS_renameat, AT_FDCWD, (long)"to");
@@ -117,8 +111,7 @@ static void moving(void)
     scratch_leave();
 }
 
-static void linking(void)
-{
+static void linking(void) {
     REQUIRE(stage());
     int file = open("f", O_RDONLY);
     CHECK_ERRNO(syscall(SYS_linkat, AT_FDCWD, "nothing", AT_FDCWD, "to", 0), ENOENT);
@@ -146,10 +139,9 @@ static void linking(void)
     scratch_leave();
 }
 
-static void times(void)
-{
-    struct utimbuf whole = {1, 2};
-    struct timeval fine[2] = {{1, 0}, {2, 0}};
+static void times(void) {
+    struct utimbuf whole = { 1, 2 };
+    struct timeval fine[2] = { { 1, 0 }, { 2, 0 } };
     REQUIRE(stage());
     path_errors(SYS_utime, (long)&whole, 0);
     CHECK_ERRNO(syscall(SYS_utime, "nothing", &whole), ENOENT);
@@ -164,8 +156,7 @@ static void times(void)
     scratch_leave();
 }
 
-static void descriptors(void)
-{
+static void descriptors(void) {
     char records[256];
     int ends[2];
     REQUIRE(stage() && pipe(ends) == 0);
@@ -187,8 +178,7 @@ static void descriptors(void)
     scratch_leave();
 }
 
-static void event_counters(void)
-{
+static void event_counters(void) {
     unsigned long value = ~0UL;
     int fd = (int)syscall(SYS_eventfd, 1); /* the old call has no flags */
     REQUIRE(fd >= 0);
@@ -205,15 +195,16 @@ static void event_counters(void)
 }
 
 /* brk has no errors, only an answer that did not move. */
-static void the_break(void)
-{
+static void the_break(void) {
     char *now = (char *)syscall(SYS_brk, 0);
-    static const uintptr_t wrong[] = {1, 4096, 0x7ffffffff000, 0x800000000000, 0x8000000000000000,
-                                      0xffffffff80000000, ~0UL, ~4095UL};
+    static const uintptr_t wrong[] = {
+        1,    4096,   0x7ffffffff000, 0x800000000000, 0x8000000000000000, 0xffffffff80000000,
+        ~0UL, ~4095UL
+    };
     for (unsigned i = 0; i < LENGTH(wrong); i++)
         CHECK((char *)syscall(SYS_brk, wrong[i]) == now);
     CHECK((char *)syscall(SYS_brk, now) == now);
 }
 
-GUEST_MAIN(CASE(looking), CASE(making), CASE(moving), CASE(linking), CASE(times),
-           CASE(descriptors), CASE(event_counters), CASE(the_break))
+GUEST_MAIN(CASE(looking), CASE(making), CASE(moving), CASE(linking), CASE(times), CASE(descriptors),
+           CASE(event_counters), CASE(the_break))

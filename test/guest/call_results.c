@@ -16,23 +16,21 @@
 #include <sys/time.h>
 #include <sys/uio.h>
 
-#define NOBODY 3999999
-#define SET_FS 0x1002
-#define GET_FS 0x1003
-#define SET_GS 0x1001
-#define GET_GS 0x1004
-#define EXCHANGE 2
+#define NOBODY    3999999
+#define SET_FS    0x1002
+#define GET_FS    0x1003
+#define SET_GS    0x1001
+#define GET_GS    0x1004
+#define EXCHANGE  2
 #define NOREPLACE 1
 static void *const nowhere = (void *)8;
 
-static unsigned mode_of(const char *path)
-{
+static unsigned mode_of(const char *path) {
     struct stat s;
     return CHECK_EQ(lstat(path, &s), 0) ? s.st_mode & 07777 : 0;
 }
 
-static void modes_and_owners(void)
-{
+static void modes_and_owners(void) {
     struct stat s;
     REQUIRE(scratch_enter());
     int fd = open("f", O_CREAT | O_RDWR, 0666);
@@ -68,8 +66,7 @@ static void modes_and_owners(void)
     scratch_leave();
 }
 
-static void renaming_with_flags(void)
-{
+static void renaming_with_flags(void) {
     REQUIRE(scratch_enter());
     close(open("a", O_CREAT | O_WRONLY, 0600));
     CHECK_EQ(mkdir("b", 0700), 0);
@@ -85,8 +82,7 @@ static void renaming_with_flags(void)
     scratch_leave();
 }
 
-static void statfs_of_descriptors(void)
-{
+static void statfs_of_descriptors(void) {
     struct statfs by_path, by_fd;
     int fd = open("/", O_RDONLY | O_DIRECTORY);
     CHECK_EQ(statfs("/", &by_path), 0);
@@ -99,8 +95,7 @@ static void statfs_of_descriptors(void)
     close(fd);
 }
 
-static void copying_ranges(void)
-{
+static void copying_ranges(void) {
     char text[16] = "0123456789";
     loff_t from = 2, to = 1, wrong = -1;
     REQUIRE(scratch_enter());
@@ -112,7 +107,10 @@ static void copying_ranges(void)
     CHECK_EQ(syscall(SYS_copy_file_range, a, &from, b, &to, 4, 0), 4);
     CHECK(from == 6 && to == 5);
     CHECK_EQ(pread(b, text, 16, 0), 5);
-    CHECK(memcmp(text, "\0" "2345", 5) == 0);
+    CHECK(memcmp(text,
+                 "\0"
+                 "2345",
+                 5) == 0);
     CHECK_EQ(syscall(SYS_copy_file_range, a, NULL, b, NULL, 4, 0), 0); /* `a` stands at its end */
     CHECK_ERRNO(syscall(SYS_copy_file_range, a, &from, b, &to, 4, 1), EINVAL);
     CHECK_ERRNO(syscall(SYS_copy_file_range, 999, &from, b, &to, 4, 0), EBADF);
@@ -124,7 +122,7 @@ static void copying_ranges(void)
     from = 0, to = 3; /* one file, and the ranges meet */
     CHECK_ERRNO(syscall(SYS_copy_file_range, a, &from, a, &to, 4, 0), EINVAL);
     CHECK_EQ(syscall(SYS_copy_file_range, a, &from, a, &to, 3, 0), 3);
-    struct iovec parts[2] = {{text, 2}, {text + 2, 3}};
+    struct iovec parts[2] = { { text, 2 }, { text + 2, 3 } };
     CHECK_EQ(pwritev(b, parts, 2, 100), 5);
     CHECK_EQ(preadv(b, parts, 2, 102), 3);
     CHECK_ERRNO(pwritev(b, parts, 2, wrong), EINVAL);
@@ -134,15 +132,14 @@ static void copying_ranges(void)
     CHECK_ERRNO(pwritev(read_only, parts, 2, 0), EBADF);
     CHECK_ERRNO(pwritev(fds[1], parts, 2, 0), ESPIPE);
     CHECK_ERRNO(preadv(fds[0], parts, 2, 0), ESPIPE);
-    const int all[] = {a, b, read_only, append, dir, fds[0], fds[1]};
+    const int all[] = { a, b, read_only, append, dir, fds[0], fds[1] };
     for (unsigned i = 0; i < LENGTH(all); i++)
         close(all[i]);
     scratch_leave();
 }
 
-static void affinity(void)
-{
-    unsigned long mask[32] = {0}, none[32] = {0};
+static void affinity(void) {
+    unsigned long mask[32] = { 0 }, none[32] = { 0 };
     long size = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
     CHECK(size >= 8 && size % 8 == 0);
     CHECK_ERRNO(syscall(SYS_sched_getaffinity, 0, 7, mask), EINVAL);
@@ -156,9 +153,8 @@ static void affinity(void)
     CHECK_ERRNO(syscall(SYS_sched_setaffinity, 0, size, nowhere), EFAULT);
 }
 
-static void scheduling(void)
-{
-    struct sched_param p = {.sched_priority = 7};
+static void scheduling(void) {
+    struct sched_param p = { .sched_priority = 7 };
     CHECK_EQ(syscall(SYS_sched_getparam, 0, &p), 0);
     CHECK_EQ(p.sched_priority, 0);
     CHECK_ERRNO(syscall(SYS_sched_getparam, 0, NULL), EINVAL);
@@ -177,8 +173,7 @@ static void scheduling(void)
     CHECK_ERRNO(getpriority(PRIO_PROCESS, NOBODY), ESRCH);
 }
 
-static void identity(void)
-{
+static void identity(void) {
     unsigned a = 1, b = 1, c = 1;
     gid_t groups[64];
     CHECK_EQ(syscall(SYS_getresuid, &a, &b, &c), 0);
@@ -192,8 +187,7 @@ static void identity(void)
     CHECK_ERRNO(syscall(SYS_getgroups, -1, groups), EINVAL);
 }
 
-static void pending_signals_and_time(void)
-{
+static void pending_signals_and_time(void) {
     uint64_t set = 0, mask;
     struct timeval now;
     signal(SIGUSR1, SIG_DFL);
@@ -215,8 +209,7 @@ static void pending_signals_and_time(void)
     CHECK_ERRNO(syscall(SYS_gettimeofday, nowhere, NULL), EFAULT);
 }
 
-static void of_a_thread(void)
-{
+static void of_a_thread(void) {
     uintptr_t base = 0, other = 0;
     void *list = NULL, *mine = NULL;
     size_t size = 0;

@@ -12,14 +12,13 @@
 #include <time.h>
 
 /* musl's compiler finds no headers of Linux. */
-#define CAPABILITY_VERSION_3 0x20080522u
-#define MEMBARRIER_QUERY 0
-#define MEMBARRIER_PRIVATE 8
+#define CAPABILITY_VERSION_3        0x20080522u
+#define MEMBARRIER_QUERY            0
+#define MEMBARRIER_PRIVATE          8
 #define MEMBARRIER_REGISTER_PRIVATE 16
-#define FUTEX_WAIT_SHARED 0
+#define FUTEX_WAIT_SHARED           0
 
-static void groups_and_sessions(void)
-{
+static void groups_and_sessions(void) {
     CHECK_EQ(getpgid(0), getpgrp());
     CHECK_EQ(getpgid(getpid()), getpgrp());
     CHECK_ERRNO(getpgid(-5), ESRCH);
@@ -29,12 +28,11 @@ static void groups_and_sessions(void)
     CHECK_ERRNO(setpgid(0, -1), EINVAL);
 }
 
-static void capabilities(void)
-{
+static void capabilities(void) {
     struct {
         uint32_t version;
         int pid;
-    } header = {CAPABILITY_VERSION_3, 0};
+    } header = { CAPABILITY_VERSION_3, 0 };
     uint32_t data[6];
     CHECK_EQ(syscall(SYS_capget, &header, data), 0);
     header.version = 1;
@@ -47,8 +45,7 @@ static void capabilities(void)
     CHECK_ERRNO(syscall(SYS_capget, &header, (void *)8), EFAULT);
 }
 
-static void no_children(void)
-{
+static void no_children(void) {
     siginfo_t info;
     CHECK_ERRNO(waitid(P_ALL, 0, &info, WEXITED), ECHILD);
     CHECK_ERRNO(waitid(P_PID, getpid(), &info, WEXITED | WNOHANG), ECHILD);
@@ -57,10 +54,9 @@ static void no_children(void)
     CHECK_ERRNO(waitid(77, 0, &info, WEXITED), EINVAL);
 }
 
-static void scheduling(void)
-{
-    struct timespec slice = {-1, -1};
-    struct sched_param param = {.sched_priority = 0};
+static void scheduling(void) {
+    struct timespec slice = { -1, -1 };
+    struct sched_param param = { .sched_priority = 0 };
     CHECK_EQ(sched_rr_get_interval(0, &slice), 0);
     CHECK(slice.tv_sec >= 0 && slice.tv_nsec >= 0);
     CHECK_ERRNO(sched_rr_get_interval(-1, &slice), EINVAL);
@@ -81,17 +77,15 @@ static void scheduling(void)
 
 static volatile sig_atomic_t queued_value, queued_code;
 
-static void on_queued(int signo, siginfo_t *info, void *context)
-{
+static void on_queued(int signo, siginfo_t *info, void *context) {
     (void)signo, (void)context;
     queued_value = info->si_value.sival_int;
     queued_code = info->si_code;
 }
 
-static void queue_to_a_thread(void)
-{
-    struct sigaction action = {.sa_sigaction = on_queued, .sa_flags = SA_SIGINFO};
-    siginfo_t info = {.si_code = SI_QUEUE};
+static void queue_to_a_thread(void) {
+    struct sigaction action = { .sa_sigaction = on_queued, .sa_flags = SA_SIGINFO };
+    siginfo_t info = { .si_code = SI_QUEUE };
     info.si_value.sival_int = 4711;
     REQUIRE(sigaction(SIGRTMIN + 3, &action, NULL) == 0);
     long tid = syscall(SYS_gettid);
@@ -104,8 +98,7 @@ static void queue_to_a_thread(void)
     CHECK_ERRNO(syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, SIGRTMIN, (void *)8), EFAULT);
 }
 
-static void syncing_and_locking(void)
-{
+static void syncing_and_locking(void) {
     char *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     REQUIRE(p != MAP_FAILED);
     CHECK_EQ(msync(p, 8192, MS_SYNC), 0);
@@ -122,8 +115,7 @@ static void syncing_and_locking(void)
     CHECK_ERRNO(syscall(SYS_mlock2, p, 4096, 0), ENOMEM);
 }
 
-static void barriers_on_all_cpus(void)
-{
+static void barriers_on_all_cpus(void) {
     long known = syscall(SYS_membarrier, MEMBARRIER_QUERY, 0, 0);
     if (known < 0)
         return;
@@ -136,22 +128,19 @@ static void barriers_on_all_cpus(void)
 /* exit(2), not exit_group: the thread alone ends, and whoever waits for its tid is told. */
 static int child_tid;
 
-static int ends_itself(void *unused)
-{
+static int ends_itself(void *unused) {
     (void)unused;
     syscall(SYS_exit, 7);
     return 0;
 }
 
-static void exit_of_a_thread(void)
-{
+static void exit_of_a_thread(void) {
     static char stack[65536] __attribute__((aligned(16)));
     volatile int *tid = &child_tid;
-    long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-                 CLONE_CHILD_CLEARTID;
+    long flags =
+        CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_CHILD_CLEARTID;
     child_tid = 4711;
-    REQUIRE(clone(ends_itself, stack + sizeof stack, (int)flags, NULL, NULL,
-                  NULL, &child_tid) > 0);
+    REQUIRE(clone(ends_itself, stack + sizeof stack, (int)flags, NULL, NULL, NULL, &child_tid) > 0);
     while (*tid != 0)
         syscall(SYS_futex, tid, FUTEX_WAIT_SHARED, 4711, NULL, NULL, 0);
     CHECK_EQ(*tid, 0);
@@ -161,8 +150,7 @@ static void exit_of_a_thread(void)
 
 /* Linux takes these arguments as int: the rest of the register means nothing.  test/run-errors
  * runs this case with --strace, which must print them. */
-static void upper_halves_of_ints(void)
-{
+static void upper_halves_of_ints(void) {
     const long upper = 0x100000000000000;
     unsigned long none = 0;
     CHECK_EQ(syscall(SYS_rt_sigprocmask, upper | SIG_UNBLOCK, &none, NULL, sizeof none), 0);

@@ -18,27 +18,24 @@
 
 /* An int or unsigned int as the compiler may pass it: the upper half is anything. */
 #define DIRTY(x) ((long)(uint32_t)(x) | 0x5aa5l << 40)
-#define NOBODY 3999999
+#define NOBODY   3999999
 
 static siginfo_t seen;
 static volatile int seen_count;
 
-static void note(int signo, siginfo_t *info, void *context)
-{
+static void note(int signo, siginfo_t *info, void *context) {
     (void)signo, (void)context;
     seen = *info;
     seen_count++;
 }
 
-static void handle(int signo)
-{
-    struct sigaction a = {.sa_sigaction = note, .sa_flags = SA_SIGINFO};
+static void handle(int signo) {
+    struct sigaction a = { .sa_sigaction = note, .sa_flags = SA_SIGINFO };
     seen_count = 0;
     CHECK_EQ(sigaction(signo, &a, NULL), 0);
 }
 
-static void upper_halves_do_not_matter(void)
-{
+static void upper_halves_do_not_matter(void) {
     int fds[2];
     char byte;
     struct stat s;
@@ -49,7 +46,7 @@ static void upper_halves_do_not_matter(void)
     CHECK_EQ(syscall(SYS_read, DIRTY(fds[0]), &byte, 1), 1);
     CHECK_EQ(syscall(SYS_dup3, DIRTY(fds[0]), DIRTY(90), DIRTY(O_CLOEXEC)), 90);
     CHECK_EQ(syscall(SYS_fcntl, DIRTY(90), DIRTY(F_GETFD), 0), FD_CLOEXEC);
-    p = (struct pollfd){.fd = 90, .events = POLLIN};
+    p = (struct pollfd){ .fd = 90, .events = POLLIN };
     CHECK_EQ(syscall(SYS_poll, &p, DIRTY(1), DIRTY(0)), 0);
     CHECK_EQ(syscall(SYS_close_range, DIRTY(90), DIRTY(91), DIRTY(0)), 0);
     CHECK_ERRNO(syscall(SYS_close, DIRTY(90)), EBADF);
@@ -71,9 +68,8 @@ static void upper_halves_do_not_matter(void)
     close(fds[1]);
 }
 
-static void receivers_are_looked_up_first(void)
-{
-    siginfo_t info = {.si_signo = SIGUSR1, .si_code = SI_QUEUE};
+static void receivers_are_looked_up_first(void) {
+    siginfo_t info = { .si_signo = SIGUSR1, .si_code = SI_QUEUE };
     CHECK_ERRNO(kill(NOBODY, 99), ESRCH);
     CHECK_ERRNO(kill(getpid(), 99), EINVAL);
     CHECK_ERRNO(kill(getpid(), -1), EINVAL);
@@ -95,8 +91,7 @@ static void receivers_are_looked_up_first(void)
     CHECK_EQ(seen.si_code, SI_TKILL);
 }
 
-static void broken_pipe_names_the_writer(void)
-{
+static void broken_pipe_names_the_writer(void) {
     int fds[2];
     REQUIRE(pipe(fds) == 0);
     close(fds[0]);
@@ -111,8 +106,7 @@ static void broken_pipe_names_the_writer(void)
     close(fds[1]);
 }
 
-static void files_end_at_their_limit(void)
-{
+static void files_end_at_their_limit(void) {
     const char *path = "limited";
     char block[1000];
     struct rlimit before, limit;
@@ -151,8 +145,7 @@ static void files_end_at_their_limit(void)
 #define FILES 3000
 
 /* In many parts, some of it removed and added meanwhile: each name that stays is seen once. */
-static void long_directories(void)
-{
+static void long_directories(void) {
     static unsigned char shown[FILES];
     const char *path = "long";
     char name[32], buffer[512];
@@ -195,8 +188,7 @@ static void long_directories(void)
     scratch_leave();
 }
 
-static void environment_is_in_proc(void)
-{
+static void environment_is_in_proc(void) {
     extern char **environ;
     static char text[65536];
     int fd = open("/proc/self/environ", O_RDONLY);

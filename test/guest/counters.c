@@ -14,8 +14,7 @@
 
 static int stop;
 
-static long counter(const char *file, const char *name)
-{
+static long counter(const char *file, const char *name) {
     char text[2048], path[64];
     snprintf(path, sizeof path, "/proc/mimosa/%s", file);
     int fd = open(path, O_RDONLY);
@@ -30,8 +29,7 @@ static long counter(const char *file, const char *name)
     return CHECK(line != NULL) ? strtol(line + strlen(name), NULL, 10) : -1;
 }
 
-static char *fresh_pages(void)
-{
+static char *fresh_pages(void) {
     char *p = mmap(NULL, PAGES * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return NULL;
@@ -41,8 +39,7 @@ static char *fresh_pages(void)
     return p;
 }
 
-static void faults_and_memory_are_counted(void)
-{
+static void faults_and_memory_are_counted(void) {
     long faults = counter("program", "faults"), mapped = counter("program", "mapped_bytes"),
          resident = counter("program", "resident_bytes"), frames = counter("memory", "frames_free");
     char *p = fresh_pages();
@@ -57,15 +54,13 @@ static void faults_and_memory_are_counted(void)
     CHECK(counter("memory", "frames") > counter("memory", "frames_free"));
 }
 
-static void *rest(void *arg)
-{
+static void *rest(void *arg) {
     while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE))
         sleep_ms(1);
     return arg;
 }
 
-static void threads_are_counted(void)
-{
+static void threads_are_counted(void) {
     int cpus[CPUS_MAX];
     pthread_t thread[3];
     long tasks = counter("program", "tasks"), switches = counter("threads", "switches");
@@ -81,8 +76,7 @@ static void threads_are_counted(void)
     CHECK_SOON(counter("program", "tasks") == tasks);
 }
 
-static void *spin(void *arg)
-{
+static void *spin(void *arg) {
     int *running = arg;
     __atomic_fetch_add(running, 1, __ATOMIC_RELEASE);
     while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE))
@@ -91,8 +85,7 @@ static void *spin(void *arg)
 }
 
 /* The program's threads are on every CPU, so that each has translations to lose. */
-static void few_interrupts_for_many_pages(void)
-{
+static void few_interrupts_for_many_pages(void) {
     int cpus[CPUS_MAX], count = cpus_list(cpus), running = 0;
     pthread_t thread[CPUS_MAX];
     if (count < 2)

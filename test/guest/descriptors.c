@@ -13,20 +13,18 @@
 #include <sys/uio.h>
 
 #ifndef FALLOC_FL_KEEP_SIZE
-#define FALLOC_FL_KEEP_SIZE 1
+#define FALLOC_FL_KEEP_SIZE  1
 #define FALLOC_FL_PUNCH_HOLE 2
 #endif
 
-static int scratch_file(void)
-{
+static int scratch_file(void) {
     int fd = open("f", O_RDWR | O_CREAT | O_TRUNC, 0644);
     CHECK(fd >= 0);
     return fd;
 }
 
-static void table_limits(void)
-{
-    struct rlimit old, few = {20, 20};
+static void table_limits(void) {
+    struct rlimit old, few = { 20, 20 };
     int fds[64], count = 0, fd;
     REQUIRE(getrlimit(RLIMIT_NOFILE, &old) == 0);
     few.rlim_max = old.rlim_max;
@@ -61,21 +59,20 @@ static void table_limits(void)
     CHECK_ERRNO(close(500), EBADF);
 }
 
-static void vectors(void)
-{
+static void vectors(void) {
     char a[4] = "abc", b[8], c[4];
     REQUIRE(scratch_enter());
     int fd = scratch_file();
-    struct iovec out[] = {{a, 3}, {NULL, 0}, {a, 3}};
+    struct iovec out[] = { { a, 3 }, { NULL, 0 }, { a, 3 } };
     CHECK_EQ(writev(fd, out, 3), 6);
-    struct iovec in[] = {{b, 2}, {c, 3}};
+    struct iovec in[] = { { b, 2 }, { c, 3 } };
     CHECK_EQ(preadv(fd, in, 2, 1), 5);
     CHECK(b[0] == 'b' && b[1] == 'c' && c[0] == 'a' && c[2] == 'c');
     CHECK_ERRNO(syscall(SYS_readv, fd, in, -1L), EINVAL);
     CHECK_ERRNO(syscall(SYS_readv, fd, in, IOV_MAX + 1L), EINVAL);
     CHECK_EQ(readv(fd, in, 0), 0);
     CHECK_ERRNO(syscall(SYS_readv, fd, 8, 1), EFAULT);
-    struct iovec wrong[] = {{b, (size_t)-1}};
+    struct iovec wrong[] = { { b, (size_t)-1 } };
     CHECK_ERRNO(readv(fd, wrong, 1), EINVAL);
     CHECK_EQ(pwritev(fd, out, 1, 10), 3);
     CHECK_EQ(lseek(fd, 0, SEEK_END), 13);
@@ -88,8 +85,7 @@ static void vectors(void)
 }
 
 /* A transfer that runs into memory that is not there: what came before counts. */
-static void partial_transfers(void)
-{
+static void partial_transfers(void) {
     char *two = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     REQUIRE(two != MAP_FAILED && scratch_enter());
     int fd = scratch_file();
@@ -111,8 +107,7 @@ static void partial_transfers(void)
     scratch_leave();
 }
 
-static void holes(void)
-{
+static void holes(void) {
     struct stat st;
     char bytes[4096];
     REQUIRE(scratch_enter());
@@ -146,8 +141,7 @@ static void holes(void)
     scratch_leave();
 }
 
-static void *append_lines(void *arg)
-{
+static void *append_lines(void *arg) {
     int fd = open("f", O_WRONLY | O_APPEND);
     for (int i = 0; i < 200; i++)
         CHECK_EQ(write(fd, arg, 16), 16);
@@ -155,10 +149,9 @@ static void *append_lines(void *arg)
     return NULL;
 }
 
-static void appending(void)
-{
-    static char words[4][17] = {"aaaaaaaaaaaaaaa\n", "bbbbbbbbbbbbbbb\n", "ccccccccccccccc\n",
-                                "ddddddddddddddd\n"};
+static void appending(void) {
+    static char words[4][17] = { "aaaaaaaaaaaaaaa\n", "bbbbbbbbbbbbbbb\n", "ccccccccccccccc\n",
+                                 "ddddddddddddddd\n" };
     pthread_t writers[4];
     REQUIRE(scratch_enter());
     int fd = scratch_file(), wrong = 0;
@@ -177,8 +170,7 @@ static void appending(void)
     scratch_leave();
 }
 
-static void mapped_files(void)
-{
+static void mapped_files(void) {
     REQUIRE(scratch_enter());
     int fd = scratch_file();
     CHECK_EQ(ftruncate(fd, 10000), 0);
@@ -222,8 +214,7 @@ static void mapped_files(void)
     scratch_leave();
 }
 
-static void copies_between_files(void)
-{
+static void copies_between_files(void) {
     char block[5000], back[5000];
     int ends[2];
     REQUIRE(scratch_enter() && pipe(ends) == 0);
@@ -263,8 +254,7 @@ static void copies_between_files(void)
 static volatile int stop;
 
 /* Opens and closes while others use the numbers: an error is fine, a crash is not. */
-static void *churn(void *arg)
-{
+static void *churn(void *arg) {
     unsigned long seed = (unsigned long)arg;
     char bytes[64];
     while (!stop) {
@@ -291,8 +281,7 @@ static void *churn(void *arg)
     return NULL;
 }
 
-static void racing_closes(void)
-{
+static void racing_closes(void) {
     pthread_t threads[4];
     REQUIRE(scratch_enter());
     int fd = scratch_file(), null = open("/dev/null", O_RDWR);
@@ -315,14 +304,12 @@ static void racing_closes(void)
 /* A reader that sleeps while its descriptor is closed still gets what comes. */
 static int reader_ends[2];
 
-static void *read_one(void *arg)
-{
+static void *read_one(void *arg) {
     char c = 0;
     return (void *)(long)(read(*(int *)arg, &c, 1) == 1 && c == 'z');
 }
 
-static void closed_while_reading(void)
-{
+static void closed_while_reading(void) {
     pthread_t reader;
     void *good = NULL;
     unsigned ticks = 0;
@@ -339,8 +326,7 @@ static void closed_while_reading(void)
     close(reader_ends[1]);
 }
 
-static void through_proc(void)
-{
+static void through_proc(void) {
     char path[64], target[256], c = 0;
     REQUIRE(scratch_enter());
     int fd = scratch_file();

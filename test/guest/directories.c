@@ -8,21 +8,18 @@
 #include <sys/time.h>
 #include <utime.h>
 
-static void touch(const char *name)
-{
+static void touch(const char *name) {
     int fd = open(name, O_WRONLY | O_CREAT, 0644);
     CHECK(fd >= 0);
     close(fd);
 }
 
-static int exists(const char *name)
-{
+static int exists(const char *name) {
     struct stat st;
     return lstat(name, &st) == 0;
 }
 
-static void mkdir_and_rmdir(void)
-{
+static void mkdir_and_rmdir(void) {
     struct stat st;
     REQUIRE(scratch_enter());
     CHECK_EQ(mkdir("d", 0750), 0);
@@ -42,8 +39,7 @@ static void mkdir_and_rmdir(void)
     scratch_leave();
 }
 
-static void unlinking(void)
-{
+static void unlinking(void) {
     char c = 0;
     REQUIRE(scratch_enter());
     int fd = open("f", O_RDWR | O_CREAT, 0600);
@@ -63,8 +59,7 @@ static void unlinking(void)
     scratch_leave();
 }
 
-static void renaming(void)
-{
+static void renaming(void) {
     REQUIRE(scratch_enter());
     touch("a");
     CHECK_EQ(rename("a", "b"), 0);
@@ -89,8 +84,7 @@ static void renaming(void)
     scratch_leave();
 }
 
-static void links(void)
-{
+static void links(void) {
     char target[64];
     struct stat st;
     REQUIRE(scratch_enter());
@@ -115,10 +109,9 @@ static void links(void)
     scratch_leave();
 }
 
-static void listing(void)
-{
+static void listing(void) {
     REQUIRE(scratch_enter());
-    int seen[300] = {0}, dots = 0, others = 0;
+    int seen[300] = { 0 }, dots = 0, others = 0;
     for (int i = 0; i < 300; i++) {
         char name[32];
         snprintf(name, sizeof name, "entry-%d", i);
@@ -159,8 +152,7 @@ static void listing(void)
     scratch_leave();
 }
 
-static void working_directory(void)
-{
+static void working_directory(void) {
     char path[PATH_MAX], small[4];
     REQUIRE(scratch_enter());
     CHECK(getcwd(path, sizeof path) && !strcmp(path, scratch_path));
@@ -185,8 +177,7 @@ static void working_directory(void)
     scratch_leave();
 }
 
-static void stat_family(void)
-{
+static void stat_family(void) {
     struct stat a, b;
     REQUIRE(scratch_enter());
     int fd = open("f", O_RDWR | O_CREAT, 0644);
@@ -215,15 +206,14 @@ static void stat_family(void)
     CHECK_EQ(chmod("f", 0600), 0);
     CHECK_EQ(fchmod(fd, 0400), 0);
     CHECK(stat("f", &b) == 0 && (b.st_mode & 0777) == 0400);
-    struct timespec times[2] = {{1000, 5}, {2000, 7}};
+    struct timespec times[2] = { { 1000, 5 }, { 2000, 7 } };
     CHECK_EQ(futimens(fd, times), 0);
     CHECK(stat("f", &b) == 0 && b.st_atim.tv_sec == 1000 && b.st_mtim.tv_sec == 2000);
     close(fd);
     scratch_leave();
 }
 
-static void modes_and_owners(void)
-{
+static void modes_and_owners(void) {
     struct stat st;
     REQUIRE(scratch_enter());
     touch("f");
@@ -246,12 +236,11 @@ static void modes_and_owners(void)
     scratch_leave();
 }
 
-static void times_of_files(void)
-{
+static void times_of_files(void) {
     struct stat st;
-    struct utimbuf whole = {1000, 2000};
-    struct timeval parts[2] = {{3000, 5}, {4000, 7}};
-    struct timespec exact[2] = {{5000, 9}, {0, UTIME_OMIT}};
+    struct utimbuf whole = { 1000, 2000 };
+    struct timeval parts[2] = { { 3000, 5 }, { 4000, 7 } };
+    struct timespec exact[2] = { { 5000, 9 }, { 0, UTIME_OMIT } };
     REQUIRE(scratch_enter());
     touch("f");
     CHECK_EQ(utime("f", &whole), 0);
@@ -269,8 +258,7 @@ static void times_of_files(void)
     scratch_leave();
 }
 
-static void file_systems(void)
-{
+static void file_systems(void) {
     struct statfs fs;
     struct {
         unsigned mask, block_size;
@@ -293,8 +281,7 @@ static void file_systems(void)
     scratch_leave();
 }
 
-static void relative_to_directories(void)
-{
+static void relative_to_directories(void) {
     char target[8];
     REQUIRE(scratch_enter());
     CHECK_EQ(mkdir("d", 0755), 0);
@@ -319,5 +306,5 @@ static void relative_to_directories(void)
 }
 
 GUEST_MAIN(CASE(mkdir_and_rmdir), CASE(unlinking), CASE(renaming), CASE(links), CASE(listing),
-           CASE(working_directory), CASE(stat_family), CASE(modes_and_owners),
-           CASE(times_of_files), CASE(file_systems), CASE(relative_to_directories))
+           CASE(working_directory), CASE(stat_family), CASE(modes_and_owners), CASE(times_of_files),
+           CASE(file_systems), CASE(relative_to_directories))

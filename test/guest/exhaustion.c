@@ -12,17 +12,15 @@
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 
-#define RW (PROT_READ | PROT_WRITE)
+#define RW   (PROT_READ | PROT_WRITE)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 
-static unsigned long machine_bytes(void)
-{
+static unsigned long machine_bytes(void) {
     struct sysinfo info;
     return sysinfo(&info) ? 0 : info.totalram * info.mem_unit;
 }
 
-static void one_large_request_is_refused(void)
-{
+static void one_large_request_is_refused(void) {
     unsigned long total = machine_bytes();
     REQUIRE(total > 0);
     CHECK_ERRNO(mmap(NULL, 4 * total, RW, ANON, -1, 0), ENOMEM);
@@ -35,8 +33,7 @@ static void one_large_request_is_refused(void)
     free(p);
 }
 
-static void what_is_not_accountable_is_given(void)
-{
+static void what_is_not_accountable_is_given(void) {
     unsigned long total = machine_bytes();
     char *p = mmap(NULL, 4 * total, PROT_NONE, ANON, -1, 0);
     CHECK(p != MAP_FAILED);
@@ -48,8 +45,7 @@ static void what_is_not_accountable_is_given(void)
 }
 
 /* A limit of address space stands for the end of memory. */
-static void heap_runs_out_and_recovers(void)
-{
+static void heap_runs_out_and_recovers(void) {
     static char *blocks[4096];
     struct rlimit old, tight;
     REQUIRE(getrlimit(RLIMIT_AS, &old) == 0);
@@ -77,8 +73,7 @@ static void heap_runs_out_and_recovers(void)
 }
 
 /* Takes most of a small machine's memory again and again. */
-static void given_back_is_had_again(void)
-{
+static void given_back_is_had_again(void) {
     unsigned long total = machine_bytes(), size = total / 2 < 64 << 20 ? total / 2 : 64 << 20;
     for (int round = 0; round < 6; round++) {
         long bad = 0;

@@ -13,26 +13,25 @@
 
 static int ready, word;
 
-static void arrive(void) { __atomic_fetch_add(&ready, 1, __ATOMIC_RELEASE); }
+static void arrive(void) {
+    __atomic_fetch_add(&ready, 1, __ATOMIC_RELEASE);
+}
 
-static void *computes(void *arg)
-{
+static void *computes(void *arg) {
     arrive();
     for (;;)
         __asm__ volatile("");
     return arg;
 }
 
-static void *waits_for_futex(void *arg)
-{
+static void *waits_for_futex(void *arg) {
     arrive();
     for (;;)
         syscall(SYS_futex, &word, FUTEX_WAIT, 0, NULL, NULL, 0);
     return arg;
 }
 
-static void *reads(void *arg)
-{
+static void *reads(void *arg) {
     int ends[2];
     char c;
     if (pipe(ends))
@@ -44,16 +43,14 @@ static void *reads(void *arg)
     return arg;
 }
 
-static void *sleeps(void *arg)
-{
+static void *sleeps(void *arg) {
     arrive();
     for (;;)
         sleep(1000);
     return arg;
 }
 
-static void *waits_for_signal(void *arg)
-{
+static void *waits_for_signal(void *arg) {
     sigset_t none;
     sigemptyset(&none);
     arrive();
@@ -62,8 +59,7 @@ static void *waits_for_signal(void *arg)
     return arg;
 }
 
-static void *ends_all(void *arg)
-{
+static void *ends_all(void *arg) {
     unsigned ticks = 0;
     while (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) < *(int *)arg)
         if (!guest_tick(&ticks))
@@ -74,10 +70,9 @@ static void *ends_all(void *arg)
     _exit(4);
 }
 
-int main(void)
-{
-    static void *(*const others[])(void *) = {computes, waits_for_futex, reads, sleeps,
-                                              waits_for_signal, computes};
+int main(void) {
+    static void *(*const others[])(void *) = { computes, waits_for_futex,  reads,
+                                               sleeps,   waits_for_signal, computes };
     int count = LENGTH(others);
     pthread_t thread;
     for (int i = 0; i < count; i++)

@@ -16,8 +16,7 @@ static _Thread_local volatile int fault_expected;
 static _Thread_local int fault_code;
 static _Thread_local void *fault_address;
 
-static void fault_handler(int signal, siginfo_t *info, void *context)
-{
+static void fault_handler(int signal, siginfo_t *info, void *context) {
     (void)context;
     if (!fault_expected) {
         guest_print("# signal %d at %p, not expected", signal, info->si_addr);
@@ -29,11 +28,10 @@ static void fault_handler(int signal, siginfo_t *info, void *context)
 }
 
 /* Runs the access with handlers for SIGSEGV and SIGBUS; 0 or the signal. */
-static int fault_try(void (*access)(char *), char *p)
-{
+static int fault_try(void (*access)(char *), char *p) {
     static volatile int installed;
     if (!installed) {
-        struct sigaction action = {.sa_sigaction = fault_handler, .sa_flags = SA_SIGINFO};
+        struct sigaction action = { .sa_sigaction = fault_handler, .sa_flags = SA_SIGINFO };
         sigaction(SIGSEGV, &action, NULL);
         sigaction(SIGBUS, &action, NULL);
         installed = 1;
@@ -49,17 +47,26 @@ static int fault_try(void (*access)(char *), char *p)
     return signal;
 }
 
-static void fault_do_read(char *p) { (void)*(volatile char *)p; }
-static void fault_do_write(char *p) { *(volatile char *)p = *(volatile char *)p; }
-static void fault_do_execute(char *p)
-{
+static void fault_do_read(char *p) {
+    (void)*(volatile char *)p;
+}
+static void fault_do_write(char *p) {
+    *(volatile char *)p = *(volatile char *)p;
+}
+static void fault_do_execute(char *p) {
     void (*code)(void);
     memcpy(&code, &p, sizeof p);
     code();
 }
 
-__attribute__((unused)) static int fault_read(void *p) { return fault_try(fault_do_read, p); }
-__attribute__((unused)) static int fault_write(void *p) { return fault_try(fault_do_write, p); }
-__attribute__((unused)) static int fault_execute(void *p) { return fault_try(fault_do_execute, p); }
+__attribute__((unused)) static int fault_read(void *p) {
+    return fault_try(fault_do_read, p);
+}
+__attribute__((unused)) static int fault_write(void *p) {
+    return fault_try(fault_do_write, p);
+}
+__attribute__((unused)) static int fault_execute(void *p) {
+    return fault_try(fault_do_execute, p);
+}
 
 #endif

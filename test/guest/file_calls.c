@@ -8,15 +8,13 @@
 #include <sys/time.h>
 #include <time.h>
 
-static int scratch_file(void)
-{
+static int scratch_file(void) {
     int fd = open("f", O_RDWR | O_CREAT | O_TRUNC, 0644);
     CHECK(fd >= 0);
     return fd;
 }
 
-static void syncing_and_advice(void)
-{
+static void syncing_and_advice(void) {
     int ends[2];
     REQUIRE(scratch_enter() && pipe(ends) == 0);
     int fd = scratch_file();
@@ -37,8 +35,7 @@ static void syncing_and_advice(void)
     scratch_leave();
 }
 
-static void owners_and_modes(void)
-{
+static void owners_and_modes(void) {
     struct stat st;
     if (geteuid() != 0)
         SKIP("for the super-user only");
@@ -67,10 +64,9 @@ static void owners_and_modes(void)
     scratch_leave();
 }
 
-static void old_times(void)
-{
+static void old_times(void) {
     struct stat st;
-    struct timeval v[2] = {{10, 1}, {20, 2}};
+    struct timeval v[2] = { { 10, 1 }, { 20, 2 } };
     REQUIRE(scratch_enter());
     close(scratch_file());
     CHECK_EQ(syscall(SYS_futimesat, AT_FDCWD, "f", v), 0);
@@ -81,11 +77,10 @@ static void old_times(void)
     scratch_leave();
 }
 
-static void locks(void)
-{
+static void locks(void) {
     REQUIRE(scratch_enter());
     int fd = scratch_file();
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 10};
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 10 };
     CHECK_EQ(fcntl(fd, F_SETLK, &lock), 0);
     CHECK_EQ(fcntl(fd, F_GETLK, &lock), 0);
     CHECK_EQ(lock.l_type, F_UNLCK); /* one's own is in nobody's way */
@@ -103,8 +98,7 @@ static void locks(void)
     scratch_leave();
 }
 
-static void nodes(void)
-{
+static void nodes(void) {
     struct stat st;
     char c = 1;
     REQUIRE(scratch_enter());
@@ -131,13 +125,12 @@ static void nodes(void)
     scratch_leave();
 }
 
-static void old_listing(void)
-{
+static void old_listing(void) {
     struct {
         unsigned long inode, next;
         unsigned short length;
         char name[];
-    } *e;
+    } * e;
     char records[256];
     int seen = 0;
     REQUIRE(scratch_enter());
@@ -156,16 +149,15 @@ static void old_listing(void)
     scratch_leave();
 }
 
-static void selecting(void)
-{
-    struct timespec zero = {0, 0}, wrong = {0, -1};
+static void selecting(void) {
+    struct timespec zero = { 0, 0 }, wrong = { 0, -1 };
     CHECK_EQ(syscall(SYS_pselect6, 0, NULL, NULL, NULL, &zero, NULL), 0);
     CHECK_ERRNO(syscall(SYS_pselect6, 0, NULL, NULL, NULL, &wrong, NULL), EINVAL);
     CHECK_ERRNO(syscall(SYS_pselect6, 0, NULL, NULL, NULL, 8, NULL), EFAULT);
     struct {
         const void *mask;
         size_t size;
-    } sized = {&zero, 3};
+    } sized = { &zero, 3 };
     CHECK_ERRNO(syscall(SYS_pselect6, 0, NULL, NULL, NULL, &zero, &sized), EINVAL);
 }
 

@@ -13,10 +13,11 @@
 /* An address at which nothing ever lies; the compiler is not to know it. */
 static void *volatile nowhere = (void *)8;
 
-static int create(const char *name) { return open(name, O_RDWR | O_CREAT | O_TRUNC, 0644); }
+static int create(const char *name) {
+    return open(name, O_RDWR | O_CREAT | O_TRUNC, 0644);
+}
 
-static void open_results(void)
-{
+static void open_results(void) {
     REQUIRE(scratch_enter());
     int fd = open("a", O_RDWR | O_CREAT | O_EXCL, 0640);
     REQUIRE(fd >= 0);
@@ -50,8 +51,7 @@ static void open_results(void)
     scratch_leave();
 }
 
-static void read_and_write(void)
-{
+static void read_and_write(void) {
     char text[100] = "";
     REQUIRE(scratch_enter());
     int fd = create("f");
@@ -87,11 +87,12 @@ static void read_and_write(void)
     scratch_leave();
 }
 
-static void vectors(void)
-{
+static void vectors(void) {
     char a[4] = "", b[4] = "";
-    struct iovec parts[2] = {{a, 3}, {b, 3}};
-    struct iovec out[3] = {{(void *)(uintptr_t)"abc", 3}, {NULL, 0}, {(void *)(uintptr_t)"def", 3}};
+    struct iovec parts[2] = { { a, 3 }, { b, 3 } };
+    struct iovec out[3] = { { (void *)(uintptr_t) "abc", 3 },
+                            { NULL, 0 },
+                            { (void *)(uintptr_t) "def", 3 } };
     REQUIRE(scratch_enter());
     int fd = create("v");
     CHECK_EQ(writev(fd, out, 3), 6);
@@ -112,8 +113,7 @@ static void vectors(void)
     scratch_leave();
 }
 
-static void seeking(void)
-{
+static void seeking(void) {
     REQUIRE(scratch_enter());
     int fd = create("s");
     CHECK_EQ(lseek(fd, 1 << 20, SEEK_SET), 1 << 20);
@@ -132,8 +132,7 @@ static void seeking(void)
     scratch_leave();
 }
 
-static void truncating(void)
-{
+static void truncating(void) {
     struct stat st;
     char text[8] = "";
     REQUIRE(scratch_enter());
@@ -162,8 +161,7 @@ static void truncating(void)
     scratch_leave();
 }
 
-static void duplicates(void)
-{
+static void duplicates(void) {
     REQUIRE(scratch_enter());
     int fd = create("d"), other = dup(fd);
     CHECK(other > fd);
@@ -198,8 +196,7 @@ static void duplicates(void)
     scratch_leave();
 }
 
-static void mapped_files(void)
-{
+static void mapped_files(void) {
     REQUIRE(scratch_enter());
     int fd = create("m");
     for (int i = 0; i < 3; i++) {
@@ -217,8 +214,7 @@ static void mapped_files(void)
 }
 
 /* A file larger than a few pages, written and read in odd pieces. */
-static void large_file(void)
-{
+static void large_file(void) {
     static char buffer[70001];
     unsigned long seed = 42, check = 42;
     long bad = 0, size = 40 * (long)sizeof buffer;

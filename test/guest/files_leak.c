@@ -8,8 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
-static long free_kib(void)
-{
+static long free_kib(void) {
     char text[1024];
     int fd = open("/proc/meminfo", O_RDONLY);
     long n = read(fd, text, sizeof text - 1);
@@ -19,8 +18,7 @@ static long free_kib(void)
     return line ? atol(line + 8) : -1;
 }
 
-static void one_round(int round)
-{
+static void one_round(int round) {
     char name[32], bytes[4096] = "";
     int ends[2];
     snprintf(name, sizeof name, "d%d", round % 7);
@@ -44,7 +42,7 @@ static void one_round(int round)
     fd = open(name, O_RDONLY);
     struct pollfd many[20];
     for (int i = 0; i < 20; i++)
-        many[i] = (struct pollfd){i % 2 ? ends[0] : ends[1], POLLIN, 0};
+        many[i] = (struct pollfd){ i % 2 ? ends[0] : ends[1], POLLIN, 0 };
     CHECK_EQ(poll(many, 20, 1), 10);
     close(fd), close(ends[0]), close(ends[1]);
     fd = open("/proc/self/maps", O_RDONLY);
@@ -61,8 +59,7 @@ static void one_round(int round)
     close(fd);
 }
 
-static void nothing_stays(void)
-{
+static void nothing_stays(void) {
     REQUIRE(scratch_enter());
     for (int i = 0; i < 100; i++)
         one_round(i);

@@ -8,18 +8,16 @@
 #include <sys/mman.h>
 
 #define THREADS 4
-#define ROUNDS 1500
+#define ROUNDS  1500
 
-static const char *const names[] = {"a", "b", "c", "d", "d/x", "d/y", "d/e", "d/e/z", "f", "f/g"};
+static const char *const names[] = { "a", "b", "c", "d", "d/x", "d/y", "d/e", "d/e/z", "f", "f/g" };
 
-static int expected(int e)
-{
+static int expected(int e) {
     return e == ENOENT || e == EEXIST || e == ENOTDIR || e == EISDIR || e == ENOTEMPTY ||
            e == EINVAL || e == ELOOP || e == EPERM || e == EBUSY;
 }
 
-static void *wander(void *arg)
-{
+static void *wander(void *arg) {
     unsigned long seed = (unsigned long)arg * 7919;
     char bytes[300];
     for (int i = 0; i < ROUNDS; i++) {
@@ -74,15 +72,14 @@ static void *wander(void *arg)
 }
 
 /* Removes all that is below the working directory: names may have been moved deep. */
-static void clear(void)
-{
+static void clear(void) {
     for (int removed = 1; removed;) {
         removed = 0;
         DIR *dir = opendir(".");
         if (!dir)
             return;
         for (struct dirent *e; (e = readdir(dir));) {
-            if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") )
+            if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
                 continue;
             if (unlink(e->d_name) == 0) {
                 removed++;
@@ -98,8 +95,7 @@ static void clear(void)
     }
 }
 
-static void names_race(void)
-{
+static void names_race(void) {
     pthread_t threads[THREADS];
     struct stat st;
     REQUIRE(scratch_enter());
@@ -118,16 +114,14 @@ static char *window;
 
 #define SPAN (16 * 4096)
 
-static void *shrink_and_grow(void *arg)
-{
+static void *shrink_and_grow(void *arg) {
     unsigned long seed = (unsigned long)arg + 5;
     for (int i = 0; i < ROUNDS; i++)
         CHECK_EQ(ftruncate(file, SPAN + (long)(guest_random(&seed) % SPAN)), 0);
     return NULL;
 }
 
-static void *write_letters(void *arg)
-{
+static void *write_letters(void *arg) {
     unsigned long seed = (unsigned long)arg + 6;
     char letters[5000];
     memset(letters, 'A' + (int)(long)arg, sizeof letters);
@@ -139,8 +133,7 @@ static void *write_letters(void *arg)
     return NULL;
 }
 
-static void *read_letters(void *arg)
-{
+static void *read_letters(void *arg) {
     unsigned long seed = (unsigned long)arg + 7;
     char bytes[6000];
     int wrong = 0;
@@ -155,10 +148,9 @@ static void *read_letters(void *arg)
     return NULL;
 }
 
-static void contents_race(void)
-{
-    static void *(*const roles[])(void *) = {shrink_and_grow, write_letters, write_letters,
-                                             read_letters};
+static void contents_race(void) {
+    static void *(*const roles[])(void *) = { shrink_and_grow, write_letters, write_letters,
+                                              read_letters };
     pthread_t threads[LENGTH(roles)];
     REQUIRE(scratch_enter());
     file = open("f", O_RDWR | O_CREAT, 0644);

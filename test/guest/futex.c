@@ -10,16 +10,16 @@
 #define PRIVATE FUTEX_PRIVATE_FLAG
 
 static long futex(void *word, int op, uint32_t value, const void *timeout, void *word2,
-                  uint32_t value3)
-{
+                  uint32_t value3) {
     return syscall(SYS_futex, word, op, value, timeout, word2, value3);
 }
 
-static struct timespec ms(long n) { return (struct timespec){n / 1000, n % 1000 * 1000000}; }
+static struct timespec ms(long n) {
+    return (struct timespec){ n / 1000, n % 1000 * 1000000 };
+}
 
 /* The absolute time n milliseconds from now. */
-static struct timespec in_ms(clockid_t clock, long n)
-{
+static struct timespec in_ms(clockid_t clock, long n) {
     struct timespec at;
     clock_gettime(clock, &at);
     at.tv_nsec += n * 1000000;
@@ -28,16 +28,14 @@ static struct timespec in_ms(clockid_t clock, long n)
     return at;
 }
 
-static void wait_on_changed_value(void)
-{
+static void wait_on_changed_value(void) {
     uint32_t word = 5;
     CHECK_ERRNO(futex(&word, FUTEX_WAIT | PRIVATE, 4, NULL, NULL, 0), EAGAIN);
     CHECK_ERRNO(futex(&word, FUTEX_WAIT, 4, NULL, NULL, 0), EAGAIN);
     CHECK_ERRNO(futex(&word, FUTEX_WAIT_BITSET | PRIVATE, 4, NULL, NULL, 1), EAGAIN);
 }
 
-static void wait_times_out(void)
-{
+static void wait_times_out(void) {
     uint32_t word = 0;
     struct timespec zero = ms(0), some = ms(20);
     long begin = now_ns();
@@ -47,10 +45,9 @@ static void wait_times_out(void)
     CHECK_ERRNO(futex(&word, FUTEX_WAIT, 0, &some, NULL, 0), ETIMEDOUT);
 }
 
-static void wait_times_out_absolute(void)
-{
+static void wait_times_out_absolute(void) {
     uint32_t word = 0;
-    struct timespec past = {1, 0}, soon = in_ms(CLOCK_MONOTONIC, 20);
+    struct timespec past = { 1, 0 }, soon = in_ms(CLOCK_MONOTONIC, 20);
     CHECK_ERRNO(futex(&word, FUTEX_WAIT_BITSET | PRIVATE, 0, &soon, NULL, ~0u), ETIMEDOUT);
     CHECK(now_ns() >= soon.tv_sec * 1000000000L + soon.tv_nsec);
     CHECK_ERRNO(futex(&word, FUTEX_WAIT_BITSET | PRIVATE, 0, &past, NULL, ~0u), ETIMEDOUT);
@@ -59,10 +56,9 @@ static void wait_times_out_absolute(void)
                 ETIMEDOUT);
 }
 
-static void bad_arguments(void)
-{
-    uint32_t words[4] = {0};
-    struct timespec negative = {-1, 0}, too_many = {0, 1000000000};
+static void bad_arguments(void) {
+    uint32_t words[4] = { 0 };
+    struct timespec negative = { -1, 0 }, too_many = { 0, 1000000000 };
     char *odd = (char *)words + 1;
     CHECK_ERRNO(futex(odd, FUTEX_WAIT | PRIVATE, 0, NULL, NULL, 0), EINVAL);
     CHECK_ERRNO(futex(odd, FUTEX_WAKE | PRIVATE, 1, NULL, NULL, 0), EINVAL);
@@ -78,9 +74,8 @@ static void bad_arguments(void)
     CHECK_ERRNO(futex(words, FUTEX_REQUEUE | PRIVATE, -1, NULL, &words[1], 0), EINVAL);
 }
 
-static void wake_without_waiters(void)
-{
-    uint32_t words[2] = {0};
+static void wake_without_waiters(void) {
+    uint32_t words[2] = { 0 };
     CHECK_EQ(futex(words, FUTEX_WAKE | PRIVATE, INT_MAX, NULL, NULL, 0), 0);
     CHECK_EQ(futex(words, FUTEX_WAKE, 1, NULL, NULL, 0), 0);
     CHECK_EQ(futex(words, FUTEX_WAKE_BITSET | PRIVATE, 1, NULL, NULL, ~0u), 0);
@@ -96,8 +91,7 @@ struct waiter {
 };
 static struct waiter crowd[CROWD];
 
-static void *crowd_wait(void *arg)
-{
+static void *crowd_wait(void *arg) {
     struct waiter *me = arg;
     __atomic_store_n(&me->began, (int)syscall(SYS_gettid), __ATOMIC_RELEASE);
     me->result = futex(me->word, FUTEX_WAIT_BITSET | me->flags, 0, NULL, NULL, me->bit) ? errno : 0;
@@ -105,8 +99,7 @@ static void *crowd_wait(void *arg)
     return NULL;
 }
 
-static int crowd_done(void)
-{
+static int crowd_done(void) {
     int done = 0;
     for (int i = 0; i < CROWD; i++)
         done += __atomic_load_n(&crowd[i].done, __ATOMIC_ACQUIRE);
@@ -114,11 +107,10 @@ static int crowd_done(void)
 }
 
 /* Starts the crowd on word; once it returns, all of them are queued there. */
-static int crowd_start(uint32_t *word, int flags)
-{
+static int crowd_start(uint32_t *word, int flags) {
     memset(crowd, 0, sizeof crowd);
     for (int i = 0; i < CROWD; i++) {
-        crowd[i] = (struct waiter){.word = word, .bit = 1u << i, .flags = flags};
+        crowd[i] = (struct waiter){ .word = word, .bit = 1u << i, .flags = flags };
         if (!thread_start(&crowd[i].thread, crowd_wait, &crowd[i]))
             return 0;
     }
@@ -130,16 +122,14 @@ static int crowd_start(uint32_t *word, int flags)
     return 1;
 }
 
-static void crowd_join(void)
-{
+static void crowd_join(void) {
     for (int i = 0; i < CROWD; i++) {
         thread_join(crowd[i].thread);
         CHECK_EQ(crowd[i].result, 0);
     }
 }
 
-static void wake_counts(int flags)
-{
+static void wake_counts(int flags) {
     static uint32_t word;
     REQUIRE(crowd_start(&word, flags));
     CHECK_EQ(futex(&word, FUTEX_WAKE | flags, 1, NULL, NULL, 0), 1);
@@ -150,11 +140,14 @@ static void wake_counts(int flags)
     crowd_join();
 }
 
-static void wake_counts_private(void) { wake_counts(PRIVATE); }
-static void wake_counts_shared(void) { wake_counts(0); }
+static void wake_counts_private(void) {
+    wake_counts(PRIVATE);
+}
+static void wake_counts_shared(void) {
+    wake_counts(0);
+}
 
-static void wake_by_bit(void)
-{
+static void wake_by_bit(void) {
     static uint32_t word;
     REQUIRE(crowd_start(&word, PRIVATE));
     for (int i = CROWD - 1; i >= 0; i--) {
@@ -166,8 +159,7 @@ static void wake_by_bit(void)
     crowd_join();
 }
 
-static void requeue_moves_waiters(int flags)
-{
+static void requeue_moves_waiters(int flags) {
     static uint32_t words[2];
     REQUIRE(crowd_start(&words[0], flags));
     CHECK_ERRNO(futex(&words[0], FUTEX_CMP_REQUEUE | flags, 1, (void *)1, &words[1], 9), EAGAIN);
@@ -182,12 +174,15 @@ static void requeue_moves_waiters(int flags)
     crowd_join();
 }
 
-static void requeue_private(void) { requeue_moves_waiters(PRIVATE); }
-static void requeue_shared(void) { requeue_moves_waiters(0); }
+static void requeue_private(void) {
+    requeue_moves_waiters(PRIVATE);
+}
+static void requeue_shared(void) {
+    requeue_moves_waiters(0);
+}
 
 /* A shared futex is the memory, not its address; a private one is the address. */
-static void shared_mapping_elsewhere(void)
-{
+static void shared_mapping_elsewhere(void) {
     uint32_t *first = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     REQUIRE(first != MAP_FAILED);
     REQUIRE(crowd_start(&first[3], 0));
@@ -203,26 +198,27 @@ static void shared_mapping_elsewhere(void)
     munmap(first, 4096);
 }
 
-static void wake_op(void)
-{
+static void wake_op(void) {
     static uint32_t words[2];
     words[1] = 10;
     /* word2 += 5, and its waiters too if it was greater than 9: nobody waits. */
     CHECK_EQ(futex(&words[0], FUTEX_WAKE_OP | PRIVATE, 1, (void *)1, &words[1],
-                   FUTEX_OP(FUTEX_OP_ADD, 5, FUTEX_OP_CMP_GT, 9)), 0);
+                   FUTEX_OP(FUTEX_OP_ADD, 5, FUTEX_OP_CMP_GT, 9)),
+             0);
     CHECK_EQ(words[1], 15);
     REQUIRE(crowd_start(&words[0], PRIVATE));
     CHECK_EQ(futex(&words[1], FUTEX_WAKE_OP | PRIVATE, 1, (void *)2, &words[0],
-                   FUTEX_OP(FUTEX_OP_SET, 0, FUTEX_OP_CMP_EQ, 1)), 0);
+                   FUTEX_OP(FUTEX_OP_SET, 0, FUTEX_OP_CMP_EQ, 1)),
+             0);
     CHECK_EQ(futex(&words[1], FUTEX_WAKE_OP | PRIVATE, 1, (void *)2, &words[0],
-                   FUTEX_OP(FUTEX_OP_SET, 0, FUTEX_OP_CMP_EQ, 0)), 2);
+                   FUTEX_OP(FUTEX_OP_SET, 0, FUTEX_OP_CMP_EQ, 0)),
+             2);
     CHECK_EQ(futex(&words[0], FUTEX_WAKE | PRIVATE, INT_MAX, NULL, NULL, 0), CROWD - 2);
     crowd_join();
 }
 
 /* Mimosa has no priority inheritance and must say ENOSYS; Linux has it. */
-static void pi_works_or_is_absent(void)
-{
+static void pi_works_or_is_absent(void) {
     uint32_t word = 0;
     errno = 0;
     long result = futex(&word, FUTEX_LOCK_PI | PRIVATE, 0, NULL, NULL, 0);
@@ -240,8 +236,7 @@ struct robust_lock {
 };
 static struct robust_lock robust;
 
-static void *robust_owner(void *arg)
-{
+static void *robust_owner(void *arg) {
     static struct robust_list_head head;
     head.list.next = &robust.node;
     robust.node.next = &head.list;
@@ -258,8 +253,7 @@ static void *robust_owner(void *arg)
     return arg;
 }
 
-static void robust_list(void)
-{
+static void robust_list(void) {
     pthread_t thread;
     robust.word = 0;
     REQUIRE(thread_start(&thread, robust_owner, NULL));
@@ -275,8 +269,7 @@ static void robust_list(void)
 /* Two threads hand a word to and fro; a lost wake-up would hang here. */
 static uint32_t turn;
 
-static void *take_turns(void *arg)
-{
+static void *take_turns(void *arg) {
     uint32_t mine = arg != NULL;
     for (int i = 0; i < 2000; i++) {
         uint32_t now;
@@ -288,8 +281,7 @@ static void *take_turns(void *arg)
     return NULL;
 }
 
-static void ping_pong(void)
-{
+static void ping_pong(void) {
     pthread_t threads[2];
     REQUIRE(thread_start(&threads[0], take_turns, NULL));
     REQUIRE(thread_start(&threads[1], take_turns, &turn));
@@ -301,10 +293,9 @@ static void ping_pong(void)
 static uint32_t race_word;
 static long race_woken;
 
-static void *race_waiter(void *arg)
-{
+static void *race_waiter(void *arg) {
     for (int i = 0; i < 200; i++) {
-        struct timespec timeout = {0, 1000 + i * 500};
+        struct timespec timeout = { 0, 1000 + i * 500 };
         if (futex(&race_word, FUTEX_WAIT | PRIVATE, 0, &timeout, NULL, 0) == 0)
             __atomic_fetch_add(&race_woken, 1, __ATOMIC_RELAXED);
         else
@@ -314,8 +305,7 @@ static void *race_waiter(void *arg)
     return NULL;
 }
 
-static void timeouts_race_with_wakes(void)
-{
+static void timeouts_race_with_wakes(void) {
     pthread_t threads[4];
     int finished = 0;
     long sent = 0;

@@ -22,6 +22,7 @@
  * guest: args-linux=3 args-mimosa=all-20 timeout=180 glibc=no
  */
 #define _GNU_SOURCE
+#include "test/guest/fuzz_calls.h"
 #include "test/guest/threads.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -31,18 +32,18 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
-#define WORKERS_MAX 10
+#define WORKERS_MAX  10
 #define REGION_PAGES 16L
-#define REGION (REGION_PAGES * 4096)
-#define OUT 100 /* where standard output went, so that no random write garbles it */
-#define SPARE 101 /* and up: what open_descriptors() copies; a call may remove the names */
-#define SPARES 3
-#define CALLS 463
-#define ROUNDS 2
-#define LEAK_KB 256 /* kernel stacks, half-used slabs; 100 bytes of each successful call are more */
-#define FIRST_FD 8  /* below are those of prepare() */
-#define TIMERS 4096 /* whose numbers cleaning up goes through */
-#define CLONE3 435
+#define REGION       (REGION_PAGES * 4096)
+#define OUT          100 /* where standard output went, so that no random write garbles it */
+#define SPARE        101 /* and up: what open_descriptors() copies; a call may remove the names */
+#define SPARES       3
+#define CALLS        463
+#define ROUNDS       2
+#define LEAK_KB      256  /* kernel stacks, half-used slabs; 100 bytes of each call are more */
+#define FIRST_FD     8    /* below are those of prepare() */
+#define TIMERS       4096 /* whose numbers cleaning up goes through */
+#define CLONE3       435
 
 struct worker {
     pthread_t thread;
@@ -53,47 +54,31 @@ struct worker {
 static struct worker workers[WORKERS_MAX];
 static int worker_count, stop, all_calls;
 
-/* What a program may not do to itself and live, or what would change this test. */
-static const short avoided[] = {
-    SYS_exit, SYS_exit_group, SYS_fork, SYS_vfork, SYS_execve, SYS_execveat,
-    SYS_rt_sigreturn /* see signal_return.c */, SYS_rt_sigsuspend /* may block our signal */,
-    SYS_set_tid_address, SYS_setrlimit, SYS_ptrace, SYS_reboot,
-    334 /* rseq */, 436 /* close_range */, SYS_seccomp,
-    SYS_epoll_pwait, 441 /* epoll_pwait2 */, SYS_shmat, SYS_remap_file_pages,
-    424 /* pidfd_send_signal */, 329 /* pkey_mprotect */, SYS_chroot, SYS_pivot_root,
-};
-
-/* Calls that do no harm to a machine whose root this may run as. */
-static const short harmless[] = {
-    SYS_read, SYS_write, SYS_fstat, SYS_stat, SYS_lstat, SYS_poll, SYS_lseek, SYS_mmap,
-    SYS_mprotect, SYS_munmap, SYS_rt_sigprocmask, SYS_pread64, SYS_pwrite64, SYS_readv,
-    SYS_writev, SYS_access, SYS_pipe, SYS_select, SYS_sched_yield, SYS_mremap, SYS_mincore,
-    SYS_madvise, SYS_dup, SYS_nanosleep, SYS_getitimer, SYS_getpid, SYS_uname, SYS_getcwd,
-    SYS_readlink, SYS_gettimeofday, SYS_getrlimit, SYS_getrusage, SYS_sysinfo, SYS_times,
-    SYS_getuid, SYS_getppid, SYS_getgroups, SYS_getresuid, SYS_rt_sigpending, SYS_sigaltstack,
-    SYS_sched_getparam, SYS_gettid, SYS_futex, SYS_sched_getaffinity, SYS_getdents64,
-    SYS_clock_gettime, SYS_clock_getres, SYS_clock_nanosleep, SYS_set_robust_list,
-    SYS_get_robust_list, SYS_ppoll, SYS_pselect6, SYS_eventfd2, SYS_pipe2, SYS_preadv, SYS_pwritev,
-    SYS_prlimit64, SYS_getcpu, SYS_getrandom, SYS_close, SYS_newfstatat, 9999, -1,
-};
-
-static unsigned long pick(struct worker *w, unsigned long below)
-{
+static unsigned long pick(struct worker *w, unsigned long below) {
     return guest_random(&w->state) % below;
 }
 
-static unsigned long wild_pointer(struct worker *w)
-{
+static unsigned long wild_pointer(struct worker *w) {
     static const unsigned long nowhere[] = {
-        0, 8, 0x7ffffffff000, 0x7fffffffffff, 0x800000000000, 0xffff7fffffffffff,
-        0xffff800000000000, 0xffff888000000000, 0xffffffff80000000, 0xffffffff81000000,
-        0xfffffffffffff000, ~0UL, ~7UL, 0x8000000000000000,
+        0,
+        8,
+        0x7ffffffff000,
+        0x7fffffffffff,
+        0x800000000000,
+        0xffff7fffffffffff,
+        0xffff800000000000,
+        0xffff888000000000,
+        0xffffffff80000000,
+        0xffffffff81000000,
+        0xfffffffffffff000,
+        ~0UL,
+        ~7UL,
+        0x8000000000000000,
     };
     return nowhere[pick(w, LENGTH(nowhere))];
 }
 
-static unsigned long pointer(struct worker *w)
-{
+static unsigned long pointer(struct worker *w) {
     const struct worker *owner = pick(w, 8) ? w : &workers[pick(w, worker_count)];
     unsigned long p = (unsigned long)owner->region;
     switch (pick(w, 8)) {
@@ -108,8 +93,7 @@ static unsigned long pointer(struct worker *w)
     }
 }
 
-static unsigned long number(struct worker *w)
-{
+static unsigned long number(struct worker *w) {
     switch (pick(w, 10)) {
     case 0:
         return 0;
@@ -131,10 +115,18 @@ static unsigned long number(struct worker *w)
 }
 
 /* Fills part of the region with what calls like to find. */
-static void region_fill(struct worker *w)
-{
-    static const char *const names[] = {"/", ".", "..", "a", "b/c", "/dev/null", "/dev/zero",
-                                        "/proc/self/maps", "/proc/self/stat", "/proc", "a/../b"};
+static void region_fill(struct worker *w) {
+    static const char *const names[] = { "/",
+                                         ".",
+                                         "..",
+                                         "a",
+                                         "b/c",
+                                         "/dev/null",
+                                         "/dev/zero",
+                                         "/proc/self/maps",
+                                         "/proc/self/stat",
+                                         "/proc",
+                                         "a/../b" };
     char *at = w->region + pick(w, REGION_PAGES) * 4096;
     unsigned long words[64];
     switch (pick(w, 5)) {
@@ -162,8 +154,7 @@ static void region_fill(struct worker *w)
     memcpy(at, words, sizeof words);
 }
 
-static void region_renew(struct worker *w)
-{
+static void region_renew(struct worker *w) {
     void *p = mmap(w->region, REGION, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     if (p != w->region)
@@ -171,26 +162,22 @@ static void region_renew(struct worker *w)
 }
 
 /* Signals that have a handler; the first is the one that gets threads out of calls. */
-static const int caught[] = {SIGUSR1, SIGALRM, SIGPIPE, SIGXFSZ, SIGIO, SIGVTALRM, SIGPROF,
-                             SIGURG, SIGCHLD, SIGHUP};
+static const int caught[] = { SIGUSR1,   SIGALRM, SIGPIPE, SIGXFSZ, SIGIO,
+                              SIGVTALRM, SIGPROF, SIGURG,  SIGCHLD, SIGHUP };
 
 /* As the kernel has it: a handler that does nothing, with various flags, and SIG_IGN. */
-static struct kernel_action {
-    unsigned long handler, flags, restorer, mask;
-} safe_actions[4];
+static struct kernel_action { unsigned long handler, flags, restorer, mask; } safe_actions[4];
 
 /* A number that sends nothing, or a signal that does no harm. */
-static unsigned long safe_signal(struct worker *w)
-{
-    static const long none[] = {0, 65, 1000, -1};
+static unsigned long safe_signal(struct worker *w) {
+    static const long none[] = { 0, 65, 1000, -1 };
     return pick(w, 3) ? (unsigned long)caught[pick(w, LENGTH(caught))]
                       : (unsigned long)none[pick(w, LENGTH(none))];
 }
 
 /* Nobody is hurt by the signal, nor by what becomes of it; false: it is no call about signals. */
-static int tame_signals(struct worker *w, long call, unsigned long a[6])
-{
-    static const unsigned long refused[] = {0, SIGKILL, SIGSTOP, 65, ~0UL};
+static int tame_signals(struct worker *w, long call, unsigned long a[6]) {
+    static const unsigned long refused[] = { 0, SIGKILL, SIGSTOP, 65, ~0UL };
     static struct sigevent events[3];
     switch (call) {
     case SYS_kill:
@@ -222,8 +209,7 @@ static int tame_signals(struct worker *w, long call, unsigned long a[6])
 }
 
 /* Calls that are let in only to fail, or only to tell; false: none of these. */
-static int tame_refused(struct worker *w, long call, unsigned long a[6])
-{
+static int tame_refused(struct worker *w, long call, unsigned long a[6]) {
     switch (call) {
     case SYS_brk:
         a[0] = wild_pointer(w);
@@ -245,8 +231,7 @@ static int tame_refused(struct worker *w, long call, unsigned long a[6])
 }
 
 /* Bends the arguments of calls that could hurt the program; false: leave the call out. */
-static int tame(struct worker *w, long call, unsigned long a[6])
-{
+static int tame(struct worker *w, long call, unsigned long a[6]) {
     unsigned long page = pick(w, REGION_PAGES);
     for (unsigned i = 0; i < LENGTH(avoided); i++)
         if (call == avoided[i])
@@ -304,8 +289,7 @@ static int tame(struct worker *w, long call, unsigned long a[6])
     return 1;
 }
 
-static void *fuzz_worker(void *arg)
-{
+static void *fuzz_worker(void *arg) {
     struct worker *w = arg;
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
         unsigned long a[6];
@@ -337,10 +321,11 @@ static void *fuzz_worker(void *arg)
     return NULL;
 }
 
-static void on_signal(int signal) { (void)signal; }
+static void on_signal(int signal) {
+    (void)signal;
+}
 
-static void say(const char *format, ...)
-{
+static void say(const char *format, ...) {
     char line[200];
     va_list args;
     va_start(args, format);
@@ -351,10 +336,9 @@ static void say(const char *format, ...)
 }
 
 /* Standard streams become /dev/null, and signals have handlers. */
-static void prepare(void)
-{
-    static const unsigned long flags[] = {0, SA_RESTART, SA_NODEFER | SA_SIGINFO, SA_RESTART};
-    struct sigaction action = {.sa_handler = on_signal};
+static void prepare(void) {
+    static const unsigned long flags[] = { 0, SA_RESTART, SA_NODEFER | SA_SIGINFO, SA_RESTART };
+    struct sigaction action = { .sa_handler = on_signal };
     for (unsigned i = 0; i < LENGTH(caught); i++)
         sigaction(caught[i], &action, NULL);
     for (unsigned i = 0; i < LENGTH(safe_actions); i++) {
@@ -369,7 +353,7 @@ static void prepare(void)
     for (int fd = 0; fd < 3; fd++)
         dup2(null, fd);
     close(null);
-    static const char *const names[SPARES] = {"/dev/zero", "/proc/self/maps", "/"};
+    static const char *const names[SPARES] = { "/dev/zero", "/proc/self/maps", "/" };
     for (int i = 0; i < SPARES; i++) {
         int fd = open(names[i], i ? O_RDONLY : O_RDWR);
         if (dup2(fd, SPARE + i) != SPARE + i)
@@ -378,15 +362,13 @@ static void prepare(void)
     }
 }
 
-static void close_descriptors(void)
-{
+static void close_descriptors(void) {
     for (int fd = 3; fd < OUT; fd++)
         close(fd);
 }
 
 /* Some descriptors to play with: 3 and up, below FIRST_FD. */
-static void open_descriptors(void)
-{
+static void open_descriptors(void) {
     int ends[2];
     close_descriptors();
     if (pipe2(ends, O_NONBLOCK))
@@ -399,16 +381,14 @@ static void open_descriptors(void)
 /* What the root held at first: nothing of it may be removed. */
 static char kept_names[4096];
 
-static int is_kept(const char *name)
-{
+static int is_kept(const char *name) {
     for (const char *at = kept_names; *at; at += strlen(at) + 1)
         if (!strcmp(at, name))
             return 1;
     return 0;
 }
 
-static void tree_remove(const char *path)
-{
+static void tree_remove(const char *path) {
     char inner[4096];
     DIR *dir = unlink(path) ? opendir(path) : NULL;
     for (struct dirent *e; dir && (e = readdir(dir));)
@@ -421,8 +401,7 @@ static void tree_remove(const char *path)
 }
 
 /* Removes what the root did not hold at first, or with `keep` notes what it holds. */
-static void root_visit(int keep)
-{
+static void root_visit(int keep) {
     DIR *dir = opendir("/");
     size_t used = 0;
     char path[300];
@@ -442,8 +421,7 @@ static void root_visit(int keep)
 }
 
 /* The number behind a name of /proc/meminfo or /proc/mimosa/memory; -1: none. */
-static long proc_number(const char *file, const char *name)
-{
+static long proc_number(const char *file, const char *name) {
     static char text[4096];
     memset(text, 0, sizeof text);
     int fd = open(file, O_RDONLY);
@@ -455,8 +433,7 @@ static long proc_number(const char *file, const char *name)
 }
 
 /* Everything that the calls can have left behind goes; what is free then, in kB. */
-static long clean_up(void)
-{
+static long clean_up(void) {
     syscall(436 /* close_range */, SPARE + SPARES, ~0U, 0);
     close_descriptors();
     for (int timer = 0; timer < TIMERS; timer++)
@@ -473,8 +450,7 @@ static long clean_up(void)
 }
 
 /* The time's worth of calls by all workers; false where a thread could not be had. */
-static int work(unsigned long seed, long duration_ns)
-{
+static int work(unsigned long seed, long duration_ns) {
     long end = now_ns() + duration_ns;
     stop = 0;
     for (int i = 0; i < worker_count; i++) {
@@ -500,8 +476,7 @@ static int work(unsigned long seed, long duration_ns)
     return 1;
 }
 
-static int report(const long free_kb[ROUNDS])
-{
+static int report(const long free_kb[ROUNDS]) {
     unsigned long calls = 0, succeeded = 0;
     for (int i = 0; i < worker_count; i++) {
         calls += workers[i].calls;
@@ -517,8 +492,7 @@ static int report(const long free_kb[ROUNDS])
     return !good;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int cpus[CPUS_MAX];
     long free_kb[ROUNDS];
     const char *duration = argc > 1 ? argv[1] : "3";

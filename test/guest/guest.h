@@ -44,13 +44,12 @@ struct guest_case {
 };
 
 /* State of the case that runs: only the harness touches it. */
-static int guest_case_failed;  /* checks that failed, counted by any thread */
+static int guest_case_failed; /* checks that failed, counted by any thread */
 static const char *guest_case_name = "program";
 static const char *guest_case_skipped; /* why, or NULL */
 
 /* Writes one formatted line to standard output in one write (any thread). */
-__attribute__((format(printf, 1, 2), unused)) static void guest_print(const char *format, ...)
-{
+__attribute__((format(printf, 1, 2), unused)) static void guest_print(const char *format, ...) {
     char line[512];
     va_list args;
     va_start(args, format);
@@ -68,9 +67,8 @@ __attribute__((format(printf, 1, 2), unused)) static void guest_print(const char
 }
 
 /* Records a failed check and prints it; only the first of a case is `not ok`. */
-__attribute__((format(printf, 3, 4), unused)) static void
-guest_fail(const char *file, int line, const char *format, ...)
-{
+__attribute__((format(printf, 3, 4), unused)) static void guest_fail(const char *file, int line,
+                                                                     const char *format, ...) {
     int saved = errno;
     char text[256];
     va_list args;
@@ -123,11 +121,10 @@ guest_fail(const char *file, int line, const char *format, ...)
     } while (0)
 
 /* For waits in loops: sleeps a millisecond; false once about a minute has gone by. */
-__attribute__((unused)) static int guest_tick(unsigned *ticks)
-{
+__attribute__((unused)) static int guest_tick(unsigned *ticks) {
     struct {
         long seconds, nanoseconds;
-    } nap = {0, 1000000};
+    } nap = { 0, 1000000 };
     syscall(SYS_nanosleep, &nap, NULL);
     return ++*ticks < 60000;
 }
@@ -144,8 +141,7 @@ __attribute__((unused)) static int guest_tick(unsigned *ticks)
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 /* A repeatable source of numbers; *state is the seed and must not be 0. */
-__attribute__((unused)) static unsigned long guest_random(unsigned long *state)
-{
+__attribute__((unused)) static unsigned long guest_random(unsigned long *state) {
     unsigned long x = *state;
     x ^= x << 13;
     x ^= x >> 7;
@@ -154,8 +150,7 @@ __attribute__((unused)) static unsigned long guest_random(unsigned long *state)
 }
 
 __attribute__((unused)) static int guest_main(int argc, char **argv, const struct guest_case *cases,
-                                              unsigned count)
-{
+                                              unsigned count) {
     unsigned passed = 0, failed = 0;
     for (unsigned i = 0; i < count; i++) {
         if (argc > 1 && !strstr(cases[i].name, argv[1]))
@@ -177,11 +172,11 @@ __attribute__((unused)) static int guest_main(int argc, char **argv, const struc
     return failed != 0;
 }
 
-#define CASE(function) {#function, function}
+#define CASE(function)                                                                             \
+    { #function, function }
 #define GUEST_MAIN(...)                                                                            \
-    int main(int argc, char **argv)                                                                \
-    {                                                                                              \
-        static const struct guest_case cases[] = {__VA_ARGS__};                                    \
+    int main(int argc, char **argv) {                                                              \
+        static const struct guest_case cases[] = { __VA_ARGS__ };                                  \
         return guest_main(argc, argv, cases, LENGTH(cases));                                       \
     }
 

@@ -12,22 +12,20 @@
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
 
-#define STEP (64L << 10)
-#define PART (64L << 20)
+#define STEP      (64L << 10)
+#define PART      (64L << 20)
 #define PARTS_MAX 1024
 
 static char *parts[PARTS_MAX];
 static long count;
 
-static long free_bytes(void)
-{
+static long free_bytes(void) {
     struct sysinfo info;
     return sysinfo(&info) ? 0 : (long)(info.freeram * info.mem_unit);
 }
 
 /* Each thread marks its share; what it marks says where it is. */
-static void *mark(void *arg)
-{
+static void *mark(void *arg) {
     long cpus = (long)arg >> 32, own = (long)arg & 0xffffffff;
     for (long i = own; i < count; i += cpus)
         for (long at = 0; at < PART; at += STEP)
@@ -35,8 +33,7 @@ static void *mark(void *arg)
     return NULL;
 }
 
-static void most_of_it_at_once(void)
-{
+static void most_of_it_at_once(void) {
     int cpus[CPUS_MAX], threads = cpus_list(cpus);
     pthread_t thread[CPUS_MAX];
     long before = free_bytes(), bad = 0;
@@ -63,8 +60,7 @@ static void most_of_it_at_once(void)
         munmap(parts[i], PART);
 }
 
-static void all_of_it_comes_back(void)
-{
+static void all_of_it_comes_back(void) {
     long before = free_bytes();
     most_of_it_at_once();
     if (count > 1)

@@ -9,13 +9,14 @@
 #include <sys/resource.h>
 
 #define PAGE 4096L
-#define RW (PROT_READ | PROT_WRITE)
+#define RW   (PROT_READ | PROT_WRITE)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 
-static char *map(long pages) { return mmap(NULL, pages * PAGE, RW, ANON, -1, 0); }
+static char *map(long pages) {
+    return mmap(NULL, pages * PAGE, RW, ANON, -1, 0);
+}
 
-static long resident(char *p, long pages)
-{
+static long resident(char *p, long pages) {
     static unsigned char states[8192];
     long count = 0;
     if (!CHECK_EQ(mincore(p, pages * PAGE, states), 0))
@@ -25,8 +26,7 @@ static long resident(char *p, long pages)
     return count;
 }
 
-static void dontneed_drops(void)
-{
+static void dontneed_drops(void) {
     char *p = map(8);
     REQUIRE(p != MAP_FAILED);
     memset(p, 5, 8 * PAGE);
@@ -39,8 +39,7 @@ static void dontneed_drops(void)
     munmap(p, 8 * PAGE);
 }
 
-static void free_may_drop(void)
-{
+static void free_may_drop(void) {
     char *p = map(8);
     REQUIRE(p != MAP_FAILED);
     memset(p, 5, 8 * PAGE);
@@ -52,8 +51,7 @@ static void free_may_drop(void)
     munmap(p, 8 * PAGE);
 }
 
-static void huge_hints(void)
-{
+static void huge_hints(void) {
     long size = 8L << 20, bad = 0;
     char *p = mmap(NULL, size, RW, ANON, -1, 0);
     REQUIRE(p != MAP_FAILED);
@@ -74,8 +72,7 @@ static void huge_hints(void)
     munmap(p, size);
 }
 
-static void nohuge_commits_single_pages(void)
-{
+static void nohuge_commits_single_pages(void) {
     long pages = 4096;
     char *p = map(pages);
     REQUIRE(p != MAP_FAILED);
@@ -88,8 +85,7 @@ static void nohuge_commits_single_pages(void)
     munmap(p, pages * PAGE);
 }
 
-static void populate(void)
-{
+static void populate(void) {
     char *p = map(16);
     REQUIRE(p != MAP_FAILED);
     CHECK_EQ(resident(p, 16), 0);
@@ -112,8 +108,7 @@ static void populate(void)
     munmap(p, 16 * PAGE);
 }
 
-static void madvise_errors(void)
-{
+static void madvise_errors(void) {
     char *p = map(4);
     REQUIRE(p != MAP_FAILED);
     memset(p, 1, 4 * PAGE);
@@ -130,8 +125,7 @@ static void madvise_errors(void)
     munmap(p, 4 * PAGE);
 }
 
-static void mincore_errors(void)
-{
+static void mincore_errors(void) {
     unsigned char states[8];
     char *p = map(4);
     REQUIRE(p != MAP_FAILED);
@@ -146,10 +140,9 @@ static void mincore_errors(void)
 }
 
 /* Of a file's pages, mincore says whether they are in memory, mapped or not. */
-static void mincore_of_files(void)
-{
+static void mincore_of_files(void) {
     static char block[3 * PAGE];
-    static const int kinds[] = {MAP_PRIVATE, MAP_SHARED};
+    static const int kinds[] = { MAP_PRIVATE, MAP_SHARED };
     char path[] = "/tmp/madvise-XXXXXX";
     int fd = mkstemp(path);
     REQUIRE(fd >= 0);
@@ -164,8 +157,7 @@ static void mincore_of_files(void)
     unlink(path);
 }
 
-static void remove_makes_holes(void)
-{
+static void remove_makes_holes(void) {
     char *p = mmap(NULL, 4 * PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     REQUIRE(p != MAP_FAILED);
     memset(p, 5, 4 * PAGE);
@@ -184,8 +176,7 @@ static void remove_makes_holes(void)
     CHECK_ERRNO(madvise(p, PAGE, MADV_REMOVE), ENOMEM);
 }
 
-static void locking(void)
-{
+static void locking(void) {
     char *p = map(4);
     REQUIRE(p != MAP_FAILED);
     CHECK_EQ(mlock(p, 4 * PAGE), 0);
@@ -199,8 +190,7 @@ static void locking(void)
     munmap(p, 4 * PAGE);
 }
 
-static void locking_all(void)
-{
+static void locking_all(void) {
     CHECK_ERRNO(mlockall(0), EINVAL);
     CHECK_ERRNO(mlockall(MCL_FUTURE | 64), EINVAL);
     if (mlockall(MCL_FUTURE) != 0)
@@ -219,8 +209,7 @@ static void locking_all(void)
 }
 
 /* Memory given back is there again: far more in all than a small guest has. */
-static void dontneed_gives_memory_back(void)
-{
+static void dontneed_gives_memory_back(void) {
     long size = 32L << 20;
     char *p = mmap(NULL, size, RW, ANON, -1, 0);
     REQUIRE(p != MAP_FAILED);
@@ -232,8 +221,7 @@ static void dontneed_gives_memory_back(void)
     munmap(p, size);
 }
 
-static void one_fault_per_page(void)
-{
+static void one_fault_per_page(void) {
     struct rusage before, after;
     char *p = map(256);
     REQUIRE(p != MAP_FAILED);
@@ -249,6 +237,5 @@ static void one_fault_per_page(void)
 
 GUEST_MAIN(CASE(dontneed_drops), CASE(free_may_drop), CASE(huge_hints),
            CASE(nohuge_commits_single_pages), CASE(populate), CASE(madvise_errors),
-           CASE(mincore_errors), CASE(mincore_of_files), CASE(remove_makes_holes),
-           CASE(locking), CASE(locking_all),
-           CASE(dontneed_gives_memory_back), CASE(one_fault_per_page))
+           CASE(mincore_errors), CASE(mincore_of_files), CASE(remove_makes_holes), CASE(locking),
+           CASE(locking_all), CASE(dontneed_gives_memory_back), CASE(one_fault_per_page))

@@ -20,9 +20,9 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-#define PAGE 4096L
-#define RW (PROT_READ | PROT_WRITE)
-#define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
+#define PAGE     4096L
+#define RW       (PROT_READ | PROT_WRITE)
+#define ANON     (MAP_PRIVATE | MAP_ANONYMOUS)
 #define CREW_MAX 10
 
 static int cpus[CPUS_MAX], cpu_count, crew_size;
@@ -31,10 +31,11 @@ static pthread_barrier_t meeting;
 static char *volatile area;
 static int stop;
 
-static char *map(long pages) { return mmap(NULL, pages * PAGE, RW, ANON, -1, 0); }
+static char *map(long pages) {
+    return mmap(NULL, pages * PAGE, RW, ANON, -1, 0);
+}
 
-static int crew_start(void *(*run)(void *), int least)
-{
+static int crew_start(void *(*run)(void *), int least) {
     cpu_count = cpus_list(cpus);
     crew_size = cpu_count < least ? least : cpu_count < CREW_MAX ? cpu_count : CREW_MAX;
     __atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
@@ -45,18 +46,18 @@ static int crew_start(void *(*run)(void *), int least)
     return 1;
 }
 
-static void crew_join(void)
-{
+static void crew_join(void) {
     __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
     for (int i = 0; i < crew_size; i++)
         thread_join(crew[i]);
     pthread_barrier_destroy(&meeting);
 }
 
-static int stopped(void) { return __atomic_load_n(&stop, __ATOMIC_RELAXED); }
+static int stopped(void) {
+    return __atomic_load_n(&stop, __ATOMIC_RELAXED);
+}
 
-static void *touch_same(void *arg)
-{
+static void *touch_same(void *arg) {
     long me = (long)arg;
     cpu_pin(cpus[me % cpu_count]);
     for (int round = 0; round < 100; round++) {
@@ -74,15 +75,13 @@ static void *touch_same(void *arg)
     return NULL;
 }
 
-static void faults_on_the_same_page(void)
-{
+static void faults_on_the_same_page(void) {
     REQUIRE(crew_start(touch_same, 3));
     crew_join();
 }
 
 /* Each thread owns every crew_size-th page, and reads the others' as zero or whole. */
-static void *touch_neighbours(void *arg)
-{
+static void *touch_neighbours(void *arg) {
     long me = (long)arg, pages = 1024;
     cpu_pin(cpus[me % cpu_count]);
     for (int round = 0; round < 4; round++) {
@@ -106,15 +105,13 @@ static void *touch_neighbours(void *arg)
     return NULL;
 }
 
-static void faults_on_neighbours(void)
-{
+static void faults_on_neighbours(void) {
     REQUIRE(crew_start(touch_neighbours, 3));
     crew_join();
 }
 
 /* Handler of the detectors: what is unmapped or read-only now will not be for long. */
-static void retry_handler(int signal, siginfo_t *info, void *context)
-{
+static void retry_handler(int signal, siginfo_t *info, void *context) {
     char *at = info->si_addr;
     (void)context;
     if (at < area || at >= area + 8 * PAGE) {
@@ -124,16 +121,14 @@ static void retry_handler(int signal, siginfo_t *info, void *context)
     syscall(SYS_sched_yield);
 }
 
-static void retry_install(void)
-{
-    struct sigaction action = {.sa_sigaction = retry_handler, .sa_flags = SA_SIGINFO};
+static void retry_install(void) {
+    struct sigaction action = { .sa_sigaction = retry_handler, .sa_flags = SA_SIGINFO };
     sigaction(SIGSEGV, &action, NULL);
 }
 
 static long published;
 
-static void *read_pages(void *arg)
-{
+static void *read_pages(void *arg) {
     volatile long *number = (volatile long *)area;
     cpu_pin(cpus[(long)arg % cpu_count]);
     long looks = 0;
@@ -148,8 +143,7 @@ static void *read_pages(void *arg)
     return (void *)looks;
 }
 
-static void stale_reads(void)
-{
+static void stale_reads(void) {
     retry_install();
     area = map(8);
     REQUIRE(area != MAP_FAILED);
@@ -169,8 +163,7 @@ static void stale_reads(void)
 }
 
 /* Each writer counts up in its own cache line of the area's first page. */
-static void *write_page(void *arg)
-{
+static void *write_page(void *arg) {
     long me = (long)arg;
     cpu_pin(cpus[me % cpu_count]);
     for (long i = 1; !stopped(); i++)
@@ -178,8 +171,7 @@ static void *write_page(void *arg)
     return NULL;
 }
 
-static void stale_writes_after_mprotect(void)
-{
+static void stale_writes_after_mprotect(void) {
     retry_install();
     area = map(8);
     REQUIRE(area != MAP_FAILED);
@@ -199,8 +191,7 @@ static void stale_writes_after_mprotect(void)
     munmap(area, 8 * PAGE);
 }
 
-static void stale_writes_after_unmap(void)
-{
+static void stale_writes_after_unmap(void) {
     long bad = 0;
     retry_install();
     area = map(8);
@@ -222,8 +213,7 @@ static void stale_writes_after_unmap(void)
             break;
         }
         for (int i = 0; i < 4; i++) {
-            grabbed[i] = mmap(reserve + i * PAGE, PAGE, RW, ANON | MAP_FIXED | MAP_POPULATE,
-                              -1, 0);
+            grabbed[i] = mmap(reserve + i * PAGE, PAGE, RW, ANON | MAP_FIXED | MAP_POPULATE, -1, 0);
             REQUIRE(grabbed[i] != MAP_FAILED);
         }
         for (int look = 0; look < 20; look++)
@@ -243,8 +233,7 @@ static void stale_writes_after_unmap(void)
 }
 
 /* Everybody changes and touches the same 64 pages; two guarded pages beside them stay whole. */
-static void *change_and_touch(void *arg)
-{
+static void *change_and_touch(void *arg) {
     unsigned long seed = (unsigned long)(long)arg * 7919 + 12345;
     cpu_pin(cpus[(long)arg % cpu_count]);
     for (int i = 0; i < 600; i++) {
@@ -281,9 +270,8 @@ static void *change_and_touch(void *arg)
     return NULL;
 }
 
-static void changes_race_with_faults(void)
-{
-    struct sigaction action = {.sa_sigaction = fault_handler, .sa_flags = SA_SIGINFO};
+static void changes_race_with_faults(void) {
+    struct sigaction action = { .sa_sigaction = fault_handler, .sa_flags = SA_SIGINFO };
     area = map(66);
     REQUIRE(area != MAP_FAILED);
     memset(area, 0x77, PAGE);
@@ -304,8 +292,7 @@ static void changes_race_with_faults(void)
 }
 
 /* Threads map, fill, check and unmap memory of their own as fast as they can. */
-static void *map_and_unmap(void *arg)
-{
+static void *map_and_unmap(void *arg) {
     unsigned long seed = (unsigned long)(long)arg + 99;
     long bad = 0;
     for (int i = 0; i < 150; i++) {
@@ -325,15 +312,13 @@ static void *map_and_unmap(void *arg)
     return NULL;
 }
 
-static void maps_of_their_own(void)
-{
+static void maps_of_their_own(void) {
     REQUIRE(crew_start(map_and_unmap, 4));
     crew_join();
 }
 
 /* Large pages broken up by one thread while others write all over them. */
-static void *write_everywhere(void *arg)
-{
+static void *write_everywhere(void *arg) {
     unsigned long seed = (unsigned long)(long)arg + 5;
     long mine = 8 * (long)arg;
     for (int i = 0; i < 20000; i++) {
@@ -344,8 +329,7 @@ static void *write_everywhere(void *arg)
     return NULL;
 }
 
-static void large_pages_break_under_writers(void)
-{
+static void large_pages_break_under_writers(void) {
     char *whole = map(2048);
     REQUIRE(whole != MAP_FAILED);
     area = (char *)(((uintptr_t)whole + (2 << 20) - 1) & -(2UL << 20));
@@ -355,7 +339,8 @@ static void large_pages_break_under_writers(void)
     REQUIRE(crew_start(write_everywhere, 3));
     for (long page = 9; page < 1024; page += 16)
         CHECK_EQ(page % 32 == 9 ? mprotect(area + page * PAGE, PAGE, PROT_READ)
-                                : madvise(area + page * PAGE, PAGE, MADV_DONTNEED), 0);
+                                : madvise(area + page * PAGE, PAGE, MADV_DONTNEED),
+                 0);
     crew_join();
     long bad = 0;
     for (long page = 0; page < 1024; page++)

@@ -9,21 +9,21 @@
 #include <sys/mman.h>
 
 #define PAGE 4096L
-#define RW (PROT_READ | PROT_WRITE)
+#define RW   (PROT_READ | PROT_WRITE)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 
-static char *map(long pages, int prot) { return mmap(NULL, pages * PAGE, prot, ANON, -1, 0); }
+static char *map(long pages, int prot) {
+    return mmap(NULL, pages * PAGE, prot, ANON, -1, 0);
+}
 
 /* The address of a hole of that many pages, free a moment ago. */
-static char *hole(long pages)
-{
+static char *hole(long pages) {
     char *p = map(pages, PROT_NONE);
     munmap(p, pages * PAGE);
     return p;
 }
 
-static void anonymous_is_zero_and_writable(void)
-{
+static void anonymous_is_zero_and_writable(void) {
     long size = 300 * PAGE, sum = 0;
     char *p = mmap(NULL, size, RW, ANON, -1, 0);
     REQUIRE(p != MAP_FAILED);
@@ -40,8 +40,7 @@ static void anonymous_is_zero_and_writable(void)
     CHECK_EQ(fault_read(p), SIGSEGV);
 }
 
-static void fresh_after_reuse(void)
-{
+static void fresh_after_reuse(void) {
     for (int round = 0; round < 20; round++) {
         char *p = map(16, RW);
         REQUIRE(p != MAP_FAILED);
@@ -54,8 +53,7 @@ static void fresh_after_reuse(void)
     }
 }
 
-static void length_is_rounded_up(void)
-{
+static void length_is_rounded_up(void) {
     char *p = mmap(NULL, 1, RW, ANON, -1, 0);
     REQUIRE(p != MAP_FAILED);
     p[PAGE - 1] = 1;
@@ -63,8 +61,7 @@ static void length_is_rounded_up(void)
     CHECK_EQ(fault_read(p + PAGE - 1), SIGSEGV);
 }
 
-static void mmap_errors(void)
-{
+static void mmap_errors(void) {
     char *p = map(2, RW);
     CHECK_ERRNO(mmap(NULL, 0, RW, ANON, -1, 0), EINVAL);
     CHECK_ERRNO(mmap(p + 1, PAGE, RW, ANON | MAP_FIXED, -1, 0), EINVAL);
@@ -79,8 +76,7 @@ static void mmap_errors(void)
     munmap(p, 2 * PAGE);
 }
 
-static void hints(void)
-{
+static void hints(void) {
     char *where = hole(8);
     char *p = mmap(where, PAGE, RW, ANON, -1, 0);
     CHECK(p == where); /* a free hint is honoured */
@@ -93,8 +89,7 @@ static void hints(void)
     munmap(r, PAGE);
 }
 
-static void fixed_replaces(void)
-{
+static void fixed_replaces(void) {
     char *p = map(3, RW);
     REQUIRE(p != MAP_FAILED);
     memset(p, 7, 3 * PAGE);
@@ -107,8 +102,7 @@ static void fixed_replaces(void)
     munmap(p, 3 * PAGE);
 }
 
-static void guard_pages(void)
-{
+static void guard_pages(void) {
     char *p = map(3, PROT_NONE);
     REQUIRE(p != MAP_FAILED);
     CHECK_EQ(mprotect(p + PAGE, PAGE, RW), 0);
@@ -122,8 +116,7 @@ static void guard_pages(void)
     CHECK_EQ(fault_code, SEGV_MAPERR);
 }
 
-static void munmap_parts(void)
-{
+static void munmap_parts(void) {
     char *p = map(5, RW);
     REQUIRE(p != MAP_FAILED);
     memset(p, 9, 5 * PAGE);
@@ -140,8 +133,7 @@ static void munmap_parts(void)
     CHECK_ERRNO(syscall(SYS_munmap, 0xffff800000000000, PAGE), EINVAL);
 }
 
-static void mprotect_changes_access(void)
-{
+static void mprotect_changes_access(void) {
     char *p = map(4, RW);
     REQUIRE(p != MAP_FAILED);
     memset(p, 3, 4 * PAGE);
@@ -159,8 +151,7 @@ static void mprotect_changes_access(void)
     munmap(p, 4 * PAGE);
 }
 
-static void mprotect_errors(void)
-{
+static void mprotect_errors(void) {
     char *p = map(4, RW);
     REQUIRE(p != MAP_FAILED);
     munmap(p + 2 * PAGE, PAGE);
@@ -174,9 +165,8 @@ static void mprotect_errors(void)
     munmap(p, 4 * PAGE);
 }
 
-static void execution_needs_permission(void)
-{
-    static const unsigned char return_42[] = {0xb8, 42, 0, 0, 0, 0xc3};
+static void execution_needs_permission(void) {
+    static const unsigned char return_42[] = { 0xb8, 42, 0, 0, 0, 0xc3 };
     unsigned char *p = (void *)map(1, RW);
     REQUIRE(p != MAP_FAILED);
     memcpy(p, return_42, sizeof return_42);
@@ -192,21 +182,19 @@ static void execution_needs_permission(void)
     munmap(p, PAGE);
 }
 
-static void text_and_constants_are_read_only(void)
-{
+static void text_and_constants_are_read_only(void) {
     static const char constant[] = "constant";
     CHECK_EQ(fault_write((char *)(uintptr_t)constant), SIGSEGV);
     CHECK_EQ(fault_write((char *)(uintptr_t)mmap_errors), SIGSEGV);
     static char data[16];
     CHECK_EQ(fault_execute(data), SIGSEGV);
-    char local[16] = {(char)0xc3};
+    char local[16] = { (char)0xc3 };
     CHECK_EQ(fault_execute(local), SIGSEGV);
     CHECK_EQ(fault_read((char *)8), SIGSEGV);
     CHECK_EQ(fault_code, SEGV_MAPERR);
 }
 
-static void private_file_is_copied_on_write(void)
-{
+static void private_file_is_copied_on_write(void) {
     int fd = open("/tmp/guest_mmap", O_RDWR | O_CREAT | O_TRUNC, 0600);
     if (fd < 0) /* Mimosa's root has no /tmp of its own */
         fd = open("/guest_mmap", O_RDWR | O_CREAT | O_TRUNC, 0600);
@@ -231,8 +219,7 @@ static void private_file_is_copied_on_write(void)
     unlink("/guest_mmap");
 }
 
-static void overcommit_mode_0(void)
-{
+static void overcommit_mode_0(void) {
     /* One accountable request far above what can be had. */
     CHECK_ERRNO(mmap(NULL, 1L << 45, RW, ANON, -1, 0), ENOMEM);
     /* PROT_NONE and NORESERVE count for nothing. */
@@ -259,8 +246,7 @@ static void overcommit_mode_0(void)
     CHECK(huge == NULL && errno == ENOMEM);
 }
 
-static void many_small_mappings(void)
-{
+static void many_small_mappings(void) {
     static char *maps[2000];
     int bad = 0;
     for (int i = 0; i < 2000; i++) {
@@ -286,8 +272,7 @@ static void many_small_mappings(void)
             munmap(maps[i], PAGE);
 }
 
-static void large_mapping(void)
-{
+static void large_mapping(void) {
     long size = 64L << 20, bad = 0;
     char *p = mmap(NULL, size, RW, ANON, -1, 0);
     REQUIRE(p != MAP_FAILED);
@@ -309,8 +294,7 @@ static void large_mapping(void)
 }
 
 /* What is cut off a file goes out of its mappings, copies included; a hole leaves copies. */
-static void truncation_unmaps(void)
-{
+static void truncation_unmaps(void) {
     int fd = open("/tmp/guest_mmap", O_RDWR | O_CREAT | O_TRUNC, 0600);
     if (fd < 0)
         fd = open("/guest_mmap", O_RDWR | O_CREAT | O_TRUNC, 0600);
@@ -339,8 +323,7 @@ static void truncation_unmaps(void)
 }
 
 /* What cannot be touched is passed over, not visited page by page. */
-static void populate_skips_what_cannot_be(void)
-{
+static void populate_skips_what_cannot_be(void) {
     long size = 1L << 44;
     int fd = open("/tmp/guest_mmap", O_RDWR | O_CREAT | O_TRUNC, 0600);
     if (fd < 0)

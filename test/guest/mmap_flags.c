@@ -7,19 +7,17 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-#define PAGE 4096L
-#define RW (PROT_READ | PROT_WRITE)
-#define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
+#define PAGE      4096L
+#define RW        (PROT_READ | PROT_WRITE)
+#define ANON      (MAP_PRIVATE | MAP_ANONYMOUS)
 #define GAP_PAGES 256L /* that a growing mapping keeps from the one below it */
 
-static char *map(long pages, int flags)
-{
+static char *map(long pages, int flags) {
     return mmap(NULL, pages * PAGE, RW, ANON | flags, -1, 0);
 }
 
 /* How many of the pages are in memory; -1 where not all are mapped. */
-static long resident(char *p, long pages)
-{
+static long resident(char *p, long pages) {
     unsigned char vec[64];
     long sum = 0;
     if (mincore(p, pages * PAGE, vec))
@@ -29,8 +27,7 @@ static long resident(char *p, long pages)
     return sum;
 }
 
-static void below_two_gib(void)
-{
+static void below_two_gib(void) {
     static char *all[64];
     uintptr_t limit = 1UL << 31;
     for (unsigned i = 0; i < LENGTH(all); i++) {
@@ -61,8 +58,7 @@ static void below_two_gib(void)
     CHECK_ERRNO(mmap(NULL, (1L << 30) + PAGE, PROT_NONE, ANON | MAP_32BIT, -1, 0), ENOMEM);
 }
 
-static void below_two_gib_runs_out(void)
-{
+static void below_two_gib_runs_out(void) {
     static char *all[64];
     long size = 64L << 20;
     unsigned count = 0;
@@ -81,8 +77,7 @@ static void below_two_gib_runs_out(void)
         munmap(all[i], size);
 }
 
-static void grows_down(void)
-{
+static void grows_down(void) {
     long room = 1200;
     char *hole = mmap(NULL, room * PAGE, PROT_NONE, ANON, -1, 0);
     REQUIRE(hole != MAP_FAILED && munmap(hole, room * PAGE) == 0);
@@ -105,8 +100,7 @@ static void grows_down(void)
     CHECK_ERRNO(mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0), EINVAL);
 }
 
-static void locked_is_resident(void)
-{
+static void locked_is_resident(void) {
     char *p = map(8, MAP_LOCKED);
     REQUIRE(p != MAP_FAILED);
     CHECK_EQ(resident(p, 8), 8);
@@ -116,8 +110,7 @@ static void locked_is_resident(void)
     munmap(p, 8 * PAGE);
 }
 
-static void populated_or_not(void)
-{
+static void populated_or_not(void) {
     char *p = map(8, MAP_POPULATE);
     REQUIRE(p != MAP_FAILED);
     CHECK_EQ(resident(p, 8), 8);
@@ -134,8 +127,7 @@ static void populated_or_not(void)
     munmap(p, 8 * PAGE);
 }
 
-static void locked_when_touched(void)
-{
+static void locked_when_touched(void) {
     char *p = map(8, 0);
     REQUIRE(p != MAP_FAILED);
     CHECK_EQ(syscall(SYS_mlock2, p, 8 * PAGE, MLOCK_ONFAULT), 0);
@@ -154,8 +146,7 @@ static void locked_when_touched(void)
     munmap(q, 12 * PAGE);
 }
 
-static void all_locked_when_touched(void)
-{
+static void all_locked_when_touched(void) {
     char *before = map(8, 0);
     REQUIRE(before != MAP_FAILED);
     CHECK_ERRNO(mlockall(MCL_ONFAULT), EINVAL);
@@ -180,8 +171,7 @@ static void all_locked_when_touched(void)
     munmap(touched, 8 * PAGE);
 }
 
-static void stacks_are_plain_memory(void)
-{
+static void stacks_are_plain_memory(void) {
     char *p = map(8, MAP_STACK | MAP_NORESERVE);
     REQUIRE(p != MAP_FAILED);
     CHECK_EQ(resident(p, 8), 0);
@@ -191,8 +181,7 @@ static void stacks_are_plain_memory(void)
     CHECK_EQ(fault_write(p), SIGSEGV);
 }
 
-static void no_huge_pages_to_be_had(void)
-{
+static void no_huge_pages_to_be_had(void) {
     CHECK_ERRNO(mmap(NULL, 2L << 20, RW, ANON | MAP_HUGETLB, -1, 0), ENOMEM);
     CHECK_ERRNO(mmap(NULL, 2L << 20, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0), ENOMEM);
     int fd = open("/proc/self/exe", O_RDONLY);
@@ -202,9 +191,8 @@ static void no_huge_pages_to_be_had(void)
     close(fd);
 }
 
-static void shared_with_checked_flags(void)
-{
-    static const int unknown[] = {MAP_SYNC, MAP_FIXED_NOREPLACE, 0x200000, 0x800000, 0x2000000};
+static void shared_with_checked_flags(void) {
+    static const int unknown[] = { MAP_SYNC, MAP_FIXED_NOREPLACE, 0x200000, 0x800000, 0x2000000 };
     const unsigned first_nameless = 2;
     int fd = open("/proc/self/exe", O_RDONLY);
     REQUIRE(fd >= 0);

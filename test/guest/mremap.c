@@ -7,11 +7,10 @@
 #include <sys/mman.h>
 
 #define PAGE 4096L
-#define RW (PROT_READ | PROT_WRITE)
+#define RW   (PROT_READ | PROT_WRITE)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 
-static char *map(long pages)
-{
+static char *map(long pages) {
     char *p = mmap(NULL, pages * PAGE, RW, ANON, -1, 0);
     if (p != MAP_FAILED)
         for (long i = 0; i < pages; i++)
@@ -19,16 +18,14 @@ static char *map(long pages)
     return p;
 }
 
-static long wrong_pages(const char *p, long pages)
-{
+static long wrong_pages(const char *p, long pages) {
     long wrong = 0;
     for (long i = 0; i < pages; i++)
         wrong += p[i * PAGE] != (char)(i + 1);
     return wrong;
 }
 
-static void shrink(void)
-{
+static void shrink(void) {
     char *p = map(8);
     REQUIRE(p != MAP_FAILED);
     CHECK(mremap(p, 8 * PAGE, 3 * PAGE, 0) == p);
@@ -38,8 +35,7 @@ static void shrink(void)
     munmap(p, 3 * PAGE);
 }
 
-static void grow_in_place(void)
-{
+static void grow_in_place(void) {
     char *p = map(8);
     REQUIRE(p != MAP_FAILED);
     munmap(p + 4 * PAGE, 4 * PAGE);
@@ -50,8 +46,7 @@ static void grow_in_place(void)
     munmap(p, 7 * PAGE);
 }
 
-static void grow_by_moving(void)
-{
+static void grow_by_moving(void) {
     char *p = map(8);
     REQUIRE(p != MAP_FAILED);
     CHECK(mprotect(p + 4 * PAGE, PAGE, PROT_READ) == 0); /* in the way */
@@ -67,8 +62,7 @@ static void grow_by_moving(void)
     munmap(p + 4 * PAGE, 4 * PAGE);
 }
 
-static void move_fixed(void)
-{
+static void move_fixed(void) {
     char *p = map(4), *target = map(6);
     REQUIRE(p != MAP_FAILED && target != MAP_FAILED);
     char *q = mremap(p, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, target + PAGE);
@@ -79,8 +73,7 @@ static void move_fixed(void)
     munmap(target, 6 * PAGE);
 }
 
-static void move_dontunmap(void)
-{
+static void move_dontunmap(void) {
     char *p = map(4);
     REQUIRE(p != MAP_FAILED);
     char *q = mremap(p, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
@@ -95,8 +88,7 @@ static void move_dontunmap(void)
     munmap(p, 4 * PAGE);
 }
 
-static void mremap_errors(void)
-{
+static void mremap_errors(void) {
     char *p = map(4);
     REQUIRE(p != MAP_FAILED);
     CHECK_ERRNO(mremap(p + 1, PAGE, 2 * PAGE, MREMAP_MAYMOVE), EINVAL);
@@ -111,8 +103,7 @@ static void mremap_errors(void)
     CHECK_ERRNO(mremap(p, 0, PAGE, MREMAP_MAYMOVE), EFAULT);
 }
 
-static void move_large(void)
-{
+static void move_large(void) {
     long pages = 4096; /* 16 MiB: large pages, whole tables */
     char *p = map(pages);
     REQUIRE(p != MAP_FAILED);
@@ -126,10 +117,11 @@ static void move_large(void)
     munmap(q, 2 * pages * PAGE);
 }
 
-static char *brk_now(void *to) { return (char *)syscall(SYS_brk, to); }
+static char *brk_now(void *to) {
+    return (char *)syscall(SYS_brk, to);
+}
 
-static void brk_moves(void)
-{
+static void brk_moves(void) {
     char *start = brk_now(NULL);
     REQUIRE(start != NULL);
     CHECK(brk_now(start + 10 * PAGE) == start + 10 * PAGE);
@@ -147,8 +139,7 @@ static void brk_moves(void)
     CHECK(brk_now(start) == start);
 }
 
-static void brk_refuses(void)
-{
+static void brk_refuses(void) {
     char *start = brk_now(NULL);
     CHECK(brk_now((void *)1) == start); /* below its start: nothing changes */
     CHECK(brk_now(start + (1L << 46)) == start);

@@ -19,30 +19,26 @@ struct statx_raw {
 };
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE 1u
-#define RENAME_EXCHANGE 2u
+#define RENAME_EXCHANGE  2u
 #endif
 #define MASK_BASIC 0x7ffu
 
-static int touch(const char *name)
-{
+static int touch(const char *name) {
     int fd = open(name, O_WRONLY | O_CREAT, 0644);
     CHECK(fd >= 0);
     return close(fd);
 }
 
-static int raw_rename(const char *from, const char *to, unsigned flags)
-{
+static int raw_rename(const char *from, const char *to, unsigned flags) {
     return syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
 }
 
-static unsigned long inode_of(const char *name)
-{
+static unsigned long inode_of(const char *name) {
     struct stat st;
     return lstat(name, &st) ? 0 : st.st_ino;
 }
 
-static void relative_to_descriptors(void)
-{
+static void relative_to_descriptors(void) {
     struct stat st;
     char target[16];
     REQUIRE(scratch_enter());
@@ -81,8 +77,7 @@ static void relative_to_descriptors(void)
     scratch_leave();
 }
 
-static void slashes_and_lengths(void)
-{
+static void slashes_and_lengths(void) {
     struct stat st;
     char name[300];
     char *path = malloc(PATH_MAX + 10);
@@ -128,8 +123,7 @@ static void slashes_and_lengths(void)
     scratch_leave();
 }
 
-static void link_chains(void)
-{
+static void link_chains(void) {
     struct stat st;
     char name[16], target[16];
     REQUIRE(scratch_enter());
@@ -149,8 +143,7 @@ static void link_chains(void)
     scratch_leave();
 }
 
-static void rename_flags(void)
-{
+static void rename_flags(void) {
     REQUIRE(scratch_enter());
     touch("a");
     CHECK_EQ(mkdir("d", 0755), 0);
@@ -178,8 +171,7 @@ static void rename_flags(void)
     scratch_leave();
 }
 
-static void modes_and_access(void)
-{
+static void modes_and_access(void) {
     struct stat st;
     REQUIRE(scratch_enter());
     touch("f");
@@ -212,12 +204,11 @@ static void modes_and_access(void)
     scratch_leave();
 }
 
-static void times(void)
-{
+static void times(void) {
     struct stat st;
     REQUIRE(scratch_enter());
     touch("f");
-    struct timespec t[2] = {{100, 7}, {200, 9}};
+    struct timespec t[2] = { { 100, 7 }, { 200, 9 } };
     CHECK_EQ(utimensat(AT_FDCWD, "f", t, 0), 0);
     CHECK_EQ(stat("f", &st), 0);
     CHECK(st.st_atim.tv_sec == 100 && st.st_atim.tv_nsec == 7);
@@ -232,23 +223,22 @@ static void times(void)
     CHECK_ERRNO(utimensat(AT_FDCWD, "f", t, 0), EINVAL);
     CHECK_ERRNO(utimensat(AT_FDCWD, "nothing", NULL, 0), ENOENT);
     int fd = open("f", O_RDWR);
-    struct timespec u[2] = {{300, 0}, {400, 0}};
+    struct timespec u[2] = { { 300, 0 }, { 400, 0 } };
     CHECK_EQ(futimens(fd, u), 0);
     CHECK(fstat(fd, &st) == 0 && st.st_mtim.tv_sec == 400);
     CHECK_EQ(write(fd, "x", 1), 1);
     CHECK(fstat(fd, &st) == 0 && st.st_mtim.tv_sec > 400);
     close(fd);
-    struct utimbuf old = {500, 600};
+    struct utimbuf old = { 500, 600 };
     CHECK_EQ(utime("f", &old), 0);
     CHECK(stat("f", &st) == 0 && st.st_mtim.tv_sec == 600);
-    struct timeval v[2] = {{1, 2}, {3, 4}};
+    struct timeval v[2] = { { 1, 2 }, { 3, 4 } };
     CHECK_EQ(utimes("f", v), 0);
     CHECK(stat("f", &st) == 0 && st.st_mtim.tv_sec == 3 && st.st_mtim.tv_nsec == 4000);
     scratch_leave();
 }
 
-static void described_by_statx(void)
-{
+static void described_by_statx(void) {
     struct statx_raw x;
     struct stat st;
     struct statfs fs;
@@ -272,8 +262,7 @@ static void described_by_statx(void)
 }
 
 /* A directory that is removed while one stands in it. */
-static void removed_directory(void)
-{
+static void removed_directory(void) {
     char path[64];
     REQUIRE(scratch_enter());
     CHECK_EQ(mkdir("d", 0755), 0);
@@ -292,10 +281,9 @@ static void removed_directory(void)
 }
 
 /* Names that come and go during a listing: those that stay are shown once. */
-static void listing_during_changes(void)
-{
+static void listing_during_changes(void) {
     char name[32], records[512];
-    int seen[64] = {0}, wrong = 0;
+    int seen[64] = { 0 }, wrong = 0;
     REQUIRE(scratch_enter());
     for (int i = 0; i < 128; i++) {
         snprintf(name, sizeof name, "%s%02d", i < 64 ? "stay" : "go", i % 64);

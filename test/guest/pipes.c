@@ -9,8 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/select.h>
 
-static void basics(void)
-{
+static void basics(void) {
     int ends[2], waiting = -1;
     char text[16] = "";
     REQUIRE(pipe(ends) == 0);
@@ -30,8 +29,7 @@ static void basics(void)
     CHECK_ERRNO(pipe2(ends, 0x40000000), EINVAL);
 }
 
-static void nonblocking(void)
-{
+static void nonblocking(void) {
     int ends[2];
     char block[4096] = "";
     REQUIRE(pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0);
@@ -50,8 +48,7 @@ static void nonblocking(void)
     close(ends[1]);
 }
 
-static void broken(void)
-{
+static void broken(void) {
     int ends[2];
     REQUIRE(pipe(ends) == 0);
     signal(SIGPIPE, SIG_IGN);
@@ -64,8 +61,7 @@ static void broken(void)
 #define TOTAL 300000L
 static int stream[2];
 
-static void *stream_write(void *arg)
-{
+static void *stream_write(void *arg) {
     unsigned long seed = 7, sizes = 9;
     static char block[10000];
     for (long done = 0; done < TOTAL;) {
@@ -85,8 +81,7 @@ static void *stream_write(void *arg)
     return arg;
 }
 
-static void streaming(void)
-{
+static void streaming(void) {
     pthread_t writer;
     unsigned long seed = 7;
     char block[7777];
@@ -105,8 +100,7 @@ static void streaming(void)
 }
 
 /* Small writes are whole, whoever else writes. */
-static void *write_records(void *arg)
-{
+static void *write_records(void *arg) {
     char record[64];
     memset(record, (int)(long)arg, sizeof record);
     for (int i = 0; i < 300; i++)
@@ -114,11 +108,10 @@ static void *write_records(void *arg)
     return NULL;
 }
 
-static void small_writes_are_whole(void)
-{
+static void small_writes_are_whole(void) {
     pthread_t writers[4];
     char record[64];
-    int counts[4] = {0}, torn = 0;
+    int counts[4] = { 0 }, torn = 0;
     REQUIRE(pipe(stream) == 0);
     for (long i = 0; i < 4; i++)
         REQUIRE(thread_start(&writers[i], write_records, (void *)('a' + i)));
@@ -140,12 +133,11 @@ static void small_writes_are_whole(void)
     close(stream[1]);
 }
 
-static void polling(void)
-{
+static void polling(void) {
     int ends[2];
     char c;
     REQUIRE(pipe(ends) == 0);
-    struct pollfd fds[3] = {{ends[0], POLLIN, 0}, {ends[1], POLLOUT, 0}, {999, POLLIN, 0}};
+    struct pollfd fds[3] = { { ends[0], POLLIN, 0 }, { ends[1], POLLOUT, 0 }, { 999, POLLIN, 0 } };
     CHECK_EQ(poll(fds, 1, 0), 0);
     CHECK_EQ(poll(fds, 2, -1), 1);
     CHECK(fds[0].revents == 0 && fds[1].revents == POLLOUT);
@@ -162,25 +154,23 @@ static void polling(void)
     CHECK_EQ(poll(fds, 1, -1), 1);
     CHECK_EQ(fds[0].revents, POLLHUP);
     CHECK_ERRNO(syscall(SYS_poll, (void *)8, 1, 0), EFAULT);
-    struct timespec zero = {0, 0};
+    struct timespec zero = { 0, 0 };
     CHECK_EQ(ppoll(fds, 1, &zero, NULL), 1);
     close(ends[0]);
 }
 
-static void *write_later(void *arg)
-{
+static void *write_later(void *arg) {
     sleep_ms(20);
     CHECK_EQ(write(*(int *)arg, "x", 1), 1);
     return NULL;
 }
 
-static void poll_wakes_up(void)
-{
+static void poll_wakes_up(void) {
     int ends[2];
     pthread_t writer;
     REQUIRE(pipe(ends) == 0);
     REQUIRE(thread_start(&writer, write_later, &ends[1]));
-    struct pollfd fd = {ends[0], POLLIN, 0};
+    struct pollfd fd = { ends[0], POLLIN, 0 };
     CHECK_EQ(poll(&fd, 1, 60000), 1);
     CHECK_EQ(fd.revents, POLLIN);
     thread_join(writer);
@@ -192,14 +182,12 @@ static void poll_wakes_up(void)
     close(ends[1]);
 }
 
-static void *read_one(void *arg)
-{
+static void *read_one(void *arg) {
     char c;
     return (void *)(long)read(*(int *)arg, &c, 1);
 }
 
-static void readers_wake_at_the_end(void)
-{
+static void readers_wake_at_the_end(void) {
     int ends[2];
     pthread_t readers[4];
     REQUIRE(pipe(ends) == 0);

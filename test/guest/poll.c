@@ -15,25 +15,22 @@
 
 static int interruptions;
 
-static void on_signal(int signo)
-{
+static void on_signal(int signo) {
     (void)signo;
     interruptions++;
 }
 
-static long now_ms(void)
-{
+static long now_ms(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static void selecting(void)
-{
+static void selecting(void) {
     int ends[2];
     fd_set in, out, except;
     REQUIRE(pipe(ends) == 0);
-    struct timeval none = {0, 0};
+    struct timeval none = { 0, 0 };
     FD_ZERO(&in);
     FD_ZERO(&out);
     FD_ZERO(&except);
@@ -54,19 +51,18 @@ static void selecting(void)
     FD_ZERO(&in);
     FD_SET(ends[1], &in);
     CHECK_ERRNO(select(ends[1] + 1, &in, NULL, NULL, &none), EBADF);
-    struct timeval wrong = {-1, 0};
+    struct timeval wrong = { -1, 0 };
     CHECK_ERRNO(syscall(SYS_select, 0, NULL, NULL, NULL, &wrong), EINVAL);
     CHECK_ERRNO(syscall(SYS_select, 1, (void *)8, NULL, NULL, &none), EFAULT);
     close(ends[0]);
 }
 
-static void timing_out(void)
-{
-    struct timeval t = {0, 30000};
+static void timing_out(void) {
+    struct timeval t = { 0, 30000 };
     long start = now_ms();
     CHECK_EQ(select(0, NULL, NULL, NULL, &t), 0);
     CHECK(now_ms() - start >= 29);
-    struct timespec s = {0, 20000000};
+    struct timespec s = { 0, 20000000 };
     start = now_ms();
     CHECK_EQ(ppoll(NULL, 0, &s, NULL), 0);
     CHECK(now_ms() - start >= 19);
@@ -74,17 +70,16 @@ static void timing_out(void)
     CHECK_EQ(poll(NULL, 0, 20), 0);
     CHECK(now_ms() - start >= 19);
     CHECK_EQ(pselect(0, NULL, NULL, NULL, &s, NULL), 0);
-    struct timespec wrong = {0, 1000000000};
+    struct timespec wrong = { 0, 1000000000 };
     CHECK_ERRNO(ppoll(NULL, 0, &wrong, NULL), EINVAL);
     CHECK_ERRNO(syscall(SYS_poll, NULL, 1 << 30, 0), EINVAL);
 }
 
-static void interrupted(void)
-{
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+static void interrupted(void) {
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
     sigset_t block, old, none;
     sigaction(SIGALRM, &action, NULL);
-    struct itimerval soon = {{0, 0}, {0, 20000}};
+    struct itimerval soon = { { 0, 0 }, { 0, 20000 } };
     interruptions = 0;
     setitimer(ITIMER_REAL, &soon, NULL);
     CHECK_ERRNO(poll(NULL, 0, 60000), EINTR); /* never repeated after a handler */
@@ -105,15 +100,14 @@ static void interrupted(void)
     sigset_t now;
     sigprocmask(SIG_SETMASK, NULL, &now);
     CHECK(sigismember(&now, SIGALRM)); /* the mask is back */
-    struct timespec zero = {0, 0};
+    struct timespec zero = { 0, 0 };
     CHECK_EQ(ppoll(NULL, 0, &zero, &none), 0);
     sigprocmask(SIG_SETMASK, NULL, &now);
     CHECK(sigismember(&now, SIGALRM));
     sigprocmask(SIG_SETMASK, &old, NULL);
 }
 
-static void *count_up(void *arg)
-{
+static void *count_up(void *arg) {
     uint64_t one = 1;
     for (int i = 0; i < 1000; i++)
         if (write(*(int *)arg, &one, sizeof one) != sizeof one)
@@ -121,12 +115,11 @@ static void *count_up(void *arg)
     return NULL;
 }
 
-static void events(void)
-{
+static void events(void) {
     uint64_t value = 0;
     int fd = eventfd(3, EFD_NONBLOCK);
     REQUIRE(fd >= 0);
-    struct pollfd p = {fd, POLLIN | POLLOUT, 0};
+    struct pollfd p = { fd, POLLIN | POLLOUT, 0 };
     CHECK(poll(&p, 1, 0) == 1 && p.revents == (POLLIN | POLLOUT));
     CHECK(read(fd, &value, 8) == 8 && value == 3);
     CHECK_ERRNO(read(fd, &value, 8), EAGAIN);
@@ -163,8 +156,7 @@ static void events(void)
 
 static int many[64][2];
 
-static void *poke(void *arg)
-{
+static void *poke(void *arg) {
     unsigned long seed = 99;
     (void)arg;
     for (int i = 0; i < 300; i++)
@@ -174,15 +166,14 @@ static void *poke(void *arg)
 }
 
 /* One thread writes here and there, one polls them all: every byte is seen. */
-static void many_descriptors(void)
-{
+static void many_descriptors(void) {
     struct pollfd fds[LENGTH(many)];
     pthread_t writer;
     char bytes[64];
     int seen = 0;
     for (unsigned i = 0; i < LENGTH(many); i++) {
         REQUIRE(pipe(many[i]) == 0);
-        fds[i] = (struct pollfd){many[i][0], POLLIN, 0};
+        fds[i] = (struct pollfd){ many[i][0], POLLIN, 0 };
     }
     REQUIRE(pthread_create(&writer, NULL, poke, NULL) == 0);
     while (seen < 300) {

@@ -6,13 +6,12 @@
 #include <stdint.h>
 
 #define WORKERS 8
-#define ROUNDS 500
+#define ROUNDS  500
 
 static pthread_mutex_t mutex;
 static long counter;
 
-static void *mutex_adder(void *arg)
-{
+static void *mutex_adder(void *arg) {
     for (int i = 0; i < ROUNDS; i++) {
         pthread_mutex_lock(&mutex);
         counter++;
@@ -23,8 +22,7 @@ static void *mutex_adder(void *arg)
     return arg;
 }
 
-static void hammer_mutex(int type, int pshared, int robust)
-{
+static void hammer_mutex(int type, int pshared, int robust) {
     pthread_mutexattr_t attr;
     pthread_t threads[WORKERS];
     pthread_mutexattr_init(&attr);
@@ -41,26 +39,22 @@ static void hammer_mutex(int type, int pshared, int robust)
     CHECK_EQ(pthread_mutex_destroy(&mutex), 0);
 }
 
-static void mutex_init_type(pthread_mutex_t *own, int type)
-{
+static void mutex_init_type(pthread_mutex_t *own, int type) {
     pthread_mutexattr_t attr;
     pthread_mutexattr_init(&attr);
     pthread_mutexattr_settype(&attr, type);
     CHECK_EQ(pthread_mutex_init(own, &attr), 0);
 }
 
-static void mutex_normal(void)
-{
+static void mutex_normal(void) {
     hammer_mutex(PTHREAD_MUTEX_NORMAL, PTHREAD_PROCESS_PRIVATE, PTHREAD_MUTEX_STALLED);
 }
 
-static void mutex_shared(void)
-{
+static void mutex_shared(void) {
     hammer_mutex(PTHREAD_MUTEX_NORMAL, PTHREAD_PROCESS_SHARED, PTHREAD_MUTEX_STALLED);
 }
 
-static void mutex_recursive(void)
-{
+static void mutex_recursive(void) {
     hammer_mutex(PTHREAD_MUTEX_RECURSIVE, PTHREAD_PROCESS_PRIVATE, PTHREAD_MUTEX_STALLED);
     pthread_mutex_t own;
     mutex_init_type(&own, PTHREAD_MUTEX_RECURSIVE);
@@ -71,8 +65,7 @@ static void mutex_recursive(void)
     CHECK_EQ(pthread_mutex_unlock(&own), EPERM);
 }
 
-static void mutex_errorcheck(void)
-{
+static void mutex_errorcheck(void) {
     hammer_mutex(PTHREAD_MUTEX_ERRORCHECK, PTHREAD_PROCESS_PRIVATE, PTHREAD_MUTEX_STALLED);
     pthread_mutex_t own;
     mutex_init_type(&own, PTHREAD_MUTEX_ERRORCHECK);
@@ -83,14 +76,12 @@ static void mutex_errorcheck(void)
     CHECK_EQ(pthread_mutex_unlock(&own), 0);
 }
 
-static void *lock_and_die(void *arg)
-{
+static void *lock_and_die(void *arg) {
     CHECK_EQ(pthread_mutex_lock(arg), 0);
     return NULL;
 }
 
-static void mutex_robust(void)
-{
+static void mutex_robust(void) {
     hammer_mutex(PTHREAD_MUTEX_NORMAL, PTHREAD_PROCESS_PRIVATE, PTHREAD_MUTEX_ROBUST);
     pthread_mutexattr_t attr;
     pthread_mutex_t own;
@@ -107,8 +98,7 @@ static void mutex_robust(void)
     CHECK_EQ(pthread_mutex_unlock(&own), 0);
 }
 
-static void mutex_timedlock(void)
-{
+static void mutex_timedlock(void) {
     pthread_mutex_t own = PTHREAD_MUTEX_INITIALIZER;
     struct timespec until;
     pthread_mutex_lock(&own);
@@ -130,8 +120,7 @@ static pthread_cond_t queue_filled = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t queue_emptied = PTHREAD_COND_INITIALIZER;
 static long queue_slot;
 
-static void *queue_produce(void *arg)
-{
+static void *queue_produce(void *arg) {
     for (long i = 1; i <= ROUNDS; i++) {
         pthread_mutex_lock(&queue_lock);
         while (queue_slot)
@@ -143,8 +132,7 @@ static void *queue_produce(void *arg)
     return arg;
 }
 
-static void *queue_consume(void *arg)
-{
+static void *queue_consume(void *arg) {
     long sum = 0;
     for (long i = 1; i <= ROUNDS; i++) {
         pthread_mutex_lock(&queue_lock);
@@ -159,8 +147,7 @@ static void *queue_consume(void *arg)
     return (void *)sum;
 }
 
-static void cond_queue(void)
-{
+static void cond_queue(void) {
     pthread_t produce[2], consume[2];
     long sum = 0;
     for (int i = 0; i < 2; i++) {
@@ -176,8 +163,7 @@ static void cond_queue(void)
 
 static int cond_go, cond_ready;
 
-static void *cond_waiter(void *arg)
-{
+static void *cond_waiter(void *arg) {
     pthread_mutex_lock(&queue_lock);
     cond_ready++;
     while (!cond_go)
@@ -186,8 +172,7 @@ static void *cond_waiter(void *arg)
     return arg;
 }
 
-static void cond_broadcast(void)
-{
+static void cond_broadcast(void) {
     pthread_t threads[50];
     cond_go = cond_ready = 0;
     for (int i = 0; i < 50; i++)
@@ -205,8 +190,7 @@ static void cond_broadcast(void)
         thread_join(threads[i]);
 }
 
-static void cond_timedwait(void)
-{
+static void cond_timedwait(void) {
     pthread_condattr_t attr;
     pthread_cond_t cond;
     struct timespec until;
@@ -229,8 +213,7 @@ static void cond_timedwait(void)
 static pthread_barrier_t barrier;
 static long barrier_sum;
 
-static void *barrier_worker(void *arg)
-{
+static void *barrier_worker(void *arg) {
     long serial = 0;
     for (int i = 0; i < 50; i++) {
         __atomic_fetch_add(&barrier_sum, 1, __ATOMIC_RELAXED);
@@ -242,8 +225,7 @@ static void *barrier_worker(void *arg)
     return (void *)serial;
 }
 
-static void barriers(void)
-{
+static void barriers(void) {
     pthread_t threads[WORKERS];
     long serial = 0;
     barrier_sum = 0;
@@ -259,8 +241,7 @@ static void barriers(void)
 static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
 static long rw_a, rw_b, rw_readers;
 
-static void *rwlock_worker(void *arg)
-{
+static void *rwlock_worker(void *arg) {
     int writes = arg != NULL;
     for (int i = 0; i < ROUNDS; i++) {
         if (writes) {
@@ -281,8 +262,7 @@ static void *rwlock_worker(void *arg)
     return NULL;
 }
 
-static void rwlocks(void)
-{
+static void rwlocks(void) {
     pthread_t threads[WORKERS];
     rw_a = rw_b = 0;
     for (int i = 0; i < WORKERS; i++)
@@ -300,21 +280,18 @@ static void rwlocks(void)
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int once_runs;
 
-static void once_routine(void)
-{
+static void once_routine(void) {
     sleep_ms(5);
     once_runs++;
 }
 
-static void *once_worker(void *arg)
-{
+static void *once_worker(void *arg) {
     pthread_once(&once, once_routine);
     CHECK_EQ(once_runs, 1);
     return arg;
 }
 
-static void once_is_once(void)
-{
+static void once_is_once(void) {
     pthread_t threads[WORKERS];
     for (int i = 0; i < WORKERS; i++)
         REQUIRE(thread_start(&threads[i], once_worker, NULL));
@@ -326,13 +303,11 @@ static void once_is_once(void)
 static pthread_key_t keys[20];
 static long key_destructors;
 
-static void key_destructor(void *value)
-{
+static void key_destructor(void *value) {
     __atomic_fetch_add(&key_destructors, (long)value, __ATOMIC_RELAXED);
 }
 
-static void *key_worker(void *arg)
-{
+static void *key_worker(void *arg) {
     for (int i = 0; i < 20; i++)
         CHECK(pthread_getspecific(keys[i]) == NULL);
     for (long i = 0; i < 20; i++)
@@ -343,8 +318,7 @@ static void *key_worker(void *arg)
     return NULL;
 }
 
-static void keys_and_destructors(void)
-{
+static void keys_and_destructors(void) {
     pthread_t threads[WORKERS];
     long expected = 0;
     key_destructors = 0;
@@ -363,8 +337,7 @@ static void keys_and_destructors(void)
 
 static sem_t sem_ping, sem_pong;
 
-static void *sem_worker(void *arg)
-{
+static void *sem_worker(void *arg) {
     for (int i = 0; i < ROUNDS; i++) {
         sem_wait(&sem_ping);
         sem_post(&sem_pong);
@@ -372,10 +345,9 @@ static void *sem_worker(void *arg)
     return arg;
 }
 
-static void semaphores(void)
-{
+static void semaphores(void) {
     pthread_t thread;
-    struct timespec past = {1, 0};
+    struct timespec past = { 1, 0 };
     int value;
     sem_init(&sem_ping, 0, 0);
     sem_init(&sem_pong, 0, 0);

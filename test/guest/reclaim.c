@@ -12,36 +12,32 @@
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
 
-#define PAGE 4096L
+#define PAGE  4096L
 #define LARGE (2L << 20)
 #define LIMIT (256L << 20) /* so that no host suffers */
 
 static char *area;
 static long area_bytes;
 
-static long free_bytes(void)
-{
+static long free_bytes(void) {
     struct sysinfo info;
     sysinfo(&info);
     return (long)(info.freeram * info.mem_unit);
 }
 
-static char *map(long bytes)
-{
+static char *map(long bytes) {
     return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                 -1, 0);
 }
 
-static void *touch_half(void *arg)
-{
+static void *touch_half(void *arg) {
     long half = area_bytes / 2, first = (long)arg * half;
     for (long at = first; at < first + half; at += PAGE)
         area[at] = 1;
     return NULL;
 }
 
-static void touch(char *p, long bytes)
-{
+static void touch(char *p, long bytes) {
     pthread_t threads[2];
     area = p;
     area_bytes = bytes;
@@ -52,16 +48,14 @@ static void touch(char *p, long bytes)
 }
 
 /* Eight tenths of what is free, in whole large pages. */
-static long most(void)
-{
+static long most(void) {
     long bytes = free_bytes();
     if (bytes > LIMIT)
         bytes = LIMIT;
     return bytes / 10 * 8 / LARGE * LARGE;
 }
 
-static void given_up(int advice)
-{
+static void given_up(int advice) {
     long bytes = most(), before = free_bytes(), kept = 0;
     for (int round = 0; round < 3; round++) {
         char *p = map(bytes), *q = map(bytes);
@@ -83,11 +77,14 @@ static void given_up(int advice)
     CHECK(before > LIMIT || free_bytes() > before - (1 << 20));
 }
 
-static void given_up_small(void) { given_up(MADV_NOHUGEPAGE); }
-static void given_up_large(void) { given_up(MADV_HUGEPAGE); }
+static void given_up_small(void) {
+    given_up(MADV_NOHUGEPAGE);
+}
+static void given_up_large(void) {
+    given_up(MADV_HUGEPAGE);
+}
 
-static void reads_of_more_than_there_is(void)
-{
+static void reads_of_more_than_there_is(void) {
     long bytes = 2 * most(), sum = 0;
     char *p = map(bytes);
     REQUIRE(p != MAP_FAILED);
@@ -104,8 +101,7 @@ static void reads_of_more_than_there_is(void)
 }
 
 /* One byte in each large page, far more of them than fit; then as much again in small ones. */
-static void sparse_large_pages(void)
-{
+static void sparse_large_pages(void) {
     long bytes = most(), lost = 0;
     if (free_bytes() > LIMIT)
         SKIP("there is more memory than this test would take");

@@ -8,8 +8,7 @@
 static volatile long signals;
 static int stop;
 
-static void count_signal(int signal)
-{
+static void count_signal(int signal) {
     char noise[600];
     (void)signal;
     memset(noise, 0xee, sizeof noise);
@@ -21,8 +20,7 @@ static void count_signal(int signal)
  * Fills the red zone with a pattern, lets time pass, and compares; returns how
  * many words are wrong.  Nothing in it moves the stack pointer.
  */
-static long redzone_hold(unsigned long pattern, long loops)
-{
+static long redzone_hold(unsigned long pattern, long loops) {
     long bad = 0;
     __asm__ volatile("mov $-128, %%rcx\n"
                      "1: mov %[pattern], (%%rsp, %%rcx)\n"
@@ -46,15 +44,13 @@ static long redzone_hold(unsigned long pattern, long loops)
 }
 
 /* The pattern is written over whatever the compiler keeps there, so give it nothing. */
-static __attribute__((noinline)) long redzone_test(unsigned long pattern, long loops)
-{
+static __attribute__((noinline)) long redzone_test(unsigned long pattern, long loops) {
     volatile char pad[256]; /* moves the stack pointer: the zone below it is free */
     pad[0] = pad[255] = 1;
     return redzone_hold(pattern, loops);
 }
 
-static void *hammer(void *arg)
-{
+static void *hammer(void *arg) {
     pthread_t *victims = arg;
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
         pthread_kill(victims[0], SIGUSR1);
@@ -65,8 +61,7 @@ static void *hammer(void *arg)
 }
 
 /* Runs until told to stop, for it must outlive those who signal it. */
-static void *victim(void *arg)
-{
+static void *victim(void *arg) {
     long bad = 0;
     for (long i = 0; i < 300 || !__atomic_load_n(&stop, __ATOMIC_RELAXED); i++)
         bad += redzone_test((unsigned long)i * 0x9e3779b97f4a7c15 + (unsigned long)arg, 20000);
@@ -74,10 +69,9 @@ static void *victim(void *arg)
     return NULL;
 }
 
-static void signals_from_another_thread(void)
-{
+static void signals_from_another_thread(void) {
     pthread_t victims[2], hammerer;
-    struct sigaction action = {.sa_handler = count_signal};
+    struct sigaction action = { .sa_handler = count_signal };
     sigaction(SIGUSR1, &action, NULL);
     signals = 0;
     __atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
@@ -91,10 +85,9 @@ static void signals_from_another_thread(void)
     thread_join(victims[1]);
 }
 
-static void signals_from_a_timer(void)
-{
-    struct sigaction action = {.sa_handler = count_signal};
-    struct itimerval often = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
+static void signals_from_a_timer(void) {
+    struct sigaction action = { .sa_handler = count_signal };
+    struct itimerval often = { { 0, 1000 }, { 0, 1000 } }, never = { { 0, 0 }, { 0, 0 } };
     long bad = 0;
     unsigned long i = 0;
     sigaction(SIGALRM, &action, NULL);
@@ -107,8 +100,7 @@ static void signals_from_a_timer(void)
     CHECK_EQ(bad, 0);
 }
 
-static void preemption(void)
-{
+static void preemption(void) {
     pthread_t threads[6];
     __atomic_store_n(&stop, 1, __ATOMIC_RELAXED); /* each goes its 300 rounds */
     for (long i = 0; i < 6; i++)

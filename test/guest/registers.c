@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
-#define GPRS 15 /* rax rbx rcx rdx rsi rdi rbp r8 to r15 */
+#define GPRS       15 /* rax rbx rcx rdx rsi rdi rbp r8 to r15 */
 #define AREA_BYTES 4096
 enum { RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8, R9, R10, R11, R12, R13, R14, R15 };
 
@@ -85,18 +85,14 @@ __asm__(".macro restore_vectors\n"
         "   ret\n");
 
 /* What to compare beyond the legacy area: offset and size of each component. */
-static struct {
-    unsigned offset, size;
-} parts[8];
+static struct { unsigned offset, size; } parts[8];
 static unsigned long vector_mask;
 
-static void cpuid(unsigned leaf, unsigned subleaf, unsigned r[4])
-{
+static void cpuid(unsigned leaf, unsigned subleaf, unsigned r[4]) {
     __asm__("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "0"(leaf), "2"(subleaf));
 }
 
-static void vectors_probe(void)
-{
+static void vectors_probe(void) {
     unsigned r[4], low, high;
     cpuid(1, 0, r);
     if (r[2] & 1 << 27) {
@@ -111,8 +107,7 @@ static void vectors_probe(void)
         }
 }
 
-static void block_fill(struct block *block, unsigned long *seed)
-{
+static void block_fill(struct block *block, unsigned long *seed) {
     memset(block, 0, sizeof *block);
     block->mask = vector_mask;
     for (int i = 0; i < GPRS; i++)
@@ -134,8 +129,7 @@ static void block_fill(struct block *block, unsigned long *seed)
 }
 
 /* Compares all but the general registers in `lost` (bits) and says what differs. */
-static int block_check(const struct block *block, unsigned lost)
-{
+static int block_check(const struct block *block, unsigned lost) {
     int bad = 0;
     for (int i = 0; i < GPRS; i++)
         if (!(lost & 1u << i) && block->gpr_in[i] != block->gpr_out[i])
@@ -148,7 +142,8 @@ static int block_check(const struct block *block, unsigned lost)
     for (unsigned i = 2; i < 8; i++)
         if (parts[i].size && parts[i].offset + parts[i].size <= AREA_BYTES)
             bad |= memcmp(block->in + parts[i].offset, block->out + parts[i].offset, parts[i].size)
-                       ? 16 << i : 0;
+                       ? 16 << i
+                       : 0;
     return bad;
 }
 
@@ -157,9 +152,8 @@ static int block_check(const struct block *block, unsigned lost)
 
 static int cpus[CPUS_MAX], cpu_count, stop;
 
-static void *across_syscalls_thread(void *arg)
-{
-    static const long calls[] = {SYS_sched_yield, SYS_getppid, SYS_gettid, 5000, -1};
+static void *across_syscalls_thread(void *arg) {
+    static const long calls[] = { SYS_sched_yield, SYS_getppid, SYS_gettid, 5000, -1 };
     unsigned long seed = (unsigned long)(long)arg * 77 + 1;
     struct block *block = aligned_alloc(64, sizeof *block);
     for (int i = 0; i < 200; i++) {
@@ -173,8 +167,7 @@ static void *across_syscalls_thread(void *arg)
     return NULL;
 }
 
-static void *across_faults_thread(void *arg)
-{
+static void *across_faults_thread(void *arg) {
     unsigned long seed = (unsigned long)(long)arg * 77 + 3;
     struct block *block = aligned_alloc(64, sizeof *block);
     char *pages =
@@ -192,8 +185,7 @@ static void *across_faults_thread(void *arg)
 }
 
 /* Holds its registers for a while at a time, as long as it is told, and 30 times at least. */
-static void *across_time_thread(void *arg)
-{
+static void *across_time_thread(void *arg) {
     unsigned long seed = (unsigned long)(long)arg * 77 + 2;
     struct block *block = aligned_alloc(64, sizeof *block);
     for (int i = 0; i < 30 || !__atomic_load_n(&stop, __ATOMIC_RELAXED); i++) {
@@ -209,8 +201,7 @@ static void *across_time_thread(void *arg)
     return NULL;
 }
 
-static void run_threads(void *(*run)(void *))
-{
+static void run_threads(void *(*run)(void *)) {
     pthread_t threads[CPUS_MAX + 2];
     vectors_probe();
     cpu_count = cpus_list(cpus);
@@ -226,17 +217,22 @@ static void run_threads(void *(*run)(void *))
     cpu_unpin(cpus, cpu_count);
 }
 
-static void across_system_calls(void) { run_threads(across_syscalls_thread); }
-static void across_page_faults(void) { run_threads(across_faults_thread); }
-static void across_preemption(void) { run_threads(across_time_thread); }
+static void across_system_calls(void) {
+    run_threads(across_syscalls_thread);
+}
+static void across_page_faults(void) {
+    run_threads(across_faults_thread);
+}
+static void across_preemption(void) {
+    run_threads(across_time_thread);
+}
 
 static struct block noise;
 static volatile long handled;
 static volatile unsigned handler_mxcsr;
 static volatile unsigned short handler_fcw;
 
-static void on_signal(int signal)
-{
+static void on_signal(int signal) {
     unsigned mxcsr;
     unsigned short fcw;
     (void)signal;
@@ -247,11 +243,10 @@ static void on_signal(int signal)
     handled = handled + 1;
 }
 
-static void across_signals(void)
-{
+static void across_signals(void) {
     pthread_t threads[3];
     unsigned long seed = 4711;
-    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction action = { .sa_handler = on_signal };
     vectors_probe();
     cpu_count = cpus_list(cpus);
     block_fill(&noise, &seed);
@@ -271,8 +266,7 @@ static void across_signals(void)
     CHECK_EQ(handler_fcw, 0x37f);
 }
 
-static void *report_controls(void *arg)
-{
+static void *report_controls(void *arg) {
     unsigned mxcsr;
     unsigned short fcw;
     (void)arg;
@@ -280,8 +274,7 @@ static void *report_controls(void *arg)
     return (void *)((long)mxcsr << 16 | fcw);
 }
 
-static void threads_inherit_control_words(void)
-{
+static void threads_inherit_control_words(void) {
     pthread_t thread;
     unsigned mxcsr = 0x7f80, normal = 0x1f80;
     unsigned short fcw = 0x77f, normal_fcw = 0x37f;
@@ -296,9 +289,8 @@ static void threads_inherit_control_words(void)
 #define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
 
-static void *own_gs(void *arg)
-{
-    unsigned long mine[2] = {(unsigned long)arg * 0x1111 + 7, 0}, seen, base = 0;
+static void *own_gs(void *arg) {
+    unsigned long mine[2] = { (unsigned long)arg * 0x1111 + 7, 0 }, seen, base = 0;
     CHECK_EQ(syscall(SYS_arch_prctl, ARCH_SET_GS, mine), 0);
     for (int i = 0; i < 300; i++) {
         for (volatile int spin = 0; spin < 2000; spin = spin + 1)
@@ -318,7 +310,9 @@ static void *own_gs(void *arg)
     return NULL;
 }
 
-static void gs_belongs_to_the_thread(void) { run_threads(own_gs); }
+static void gs_belongs_to_the_thread(void) {
+    run_threads(own_gs);
+}
 
 GUEST_MAIN(CASE(across_system_calls), CASE(across_page_faults), CASE(across_preemption),
            CASE(across_signals), CASE(threads_inherit_control_words),

@@ -12,27 +12,24 @@
 #include <stdatomic.h>
 
 #define WORKERS 8
-#define ROUNDS 400
+#define ROUNDS  400
 
 static int cpus[CPUS_MAX], cpu_total;
 static atomic_int stop, tids[WORKERS];
 static atomic_uint turns[WORKERS], words[WORKERS];
 
-static long futex(atomic_uint *word, int op, unsigned value, const struct timespec *limit)
-{
+static long futex(atomic_uint *word, int op, unsigned value, const struct timespec *limit) {
     return syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, limit, NULL, 0);
 }
 
-static int bind_other(int tid, int cpu)
-{
+static int bind_other(int tid, int cpu) {
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET(cpu, &set);
     return sched_setaffinity(tid, sizeof set, &set);
 }
 
-static int free_other(int tid)
-{
+static int free_other(int tid) {
     cpu_set_t set;
     CPU_ZERO(&set);
     for (int i = 0; i < cpu_total; i++)
@@ -40,8 +37,7 @@ static int free_other(int tid)
     return sched_setaffinity(tid, sizeof set, &set);
 }
 
-static void start(pthread_t *threads, void *(*run)(void *), int count)
-{
+static void start(pthread_t *threads, void *(*run)(void *), int count) {
     stop = 0;
     cpu_total = cpus_list(cpus);
     memset(tids, 0, sizeof tids);
@@ -53,8 +49,7 @@ static void start(pthread_t *threads, void *(*run)(void *), int count)
         CHECK_SOON(tids[i] != 0);
 }
 
-static void finish(pthread_t *threads, int count)
-{
+static void finish(pthread_t *threads, int count) {
     stop = 1;
     for (int i = 0; i < count; i++) {
         words[i]++;
@@ -64,14 +59,13 @@ static void finish(pthread_t *threads, int count)
 }
 
 /* A bit of everything that makes the scheduler choose. */
-static void *mixed_worker(void *arg)
-{
+static void *mixed_worker(void *arg) {
     int me = (int)(long)arg;
     unsigned long seed = 77 + (unsigned)me;
     tids[me] = (int)syscall(SYS_gettid);
     while (!stop) {
         unsigned seen = words[me];
-        struct timespec nap = {0, (long)(guest_random(&seed) % 300000)};
+        struct timespec nap = { 0, (long)(guest_random(&seed) % 300000) };
         int other = (int)(guest_random(&seed) % WORKERS);
         turns[me]++;
         switch (guest_random(&seed) % 5) {
@@ -97,8 +91,7 @@ static void *mixed_worker(void *arg)
 }
 
 /* Nothing is lost or run twice while affinities change under the workers. */
-static void affinity_changes_under_load(void)
-{
+static void affinity_changes_under_load(void) {
     pthread_t threads[WORKERS];
     unsigned long seed = 4711;
     start(threads, mixed_worker, WORKERS);
@@ -116,8 +109,7 @@ static void affinity_changes_under_load(void)
     finish(threads, WORKERS);
 }
 
-static void *changing_worker(void *arg)
-{
+static void *changing_worker(void *arg) {
     unsigned long seed = 1000 + (unsigned long)arg;
     int me = (int)(long)arg;
     tids[me] = (int)syscall(SYS_gettid);
@@ -134,8 +126,7 @@ static void *changing_worker(void *arg)
 }
 
 /* Everybody binds everybody, queued, running or just being stolen. */
-static void all_bind_all(void)
-{
+static void all_bind_all(void) {
     pthread_t threads[WORKERS];
     start(threads, changing_worker, WORKERS);
     for (int i = 0; i < WORKERS; i++)
@@ -143,8 +134,7 @@ static void all_bind_all(void)
     finish(threads, WORKERS);
 }
 
-static void *spinning_worker(void *arg)
-{
+static void *spinning_worker(void *arg) {
     int me = (int)(long)arg;
     tids[me] = (int)syscall(SYS_gettid);
     while (!stop) {
@@ -155,8 +145,7 @@ static void *spinning_worker(void *arg)
 }
 
 /* A thread that runs, and never calls the kernel for long, moves to where another binds it. */
-static void running_thread_is_moved(void)
-{
+static void running_thread_is_moved(void) {
     pthread_t thread;
     start(&thread, spinning_worker, 1);
     for (int i = 0; i < 3 * cpu_total; i++) {
@@ -168,8 +157,7 @@ static void running_thread_is_moved(void)
 }
 
 /* Two that compute on one CPU part when they may and another is idle. */
-static void idle_cpu_takes_work(void)
-{
+static void idle_cpu_takes_work(void) {
     pthread_t threads[2];
     cpu_total = cpus_list(cpus);
     if (cpu_total < 2)
@@ -186,14 +174,12 @@ static void idle_cpu_takes_work(void)
     finish(threads, 2);
 }
 
-static void *passing_worker(void *arg)
-{
+static void *passing_worker(void *arg) {
     return arg;
 }
 
 /* The threads that spin are on as many CPUs as there are. */
-static int all_apart(void)
-{
+static int all_apart(void) {
     for (int i = 0; i < cpu_total; i++)
         for (int j = 0; j < i; j++)
             if (words[i] == words[j])
@@ -203,8 +189,7 @@ static int all_apart(void)
 
 /* Threads come, are stolen and go until each CPU has fallen asleep in every way it can; then
  * every one still gets work. */
-static void no_cpu_is_forgotten(void)
-{
+static void no_cpu_is_forgotten(void) {
     pthread_t threads[WORKERS];
     cpu_total = cpus_list(cpus);
     if (cpu_total < 2 || cpu_total > WORKERS)
@@ -222,10 +207,9 @@ static void no_cpu_is_forgotten(void)
     }
 }
 
-static void *pair_worker(void *arg)
-{
+static void *pair_worker(void *arg) {
     int me = (int)(long)arg, other = me ^ 1;
-    struct timespec limit = {0, 50000};
+    struct timespec limit = { 0, 50000 };
     tids[me] = (int)syscall(SYS_gettid);
     while (!stop) {
         unsigned seen = words[me];
@@ -242,29 +226,28 @@ static void *pair_worker(void *arg)
 }
 
 /* Wake-ups race with time limits and with migration. */
-static void wakes_race_with_limits(void)
-{
+static void wakes_race_with_limits(void) {
     pthread_t threads[WORKERS];
     unsigned long seed = 99;
     start(threads, pair_worker, WORKERS);
     for (int i = 0; i < ROUNDS; i++)
         CHECK_EQ(bind_other(tids[guest_random(&seed) % WORKERS],
-                            cpus[guest_random(&seed) % (unsigned)cpu_total]), 0);
+                            cpus[guest_random(&seed) % (unsigned)cpu_total]),
+                 0);
     for (int i = 0; i < WORKERS; i++)
         CHECK_SOON(turns[i] >= ROUNDS);
     finish(threads, WORKERS);
 }
 
-#define MEMBARRIER_PRIVATE 8
+#define MEMBARRIER_PRIVATE          8
 #define MEMBARRIER_REGISTER_PRIVATE 16
-#define BARRIER_ROUNDS 300
+#define BARRIER_ROUNDS              300
 
 static volatile int fast_flag[BARRIER_ROUNDS], slow_flag[BARRIER_ROUNDS], fast_saw;
 static atomic_int round_begun, round_done;
 
 /* Stores, then loads, with nothing between that the CPU knows of. */
-static void *fast_side(void *unused)
-{
+static void *fast_side(void *unused) {
     for (int i = 0; i < BARRIER_ROUNDS; i++) {
         while (round_begun <= i)
             sched_yield();
@@ -277,8 +260,7 @@ static void *fast_side(void *unused)
 }
 
 /* The other side's membarrier stands for both: not both may miss the other's store. */
-static void membarrier_is_a_barrier(void)
-{
+static void membarrier_is_a_barrier(void) {
     pthread_t thread;
     int bad = 0;
     if (syscall(SYS_membarrier, MEMBARRIER_REGISTER_PRIVATE, 0, 0))
@@ -299,6 +281,5 @@ static void membarrier_is_a_barrier(void)
 }
 
 GUEST_MAIN(CASE(affinity_changes_under_load), CASE(all_bind_all), CASE(running_thread_is_moved),
-           CASE(idle_cpu_takes_work), CASE(no_cpu_is_forgotten),
-           CASE(wakes_race_with_limits),
+           CASE(idle_cpu_takes_work), CASE(no_cpu_is_forgotten), CASE(wakes_race_with_limits),
            CASE(membarrier_is_a_barrier))

@@ -14,8 +14,7 @@
 
 static char scratch_path[64];
 
-static int scratch_enter(void)
-{
+static int scratch_enter(void) {
     umask(022);
     snprintf(scratch_path, sizeof scratch_path, "/tmp/guest-%d", (int)getpid());
     if (mkdir(scratch_path, 0755) && errno != EEXIST) {
@@ -27,8 +26,7 @@ static int scratch_enter(void)
 }
 
 /* Removes what is below the directory, two levels deep. */
-static void scratch_empty(const char *path)
-{
+static void scratch_empty(const char *path) {
     DIR *dir = opendir(path);
     if (!dir)
         return;
@@ -45,8 +43,7 @@ static void scratch_empty(const char *path)
     closedir(dir);
 }
 
-static void scratch_leave(void)
-{
+static void scratch_leave(void) {
     scratch_empty(scratch_path);
     CHECK_EQ(chdir("/"), 0);
     CHECK_EQ(rmdir(scratch_path), 0);

@@ -21,18 +21,17 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#define PAGES 512 /* by each thread: beyond one page table and many refills */
-#define CALLS 2000
+#define PAGES   512 /* by each thread: beyond one page table and many refills */
+#define CALLS   2000
 #define STEPPED 100 /* pairs of malloc and free */
-#define LIVE 64     /* blocks that a thread holds at a time */
-#define MOST 64
-#define STACK (256 << 10)
+#define LIVE    64  /* blocks that a thread holds at a time */
+#define MOST    64
+#define STACK   (256 << 10)
 
 /* In programs built with `mimosa cc` only. */
 extern const char *mimosa_heap_name(void) __attribute__((weak));
 
-static long shared_writes(void)
-{
+static long shared_writes(void) {
     char text[256] = "";
     int fd = open("/proc/mimosa/sharing", O_RDONLY);
     if (fd < 0)
@@ -58,8 +57,7 @@ struct work {
 };
 static const struct work *work;
 
-static void *worker(void *arg)
-{
+static void *worker(void *arg) {
     long thread = (long)arg;
     cpu_pin(cpus[thread]);
     if (work->prepare)
@@ -71,8 +69,7 @@ static void *worker(void *arg)
 }
 
 /* Shared writes for each of `operations` operations, in hundredths, all CPUs at it at once. */
-static long measure(const struct work *what, long operations)
-{
+static long measure(const struct work *what, long operations) {
     pthread_t thread[MOST];
     pthread_attr_t attr;
     long n = cpus_list(cpus);
@@ -92,19 +89,17 @@ static long measure(const struct work *what, long operations)
     return (after - before) * 100 / (operations * n);
 }
 
-static void touch(long thread)
-{
+static void touch(long thread) {
     for (long i = 0; i < PAGES; i++)
         memory[thread][i * 4096] = 1;
 }
 
-static void faults(void)
-{
+static void faults(void) {
     if (shared_writes() < 0)
         SKIP("not the counting build");
     for (long i = 0; i < MOST; i++) {
-        memory[i] = mmap(NULL, PAGES * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                         -1, 0);
+        memory[i] =
+            mmap(NULL, PAGES * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         REQUIRE(memory[i] != MAP_FAILED);
         madvise(memory[i], PAGES * 4096, MADV_NOHUGEPAGE);
     }
@@ -116,8 +111,7 @@ static void faults(void)
         munmap(memory[i], PAGES * 4096);
 }
 
-static void wake_nobody(long thread)
-{
+static void wake_nobody(long thread) {
     for (long i = 0; i < CALLS; i++)
         CHECK_EQ(syscall(SYS_futex, &word, (1 | 128) /* FUTEX_WAKE, private */, 1, NULL, NULL, 0),
                  0);
@@ -128,8 +122,7 @@ static void wake_nobody(long thread)
  * None, or one where the word's bucket happens to hold one who waits at the
  * barrier (one address in a hundred, another in each boot): then its lock.
  */
-static void futex_wake_nobody(void)
-{
+static void futex_wake_nobody(void) {
     if (shared_writes() < 0)
         SKIP("not the counting build");
     long each = measure(&(struct work){ NULL, wake_nobody }, CALLS);
@@ -137,8 +130,7 @@ static void futex_wake_nobody(void)
     CHECK(each <= 200);
 }
 
-static void wait_for_another_value(long thread)
-{
+static void wait_for_another_value(long thread) {
     for (long i = 0; i < CALLS; i++) {
         long result = syscall(SYS_futex, &word, (0 | 128) /* FUTEX_WAIT, private */, 1, NULL);
         CHECK(result == -1 && errno == EAGAIN);
@@ -146,8 +138,7 @@ static void wait_for_another_value(long thread)
     (void)thread;
 }
 
-static void futex_wait_elsewhere(void)
-{
+static void futex_wait_elsewhere(void) {
     if (shared_writes() < 0)
         SKIP("not the counting build");
     long each = measure(&(struct work){ NULL, wait_for_another_value }, CALLS);
@@ -161,8 +152,7 @@ static long locked_instructions;
 static __thread volatile long locked;
 
 /* Frees a block of its own, takes another of 16 to 1024 bytes. */
-static void replace_block(long thread)
-{
+static void replace_block(long thread) {
     unsigned r = random_state[thread] = random_state[thread] * 1664525 + 1013904223;
     void **block = &blocks[thread][r >> 8 & (LIVE - 1)];
     free(*block);
@@ -170,22 +160,19 @@ static void replace_block(long thread)
     *(volatile char *)*block = 1;
 }
 
-static void take_blocks(long thread)
-{
+static void take_blocks(long thread) {
     random_state[thread] = (unsigned)thread + 1;
     for (long i = 0; i < CALLS; i++)
         replace_block(thread);
 }
 
-static void replace_blocks(long thread)
-{
+static void replace_blocks(long thread) {
     for (long i = 0; i < CALLS; i++)
         replace_block(thread);
 }
 
 /* The instruction that comes next: has it a lock prefix, or is it an exchange with memory? */
-static void on_step(int signal, siginfo_t *info, void *context)
-{
+static void on_step(int signal, siginfo_t *info, void *context) {
     const unsigned char *at =
         (const unsigned char *)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
     (void)signal;
@@ -203,8 +190,7 @@ static void on_step(int signal, siginfo_t *info, void *context)
 }
 
 /* Sets or clears the trap flag; a leaf's locals below the stack pointer are left alone. */
-static void step(int on)
-{
+static void step(int on) {
     __asm__ volatile("lea -128(%%rsp), %%rsp\n\t"
                      "pushf\n\t"
                      "andq $~0x100, (%%rsp)\n\t"
@@ -214,8 +200,7 @@ static void step(int on)
                      : "memory", "cc");
 }
 
-static void step_blocks(long thread)
-{
+static void step_blocks(long thread) {
     locked = 0;
     step(1);
     for (long i = 0; i < STEPPED; i++)
@@ -224,8 +209,7 @@ static void step_blocks(long thread)
     __atomic_fetch_add(&locked_instructions, locked, __ATOMIC_RELAXED);
 }
 
-static void one_exchange(long thread)
-{
+static void one_exchange(long thread) {
     static long shared;
     (void)thread;
     locked = 0;
@@ -236,8 +220,7 @@ static void one_exchange(long thread)
     __atomic_fetch_add(&locked_instructions, locked, __ATOMIC_RELAXED);
 }
 
-static void mallocs(void)
-{
+static void mallocs(void) {
     struct sigaction action = { .sa_sigaction = on_step, .sa_flags = SA_SIGINFO };
     if (shared_writes() < 0)
         SKIP("not the counting build");

@@ -12,22 +12,19 @@ static volatile int count;
 static pthread_t victim;
 static int poke_stop, poke_wait;
 
-static void on_signal(int signal)
-{
+static void on_signal(int signal) {
     (void)signal;
     count = count + 1;
 }
 
-static void install(int signal, int flags)
-{
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = flags};
+static void install(int signal, int flags) {
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = flags };
     sigaction(signal, &action, NULL);
     count = 0;
 }
 
 /* Signals the victim every few milliseconds until it says stop. */
-static void *poke(void *arg)
-{
+static void *poke(void *arg) {
     while (!__atomic_load_n(&poke_stop, __ATOMIC_ACQUIRE)) {
         sleep_ms(5);
         pthread_kill(victim, SIGUSR1);
@@ -35,8 +32,7 @@ static void *poke(void *arg)
     return arg;
 }
 
-static pthread_t poke_start(int flags)
-{
+static pthread_t poke_start(int flags) {
     pthread_t thread;
     install(SIGUSR1, flags);
     victim = pthread_self();
@@ -46,16 +42,14 @@ static pthread_t poke_start(int flags)
     return thread;
 }
 
-static void poke_end(pthread_t thread)
-{
+static void poke_end(pthread_t thread) {
     __atomic_store_n(&poke_stop, 1, __ATOMIC_RELEASE);
     thread_join(thread);
     CHECK(count > 0);
 }
 
-static void sleep_is_interrupted(void)
-{
-    struct timespec hour = {3600, 0}, left = {0, 0};
+static void sleep_is_interrupted(void) {
+    struct timespec hour = { 3600, 0 }, left = { 0, 0 };
     pthread_t poker = poke_start(SA_RESTART); /* sleeps never restart */
     CHECK_ERRNO(nanosleep(&hour, &left), EINTR);
     CHECK(left.tv_sec >= 3000 && left.tv_sec <= 3600);
@@ -66,10 +60,9 @@ static void sleep_is_interrupted(void)
     poke_end(poker);
 }
 
-static void futex_is_interrupted(void)
-{
+static void futex_is_interrupted(void) {
     static unsigned word;
-    struct timespec hour = {3600, 0};
+    struct timespec hour = { 3600, 0 };
     pthread_t poker = poke_start(0);
     CHECK_ERRNO(syscall(SYS_futex, &word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 0, NULL, NULL, 0),
                 EINTR);
@@ -84,8 +77,7 @@ static void futex_is_interrupted(void)
 static int pipe_ends[2];
 
 /* Writes one byte once the victim has been interrupted a few times. */
-static void *write_later(void *arg)
-{
+static void *write_later(void *arg) {
     unsigned ticks = 0;
     while (count < 3 && guest_tick(&ticks))
         ;
@@ -93,8 +85,7 @@ static void *write_later(void *arg)
     return arg;
 }
 
-static void read_restarts_or_not(void)
-{
+static void read_restarts_or_not(void) {
     char c = 0;
     pthread_t writer;
     REQUIRE(pipe(pipe_ends) == 0);
@@ -111,8 +102,7 @@ static void read_restarts_or_not(void)
     close(pipe_ends[1]);
 }
 
-static void sigsuspend_swaps_masks(void)
-{
+static void sigsuspend_swaps_masks(void) {
     sigset_t block, old, now, none;
     install(SIGUSR1, 0);
     sigemptyset(&none);
@@ -128,11 +118,10 @@ static void sigsuspend_swaps_masks(void)
     CHECK(sigismember(&now, SIGUSR1) && sigismember(&now, SIGUSR2));
 }
 
-static void sigwait_takes_signals(void)
-{
+static void sigwait_takes_signals(void) {
     sigset_t set, old;
     siginfo_t info;
-    struct timespec zero = {0, 0}, soon = {0, 20000000}, wrong = {0, -1};
+    struct timespec zero = { 0, 0 }, soon = { 0, 20000000 }, wrong = { 0, -1 };
     install(SIGUSR2, 0);
     sigemptyset(&set);
     sigaddset(&set, SIGUSR2);
@@ -142,7 +131,7 @@ static void sigwait_takes_signals(void)
     CHECK_ERRNO(sigtimedwait(&set, &info, &soon), EAGAIN);
     CHECK(now_ns() - begin >= 20000000);
     CHECK_ERRNO(sigtimedwait(&set, &info, &wrong), EINVAL);
-    union sigval value = {.sival_int = 55};
+    union sigval value = { .sival_int = 55 };
     sigqueue(getpid(), SIGUSR2, value);
     CHECK_EQ(sigtimedwait(&set, &info, &zero), SIGUSR2);
     CHECK(info.si_signo == SIGUSR2 && info.si_code == SI_QUEUE && info.si_value.sival_int == 55);
@@ -155,8 +144,7 @@ static void sigwait_takes_signals(void)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-static void *wait_for_signal(void *arg)
-{
+static void *wait_for_signal(void *arg) {
     sigset_t set;
     int signal = 0;
     (void)arg;
@@ -167,8 +155,7 @@ static void *wait_for_signal(void *arg)
     return (void *)(long)signal;
 }
 
-static void sigwait_in_a_thread(void)
-{
+static void sigwait_in_a_thread(void) {
     sigset_t set, old;
     pthread_t thread;
     sigemptyset(&set);
@@ -182,8 +169,7 @@ static void sigwait_in_a_thread(void)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-static void alarms(void)
-{
+static void alarms(void) {
     install(SIGALRM, 0);
     CHECK_EQ(alarm(1000), 0);
     unsigned left = alarm(0);
@@ -196,9 +182,8 @@ static void alarms(void)
     CHECK_EQ(alarm(0), 0);
 }
 
-static void interval_timer(void)
-{
-    struct itimerval timer = {{0, 10000}, {0, 10000}}, now, off = {{0, 0}, {0, 0}};
+static void interval_timer(void) {
+    struct itimerval timer = { { 0, 10000 }, { 0, 10000 } }, now, off = { { 0, 0 }, { 0, 0 } };
     install(SIGALRM, 0);
     long begin = now_ns();
     REQUIRE(setitimer(ITIMER_REAL, &timer, NULL) == 0);

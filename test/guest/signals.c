@@ -11,23 +11,20 @@ static volatile int count;
 static volatile int order[64];
 static siginfo_t last;
 
-static void on_signal(int signal)
-{
+static void on_signal(int signal) {
     if (count < 64)
         order[count] = signal;
     count = count + 1;
 }
 
-static void on_info(int signal, siginfo_t *info, void *context)
-{
+static void on_info(int signal, siginfo_t *info, void *context) {
     (void)context;
     last = *info;
     on_signal(signal);
 }
 
-static void install(int signal, int flags)
-{
-    struct sigaction action = {.sa_flags = flags};
+static void install(int signal, int flags) {
+    struct sigaction action = { .sa_flags = flags };
     if (flags & SA_SIGINFO)
         action.sa_sigaction = on_info;
     else
@@ -36,36 +33,31 @@ static void install(int signal, int flags)
     count = 0;
 }
 
-static sigset_t set_of(int signal)
-{
+static sigset_t set_of(int signal) {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, signal);
     return set;
 }
 
-static void block(int signal)
-{
+static void block(int signal) {
     sigset_t set = set_of(signal);
     CHECK_EQ(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
 }
 
-static void unblock(int signal)
-{
+static void unblock(int signal) {
     sigset_t set = set_of(signal);
     CHECK_EQ(pthread_sigmask(SIG_UNBLOCK, &set, NULL), 0);
 }
 
-static int is_pending(int signal)
-{
+static int is_pending(int signal) {
     sigset_t set;
     CHECK_EQ(sigpending(&set), 0);
     return sigismember(&set, signal);
 }
 
-static void sigaction_results(void)
-{
-    struct sigaction old, action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+static void sigaction_results(void) {
+    struct sigaction old, action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
     sigaddset(&action.sa_mask, SIGUSR2);
     CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
     CHECK_EQ(sigaction(SIGUSR1, NULL, &old), 0);
@@ -82,8 +74,7 @@ static void sigaction_results(void)
     CHECK_ERRNO(syscall(SYS_rt_sigprocmask, SIG_BLOCK, (void *)8, NULL, 8), EFAULT);
 }
 
-static void raise_runs_handler(void)
-{
+static void raise_runs_handler(void) {
     install(SIGUSR1, 0);
     CHECK_EQ(raise(SIGUSR1), 0);
     CHECK_EQ(count, 1);
@@ -94,8 +85,7 @@ static void raise_runs_handler(void)
     CHECK_EQ(order[2], SIGUSR1);
 }
 
-static void kill_errors(void)
-{
+static void kill_errors(void) {
     CHECK_EQ(kill(getpid(), 0), 0);
     CHECK_ERRNO(kill(getpid(), 65), EINVAL);
     CHECK_ERRNO(kill(getpid(), -1), EINVAL);
@@ -108,8 +98,7 @@ static void kill_errors(void)
     CHECK_EQ(syscall(SYS_tkill, syscall(SYS_gettid), 0), 0);
 }
 
-static void siginfo_contents(void)
-{
+static void siginfo_contents(void) {
     install(SIGUSR1, SA_SIGINFO);
     kill(getpid(), SIGUSR1);
     CHECK_EQ(last.si_signo, SIGUSR1);
@@ -119,15 +108,14 @@ static void siginfo_contents(void)
     syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGUSR1);
     CHECK_EQ(last.si_code, SI_TKILL);
     CHECK_EQ(last.si_pid, getpid());
-    union sigval value = {.sival_ptr = &last};
+    union sigval value = { .sival_ptr = &last };
     CHECK_EQ(sigqueue(getpid(), SIGUSR1, value), 0);
     CHECK_EQ(last.si_code, SI_QUEUE);
     CHECK(last.si_value.sival_ptr == &last);
     CHECK_EQ(count, 3);
 }
 
-static void blocked_signals_stay_pending(void)
-{
+static void blocked_signals_stay_pending(void) {
     install(SIGUSR1, 0);
     block(SIGUSR1);
     CHECK(!is_pending(SIGUSR1));
@@ -141,15 +129,14 @@ static void blocked_signals_stay_pending(void)
     CHECK(!is_pending(SIGUSR1));
 }
 
-static void realtime_signals_queue(void)
-{
+static void realtime_signals_queue(void) {
     int low = SIGRTMIN + 1, high = SIGRTMIN + 2;
     install(low, SA_SIGINFO);
     install(high, SA_SIGINFO);
     block(low);
     block(high);
     for (int i = 0; i < 5; i++) {
-        union sigval value = {.sival_int = i};
+        union sigval value = { .sival_int = i };
         CHECK_EQ(sigqueue(getpid(), high, value), 0);
         CHECK_EQ(sigqueue(getpid(), low, value), 0);
     }
@@ -163,8 +150,7 @@ static void realtime_signals_queue(void)
 
 static volatile int nested_depth, nested_deepest;
 
-static void on_nested(int signal)
-{
+static void on_nested(int signal) {
     nested_depth = nested_depth + 1;
     if (nested_depth > nested_deepest)
         nested_deepest = nested_depth;
@@ -174,9 +160,8 @@ static void on_nested(int signal)
     count = count + 1;
 }
 
-static void nested_handlers(void)
-{
-    struct sigaction action = {.sa_handler = on_nested, .sa_flags = SA_NODEFER};
+static void nested_handlers(void) {
+    struct sigaction action = { .sa_handler = on_nested, .sa_flags = SA_NODEFER };
     count = nested_deepest = 0;
     sigaction(SIGUSR1, &action, NULL);
     raise(SIGUSR1);
@@ -193,8 +178,7 @@ static void nested_handlers(void)
 
 static volatile int seen_blocked;
 
-static void on_look(int signal)
-{
+static void on_look(int signal) {
     sigset_t set;
     (void)signal;
     pthread_sigmask(SIG_BLOCK, NULL, &set);
@@ -202,9 +186,8 @@ static void on_look(int signal)
                    sigismember(&set, SIGHUP) << 2;
 }
 
-static void mask_in_handler(void)
-{
-    struct sigaction action = {.sa_handler = on_look};
+static void mask_in_handler(void) {
+    struct sigaction action = { .sa_handler = on_look };
     sigaddset(&action.sa_mask, SIGUSR2);
     sigaction(SIGUSR1, &action, NULL);
     block(SIGHUP);
@@ -221,8 +204,7 @@ static void mask_in_handler(void)
     CHECK_EQ(seen_blocked, 0);
 }
 
-static void on_edit_mask(int signal, siginfo_t *info, void *context)
-{
+static void on_edit_mask(int signal, siginfo_t *info, void *context) {
     ucontext_t *uc = context;
     (void)signal;
     (void)info;
@@ -230,9 +212,8 @@ static void on_edit_mask(int signal, siginfo_t *info, void *context)
     sigaddset(&uc->uc_sigmask, SIGUSR2);
 }
 
-static void mask_in_context_is_restored(void)
-{
-    struct sigaction action = {.sa_sigaction = on_edit_mask, .sa_flags = SA_SIGINFO};
+static void mask_in_context_is_restored(void) {
+    struct sigaction action = { .sa_sigaction = on_edit_mask, .sa_flags = SA_SIGINFO };
     sigset_t set;
     sigaction(SIGUSR1, &action, NULL);
     block(SIGHUP);
@@ -244,8 +225,7 @@ static void mask_in_context_is_restored(void)
     unblock(SIGHUP);
 }
 
-static void kill_and_stop_cannot_be_blocked(void)
-{
+static void kill_and_stop_cannot_be_blocked(void) {
     sigset_t all, set, old;
     sigfillset(&all);
     CHECK_EQ(pthread_sigmask(SIG_SETMASK, &all, &old), 0);
@@ -254,9 +234,8 @@ static void kill_and_stop_cannot_be_blocked(void)
     CHECK(sigismember(&set, SIGUSR1));
 }
 
-static void resethand_and_ignore(void)
-{
-    struct sigaction old, ignore = {.sa_handler = SIG_IGN}, normal = {.sa_handler = SIG_DFL};
+static void resethand_and_ignore(void) {
+    struct sigaction old, ignore = { .sa_handler = SIG_IGN }, normal = { .sa_handler = SIG_DFL };
     install(SIGUSR1, (int)SA_RESETHAND);
     raise(SIGUSR1);
     CHECK_EQ(count, 1);
@@ -279,14 +258,12 @@ static void resethand_and_ignore(void)
 
 static sigjmp_buf escape;
 
-static void on_escape(int signal)
-{
+static void on_escape(int signal) {
     siglongjmp(escape, signal);
 }
 
-static void longjmp_out_of_handlers(void)
-{
-    struct sigaction action = {.sa_handler = on_escape};
+static void longjmp_out_of_handlers(void) {
+    struct sigaction action = { .sa_handler = on_escape };
     volatile int escapes = 0;
     sigaction(SIGUSR1, &action, NULL);
     sigaction(SIGABRT, &action, NULL);
@@ -309,14 +286,12 @@ static volatile int thread_signals[4];
 static _Thread_local int thread_index;
 static int threads_ready, threads_stop;
 
-static void on_thread_signal(int signal)
-{
+static void on_thread_signal(int signal) {
     (void)signal;
     thread_signals[thread_index] = thread_signals[thread_index] + 1;
 }
 
-static void *spin_until_stopped(void *arg)
-{
+static void *spin_until_stopped(void *arg) {
     thread_index = (int)(long)arg;
     if (thread_index == 2)
         block(SIGUSR2);
@@ -328,10 +303,9 @@ static void *spin_until_stopped(void *arg)
 }
 
 /* Signals reach the thread they are for, also when it runs in a loop of its own. */
-static void signals_to_threads(void)
-{
+static void signals_to_threads(void) {
     pthread_t threads[3];
-    struct sigaction action = {.sa_handler = on_thread_signal};
+    struct sigaction action = { .sa_handler = on_thread_signal };
     sigaction(SIGUSR1, &action, NULL);
     sigaction(SIGUSR2, &action, NULL);
     threads_ready = threads_stop = 0;
@@ -355,8 +329,7 @@ static void signals_to_threads(void)
         thread_join(threads[i]);
 }
 
-static void *look_at_mask(void *arg)
-{
+static void *look_at_mask(void *arg) {
     sigset_t set;
     (void)arg;
     pthread_sigmask(SIG_BLOCK, NULL, &set);
@@ -365,8 +338,7 @@ static void *look_at_mask(void *arg)
     return NULL;
 }
 
-static void threads_inherit_the_mask(void)
-{
+static void threads_inherit_the_mask(void) {
     pthread_t thread;
     install(SIGHUP, 0);
     block(SIGHUP);
@@ -378,8 +350,7 @@ static void threads_inherit_the_mask(void)
 }
 
 GUEST_MAIN(CASE(sigaction_results), CASE(raise_runs_handler), CASE(kill_errors),
-           CASE(siginfo_contents), CASE(blocked_signals_stay_pending),
-           CASE(realtime_signals_queue), CASE(nested_handlers), CASE(mask_in_handler),
-           CASE(mask_in_context_is_restored), CASE(kill_and_stop_cannot_be_blocked),
-           CASE(resethand_and_ignore), CASE(longjmp_out_of_handlers), CASE(signals_to_threads),
-           CASE(threads_inherit_the_mask))
+           CASE(siginfo_contents), CASE(blocked_signals_stay_pending), CASE(realtime_signals_queue),
+           CASE(nested_handlers), CASE(mask_in_handler), CASE(mask_in_context_is_restored),
+           CASE(kill_and_stop_cannot_be_blocked), CASE(resethand_and_ignore),
+           CASE(longjmp_out_of_handlers), CASE(signals_to_threads), CASE(threads_inherit_the_mask))

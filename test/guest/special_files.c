@@ -12,22 +12,19 @@
 static char text[200000];
 
 /* The whole file as a string in text; its length, or -1. */
-static long slurp(const char *path)
-{
+static long slurp(const char *path) {
     long size = 0, n;
     int fd = open(path, O_RDONLY);
     if (!CHECK(fd >= 0))
         return -1;
-    while (size < (long)sizeof text - 1 &&
-           (n = read(fd, text + size, sizeof text - 1 - size)) > 0)
+    while (size < (long)sizeof text - 1 && (n = read(fd, text + size, sizeof text - 1 - size)) > 0)
         size += n;
     text[size] = 0;
     close(fd);
     return size;
 }
 
-static void dev_null_zero_full(void)
-{
+static void dev_null_zero_full(void) {
     char bytes[100];
     struct stat st;
     int fd = open("/dev/null", O_RDWR);
@@ -55,9 +52,8 @@ static void dev_null_zero_full(void)
     close(fd);
 }
 
-static void dev_random(void)
-{
-    unsigned char a[64] = {0}, b[64] = {0};
+static void dev_random(void) {
+    unsigned char a[64] = { 0 }, b[64] = { 0 };
     int fd = open("/dev/urandom", O_RDONLY);
     REQUIRE(fd >= 0);
     CHECK_EQ(read(fd, a, 64), 64);
@@ -66,8 +62,7 @@ static void dev_random(void)
     close(fd);
 }
 
-static void terminals(void)
-{
+static void terminals(void) {
     struct termios settings;
     struct winsize size;
     int fd = open("/dev/null", O_RDWR);
@@ -88,8 +83,7 @@ static void terminals(void)
     close(fd);
 }
 
-static void proc_self_maps(void)
-{
+static void proc_self_maps(void) {
     static char mine[3 * 4096];
     int local, found_stack = 0, found_data = 0, found_text = 0, bad = 0, lines = 0;
     unsigned long last = 0;
@@ -117,14 +111,12 @@ static void proc_self_maps(void)
     CHECK(found_stack && found_data && found_text);
 }
 
-static long number_after(const char *key)
-{
+static long number_after(const char *key) {
     const char *at = strstr(text, key);
     return at ? strtol(at + strlen(key), NULL, 10) : -1;
 }
 
-static void proc_self_status(void)
-{
+static void proc_self_status(void) {
     REQUIRE(slurp("/proc/self/status") > 0);
     CHECK(!strncmp(text, "Name:\t", 6));
     CHECK_EQ(number_after("\nPid:"), getpid());
@@ -133,8 +125,7 @@ static void proc_self_status(void)
     CHECK(number_after("\nVmRSS:") > 0 && number_after("\nVmSize:") >= number_after("\nVmRSS:"));
 }
 
-static void proc_self_statm_and_stat(void)
-{
+static void proc_self_statm_and_stat(void) {
     long size, resident, resident_later;
     REQUIRE(slurp("/proc/self/statm") > 0);
     REQUIRE(sscanf(text, "%ld %ld", &size, &resident) == 2);
@@ -152,8 +143,7 @@ static void proc_self_statm_and_stat(void)
     CHECK_EQ(after_name[2], 'R');
 }
 
-static void proc_self_exe(void)
-{
+static void proc_self_exe(void) {
     char path[PATH_MAX];
     long length = readlink("/proc/self/exe", path, sizeof path - 1);
     REQUIRE(length > 0);
@@ -166,8 +156,7 @@ static void proc_self_exe(void)
     close(fd);
 }
 
-static void proc_machine(void)
-{
+static void proc_machine(void) {
     int cpus[CPUS_MAX], count = cpus_list(cpus), processors = 0, cpu_lines = 0;
     REQUIRE(slurp("/proc/meminfo") > 0);
     long total = number_after("MemTotal:"), available = number_after("MemAvailable:");
@@ -187,8 +176,7 @@ static void proc_machine(void)
     CHECK(strstr(text, "\nbtime ") != NULL);
 }
 
-static void proc_is_read_only_and_exact(void)
-{
+static void proc_is_read_only_and_exact(void) {
     char part[10];
     int fd = open("/proc/meminfo", O_RDONLY);
     REQUIRE(fd >= 0);

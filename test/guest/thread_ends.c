@@ -16,8 +16,7 @@ static int thread_tid, told_tid, may_end;
 static int *chosen; /* what the thread hands to set_tid_address; NULL: it does not call it */
 
 /* System calls only: the thread has no thread-local storage of its own, so no errno either. */
-static int thread_main(void *arg)
-{
+static int thread_main(void *arg) {
     (void)arg;
     __atomic_store_n(&thread_tid, (int)syscall(SYS_gettid), __ATOMIC_RELEASE);
     if (chosen)
@@ -28,8 +27,7 @@ static int thread_main(void *arg)
     return 0;
 }
 
-static int thread_clone(char *stack)
-{
+static int thread_clone(char *stack) {
     int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
                 CLONE_CHILD_CLEARTID;
     thread_tid = told_tid = may_end = 0;
@@ -38,37 +36,32 @@ static int thread_clone(char *stack)
 }
 
 /* Waits for the kernel's wake, as a join does, until the word has changed from 77. */
-static void wait_for_word(int *word)
-{
-    struct timespec limit = {60, 0};
+static void wait_for_word(int *word) {
+    struct timespec limit = { 60, 0 };
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == 77)
         if (syscall(SYS_futex, word, FUTEX_WAIT, 77, &limit, NULL, 0) && errno == ETIMEDOUT)
             break;
     CHECK_EQ(*word, 0);
 }
 
-static void wait_until_gone(int tid)
-{
+static void wait_until_gone(int tid) {
     CHECK_SOON(syscall(SYS_tgkill, getpid(), tid, 0) == -1 && errno == ESRCH);
 }
 
-static void *let_end(void *arg)
-{
+static void *let_end(void *arg) {
     sleep_ms(20); /* the other waits in its futex by then */
     __atomic_store_n(&may_end, 1, __ATOMIC_RELEASE);
     return arg;
 }
 
-static char *stack_map(void)
-{
+static char *stack_map(void) {
     char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(stack != MAP_FAILED);
     return stack;
 }
 
 /* One thread's life: which word is cleared and woken, and which is left alone. */
-static void end_one(int *address, int *cleared, const int *kept)
-{
+static void end_one(int *address, int *cleared, const int *kept) {
     char *stack = stack_map();
     pthread_t helper;
     chosen = address;
@@ -86,12 +79,15 @@ static void end_one(int *address, int *cleared, const int *kept)
     munmap(stack, STACK);
 }
 
-static void clone_sets_the_address(void) { end_one(NULL, &first_word, &second_word); }
-static void the_last_address_counts(void) { end_one(&second_word, &second_word, &first_word); }
+static void clone_sets_the_address(void) {
+    end_one(NULL, &first_word, &second_word);
+}
+static void the_last_address_counts(void) {
+    end_one(&second_word, &second_word, &first_word);
+}
 
 /* An address that cannot be written is no trouble to anybody. */
-static void bad_addresses(void)
-{
+static void bad_addresses(void) {
     static char bytes[8] __attribute__((aligned(8))) = "abcdefg";
     char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     REQUIRE(page != MAP_FAILED);
@@ -105,8 +101,7 @@ static void bad_addresses(void)
 }
 
 /* Each of many waiters waits for its thread; the kernel wakes one waiter for each. */
-static void many_ends(void)
-{
+static void many_ends(void) {
     for (int i = 0; i < 200; i++) {
         char *stack = stack_map();
         chosen = i % 2 ? &second_word : NULL;
@@ -122,8 +117,7 @@ static void many_ends(void)
     }
 }
 
-static void first_thread(void)
-{
+static void first_thread(void) {
     CHECK_EQ(syscall(SYS_set_tid_address, &first_word), getpid());
     CHECK_EQ(syscall(SYS_set_tid_address, NULL), getpid()); /* never refused */
 }

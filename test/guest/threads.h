@@ -20,8 +20,7 @@
 #endif
 
 /* The CPUs this process may run on, at most CPUS_MAX of them, in cpus[]; returns how many. */
-__attribute__((unused)) static int cpus_list(int cpus[CPUS_MAX])
-{
+__attribute__((unused)) static int cpus_list(int cpus[CPUS_MAX]) {
     cpu_set_t set;
     int count = 0;
     CPU_ZERO(&set);
@@ -34,8 +33,7 @@ __attribute__((unused)) static int cpus_list(int cpus[CPUS_MAX])
 }
 
 /* Binds the calling thread to one CPU; 0, or -1 with errno. */
-__attribute__((unused)) static int cpu_pin(int cpu)
-{
+__attribute__((unused)) static int cpu_pin(int cpu) {
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET(cpu, &set);
@@ -43,8 +41,7 @@ __attribute__((unused)) static int cpu_pin(int cpu)
 }
 
 /* Lets the calling thread run on the listed CPUs again. */
-__attribute__((unused)) static int cpu_unpin(const int *cpus, int count)
-{
+__attribute__((unused)) static int cpu_unpin(const int *cpus, int count) {
     cpu_set_t set;
     CPU_ZERO(&set);
     for (int i = 0; i < count; i++)
@@ -53,8 +50,8 @@ __attribute__((unused)) static int cpu_unpin(const int *cpus, int count)
 }
 
 /* Starts a thread with a stack of THREAD_STACK bytes; false (and a failed check) if it cannot. */
-__attribute__((unused)) static int thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
-{
+__attribute__((unused)) static int thread_start(pthread_t *thread, void *(*run)(void *),
+                                                void *arg) {
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, THREAD_STACK);
@@ -63,24 +60,21 @@ __attribute__((unused)) static int thread_start(pthread_t *thread, void *(*run)(
     return CHECK_EQ(error, 0);
 }
 
-__attribute__((unused)) static void *thread_join(pthread_t thread)
-{
+__attribute__((unused)) static void *thread_join(pthread_t thread) {
     void *result = NULL;
     CHECK_EQ(pthread_join(thread, &result), 0);
     return result;
 }
 
 /* CLOCK_MONOTONIC in nanoseconds. */
-__attribute__((unused)) static long now_ns(void)
-{
+__attribute__((unused)) static long now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * 1000000000L + now.tv_nsec;
 }
 
-__attribute__((unused)) static void sleep_ms(long ms)
-{
-    struct timespec nap = {ms / 1000, ms % 1000 * 1000000};
+__attribute__((unused)) static void sleep_ms(long ms) {
+    struct timespec nap = { ms / 1000, ms % 1000 * 1000000 };
     while (nanosleep(&nap, &nap) && errno == EINTR)
         ;
 }

@@ -18,10 +18,10 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-#define STACK 8192L
-#define MANY 3000 /* more than 64 MiB have room for */
+#define STACK         8192L
+#define MANY          3000 /* more than 64 MiB have room for */
 #define MANY_ON_LINUX 300
-#define TOLERANCE_KB 1024
+#define TOLERANCE_KB  1024
 
 static char *stacks;
 static pthread_t threads[MANY];
@@ -31,8 +31,7 @@ static int gate_open, gate_waiting;
 static int machine_is_ours; /* asked beforehand: a path takes memory, too */
 
 /* Kilobytes that the machine has free, or -1. */
-static long machine_free_kb(void)
-{
+static long machine_free_kb(void) {
     static char text[4096];
     int fd = open("/proc/meminfo", O_RDONLY);
     if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
@@ -42,8 +41,7 @@ static long machine_free_kb(void)
     return at ? strtol(at + 8, NULL, 10) : -1;
 }
 
-static void *wait_at_gate(void *arg)
-{
+static void *wait_at_gate(void *arg) {
     pthread_mutex_lock(&gate);
     gate_waiting++;
     while (!gate_open)
@@ -53,8 +51,7 @@ static void *wait_at_gate(void *arg)
 }
 
 /* Threads on the prepared stacks, `limit` at most; how many there are, and what the last said. */
-static int create_up_to(int limit, int *error)
-{
+static int create_up_to(int limit, int *error) {
     pthread_attr_t attr;
     int created = 0;
     pthread_attr_init(&attr);
@@ -71,8 +68,7 @@ static int create_up_to(int limit, int *error)
 }
 
 /* All of them run, and end; the sum of what they return is right. */
-static void let_go(int created)
-{
+static void let_go(int created) {
     long sum = 0;
     for (int waiting = 0; waiting < created; sleep_ms(1)) {
         pthread_mutex_lock(&gate);
@@ -89,15 +85,13 @@ static void let_go(int created)
 }
 
 /* So that the main thread's stack needs no page later. */
-static __attribute__((noinline)) void touch_own_stack(void)
-{
+static __attribute__((noinline)) void touch_own_stack(void) {
     volatile char room[65536];
     for (unsigned i = 0; i < sizeof room; i += 4096)
         room[i] = 1;
 }
 
-static void more_threads_than_memory(void)
-{
+static void more_threads_than_memory(void) {
     touch_own_stack();
     machine_is_ours = access("/proc/mimosa", F_OK) == 0;
     int limit = machine_is_ours ? MANY : MANY_ON_LINUX, error, created[3];

@@ -12,10 +12,11 @@
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 
-static void *thread_return(void *arg) { return arg; }
+static void *thread_return(void *arg) {
+    return arg;
+}
 
-static void create_and_join(void)
-{
+static void create_and_join(void) {
     for (long i = 0; i < 200; i++) {
         pthread_t thread;
         REQUIRE(thread_start(&thread, thread_return, (void *)i));
@@ -25,15 +26,13 @@ static void create_and_join(void)
 
 static pid_t worker_tid;
 
-static void *report_tid(void *arg)
-{
+static void *report_tid(void *arg) {
     __atomic_store_n(&worker_tid, (pid_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
     CHECK(getpid() != worker_tid);
     return arg;
 }
 
-static void thread_ids(void)
-{
+static void thread_ids(void) {
     pthread_t thread;
     CHECK_EQ(syscall(SYS_gettid), getpid());
     REQUIRE(thread_start(&thread, report_tid, NULL));
@@ -43,12 +42,13 @@ static void thread_ids(void)
 
 static long cleanups;
 
-static void count_cleanup(void *arg) { __atomic_fetch_add(&cleanups, (long)arg, __ATOMIC_RELAXED); }
+static void count_cleanup(void *arg) {
+    __atomic_fetch_add(&cleanups, (long)arg, __ATOMIC_RELAXED);
+}
 
 static int asleep;
 
-static void *sleep_for_ever(void *arg)
-{
+static void *sleep_for_ever(void *arg) {
     pthread_cleanup_push(count_cleanup, arg);
     __atomic_store_n(&asleep, 1, __ATOMIC_RELEASE);
     for (;;)
@@ -57,8 +57,7 @@ static void *sleep_for_ever(void *arg)
     return NULL;
 }
 
-static void *compute_for_ever(void *arg)
-{
+static void *compute_for_ever(void *arg) {
     pthread_cleanup_push(count_cleanup, arg);
     pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
     __atomic_store_n(&asleep, 1, __ATOMIC_RELEASE);
@@ -68,8 +67,7 @@ static void *compute_for_ever(void *arg)
     return NULL;
 }
 
-static void *cancel_disabled(void *arg)
-{
+static void *cancel_disabled(void *arg) {
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     __atomic_store_n(&asleep, 1, __ATOMIC_RELEASE);
     sleep_ms(30);
@@ -79,8 +77,7 @@ static void *cancel_disabled(void *arg)
     return arg;
 }
 
-static void cancel_one(void *(*run)(void *), long expected)
-{
+static void cancel_one(void *(*run)(void *), long expected) {
     pthread_t thread;
     cleanups = asleep = 0;
     REQUIRE(thread_start(&thread, run, (void *)expected));
@@ -90,20 +87,24 @@ static void cancel_one(void *(*run)(void *), long expected)
     CHECK_EQ(cleanups, expected);
 }
 
-static void cancel_sleeper(void) { cancel_one(sleep_for_ever, 5); }
-static void cancel_computer(void) { cancel_one(compute_for_ever, 7); }
-static void cancel_waits_for_enable(void) { cancel_one(cancel_disabled, 1); }
+static void cancel_sleeper(void) {
+    cancel_one(sleep_for_ever, 5);
+}
+static void cancel_computer(void) {
+    cancel_one(compute_for_ever, 7);
+}
+static void cancel_waits_for_enable(void) {
+    cancel_one(cancel_disabled, 1);
+}
 
 static long detached_done;
 
-static void *detached(void *arg)
-{
+static void *detached(void *arg) {
     __atomic_fetch_add(&detached_done, 1, __ATOMIC_RELAXED);
     return arg;
 }
 
-static void detach(void)
-{
+static void detach(void) {
     for (int i = 0; i < 200; i++) {
         pthread_t thread;
         REQUIRE(thread_start(&thread, detached, NULL));
@@ -117,8 +118,7 @@ static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gate_opens = PTHREAD_COND_INITIALIZER;
 static int gate_open, gate_waiting;
 
-static void *wait_at_gate(void *arg)
-{
+static void *wait_at_gate(void *arg) {
     pthread_mutex_lock(&gate);
     gate_waiting++;
     while (!gate_open)
@@ -127,8 +127,7 @@ static void *wait_at_gate(void *arg)
     return arg;
 }
 
-static void gate_release(int expected)
-{
+static void gate_release(int expected) {
     for (int waiting = 0; waiting < expected; sched_yield()) {
         pthread_mutex_lock(&gate);
         waiting = gate_waiting;
@@ -140,8 +139,7 @@ static void gate_release(int expected)
     pthread_mutex_unlock(&gate);
 }
 
-static void thousand_at_once(void)
-{
+static void thousand_at_once(void) {
     static pthread_t threads[MANY];
     long sum = 0;
     gate_open = gate_waiting = 0;
@@ -154,8 +152,7 @@ static void thousand_at_once(void)
 }
 
 /* Address space is limited, so that a stack cannot be mapped: EAGAIN, and life goes on. */
-static void create_without_memory(void)
-{
+static void create_without_memory(void) {
     static pthread_t threads[64];
     struct rlimit old, tight;
     pthread_attr_t attr;
@@ -180,8 +177,7 @@ static void create_without_memory(void)
     thread_join(thread);
 }
 
-static void create_with_impossible_stack(void)
-{
+static void create_with_impossible_stack(void) {
     pthread_t thread;
     pthread_attr_t attr;
     pthread_attr_init(&attr);
@@ -193,15 +189,13 @@ static void create_with_impossible_stack(void)
 
 static int stop_spinning;
 
-static void *spin(void *arg)
-{
+static void *spin(void *arg) {
     while (!__atomic_load_n(&stop_spinning, __ATOMIC_RELAXED))
         __asm__ volatile("pause");
     return arg;
 }
 
-static void *count_up(void *arg)
-{
+static void *count_up(void *arg) {
     for (int i = 0; i < 50; i++) {
         sleep_ms(1);
         ++*(long *)arg;
@@ -209,11 +203,10 @@ static void *count_up(void *arg)
     return arg;
 }
 
-static void spinners_starve_nobody(void)
-{
+static void spinners_starve_nobody(void) {
     int cpus[CPUS_MAX], count = cpus_list(cpus);
     pthread_t spinners[CPUS_MAX + 2], counters[4];
-    long counts[4] = {0};
+    long counts[4] = { 0 };
     int spinning = count + 2; /* more than there are CPUs */
     __atomic_store_n(&stop_spinning, 0, __ATOMIC_RELAXED);
     for (int i = 0; i < spinning; i++)
@@ -229,16 +222,14 @@ static void spinners_starve_nobody(void)
         thread_join(spinners[i]);
 }
 
-static void *where_am_i(void *arg)
-{
+static void *where_am_i(void *arg) {
     unsigned cpu = ~0u, node = ~0u;
     (void)arg;
     CHECK_EQ(syscall(SYS_getcpu, &cpu, &node, NULL), 0);
     return (void *)(long)cpu;
 }
 
-static void cpus_are_true(void)
-{
+static void cpus_are_true(void) {
     int cpus[CPUS_MAX], count = cpus_list(cpus);
     CHECK_EQ(sysconf(_SC_NPROCESSORS_ONLN), count);
     CHECK(sysconf(_SC_NPROCESSORS_CONF) >= count);
@@ -260,16 +251,14 @@ static void cpus_are_true(void)
 /* All CPUs must be inside the barrier at once, each thread pinned to its own. */
 static pthread_barrier_t together;
 
-static void *meet(void *arg)
-{
+static void *meet(void *arg) {
     cpu_pin((int)(long)arg);
     for (int i = 0; i < 20; i++)
         pthread_barrier_wait(&together);
     return NULL;
 }
 
-static void every_cpu_runs_threads(void)
-{
+static void every_cpu_runs_threads(void) {
     int cpus[CPUS_MAX], count = cpus_list(cpus);
     pthread_t threads[CPUS_MAX];
     pthread_barrier_init(&together, NULL, count);

@@ -13,8 +13,7 @@
 
 static long many = 100000;
 
-static void *thread_work(void *arg)
-{
+static void *thread_work(void *arg) {
     char *p = malloc(64 + (long)arg % 1000);
     if (p)
         p[0] = 1;
@@ -23,8 +22,7 @@ static void *thread_work(void *arg)
 }
 
 /* Pages of this process that are resident, after the second number of statm. */
-static long resident_pages(void)
-{
+static long resident_pages(void) {
     char text[128] = "";
     int fd = open("/proc/self/statm", O_RDONLY);
     if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
@@ -35,8 +33,7 @@ static long resident_pages(void)
 }
 
 /* Kilobytes that the machine has free, or -1. */
-static long machine_free_kb(void)
-{
+static long machine_free_kb(void) {
     static char text[4096];
     int fd = open("/proc/meminfo", O_RDONLY);
     if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
@@ -46,8 +43,7 @@ static long machine_free_kb(void)
     return at ? strtol(at + 8, NULL, 10) : -1;
 }
 
-static int run_threads(long count)
-{
+static int run_threads(long count) {
     pthread_t threads[AT_ONCE];
     for (long i = 0; i < count; i += AT_ONCE) {
         for (long k = 0; k < AT_ONCE; k++)
@@ -60,8 +56,7 @@ static int run_threads(long count)
     return 1;
 }
 
-static void created_and_joined(void)
-{
+static void created_and_joined(void) {
     REQUIRE(run_threads(200)); /* caches fill */
     long before = resident_pages(), machine_before = machine_free_kb();
     REQUIRE(run_threads(many));
@@ -73,9 +68,8 @@ static void created_and_joined(void)
         CHECK(machine_after >= machine_before - 2048);
 }
 
-int main(int argc, char **argv)
-{
-    static const struct guest_case cases[] = {CASE(created_and_joined)};
+int main(int argc, char **argv) {
+    static const struct guest_case cases[] = { CASE(created_and_joined) };
     if (argc > 1)
         many = strtol(argv[1], NULL, 10);
     (void)argv;

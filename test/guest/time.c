@@ -6,30 +6,28 @@
 #include <sys/time.h>
 #include <sys/times.h>
 
-static long sys_ns(clockid_t clock)
-{
-    struct timespec now = {0, 0};
+static long sys_ns(clockid_t clock) {
+    struct timespec now = { 0, 0 };
     if (syscall(SYS_clock_gettime, clock, &now))
         return -1;
     return now.tv_sec * 1000000000L + now.tv_nsec;
 }
 
-static long libc_ns(clockid_t clock)
-{
-    struct timespec now = {0, 0};
+static long libc_ns(clockid_t clock) {
+    struct timespec now = { 0, 0 };
     if (clock_gettime(clock, &now))
         return -1;
     return now.tv_sec * 1000000000L + now.tv_nsec;
 }
 
-static const clockid_t steady[] = {CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME,
-                                   CLOCK_MONOTONIC_COARSE};
+static const clockid_t steady[] = { CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME,
+                                    CLOCK_MONOTONIC_COARSE };
 
-static void clocks_exist(void)
-{
-    static const clockid_t all[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID,
-                                    CLOCK_THREAD_CPUTIME_ID, CLOCK_MONOTONIC_RAW,
-                                    CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME};
+static void clocks_exist(void) {
+    static const clockid_t all[] = { CLOCK_REALTIME,           CLOCK_MONOTONIC,
+                                     CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID,
+                                     CLOCK_MONOTONIC_RAW,      CLOCK_REALTIME_COARSE,
+                                     CLOCK_MONOTONIC_COARSE,   CLOCK_BOOTTIME };
     struct timespec resolution;
     for (unsigned i = 0; i < LENGTH(all); i++) {
         CHECK(sys_ns(all[i]) > 0);
@@ -45,8 +43,7 @@ static void clocks_exist(void)
 }
 
 /* Each reading lies between the ones before and after it, whichever way it came. */
-static void vdso_agrees_with_the_system_call(void)
-{
+static void vdso_agrees_with_the_system_call(void) {
     for (unsigned i = 0; i < LENGTH(steady); i++)
         for (int round = 0; round < 200; round++) {
             long a = sys_ns(steady[i]), b = libc_ns(steady[i]), c = sys_ns(steady[i]);
@@ -60,15 +57,14 @@ static void vdso_agrees_with_the_system_call(void)
     long after = libc_ns(CLOCK_REALTIME);
     CHECK(between >= before - 1000 && between <= after);
     CHECK(time(NULL) >= before / 1000000000 - 1); /* time() is coarse */
-    CHECK(before > 1500000000L * 1000000000); /* the host's date has arrived */
+    CHECK(before > 1500000000L * 1000000000);     /* the host's date has arrived */
 }
 
 static long latest;
 static int cpus[CPUS_MAX], cpu_count;
 
 /* No CPU ever sees a time before one that another has published. */
-static void *publish_time(void *arg)
-{
+static void *publish_time(void *arg) {
     cpu_pin(cpus[(long)arg % cpu_count]);
     for (int i = 0; i < 3000; i++) {
         long seen = __atomic_load_n(&latest, __ATOMIC_ACQUIRE), now = now_ns();
@@ -83,8 +79,7 @@ static void *publish_time(void *arg)
     return NULL;
 }
 
-static void monotonic_across_cpus(void)
-{
+static void monotonic_across_cpus(void) {
     pthread_t threads[CPUS_MAX + 1];
     cpu_count = cpus_list(cpus);
     latest = 0;
@@ -94,10 +89,9 @@ static void monotonic_across_cpus(void)
         thread_join(threads[i]);
 }
 
-static void sleeps_are_long_enough(void)
-{
+static void sleeps_are_long_enough(void) {
     for (long ms = 0; ms <= 20; ms += 5) {
-        struct timespec nap = {0, ms * 1000000};
+        struct timespec nap = { 0, ms * 1000000 };
         long begin = now_ns();
         CHECK_EQ(nanosleep(&nap, NULL), 0);
         CHECK(now_ns() - begin >= ms * 1000000);
@@ -113,8 +107,7 @@ static void sleeps_are_long_enough(void)
     CHECK(now_ns() - begin >= 3000000);
 }
 
-static void absolute_sleeps(void)
-{
+static void absolute_sleeps(void) {
     struct timespec at;
     long end = now_ns() + 20000000;
     at.tv_sec = end / 1000000000;
@@ -131,9 +124,8 @@ static void absolute_sleeps(void)
     CHECK(libc_ns(CLOCK_REALTIME) >= at.tv_sec * 1000000000L + at.tv_nsec - 1000000);
 }
 
-static void sleep_errors(void)
-{
-    struct timespec negative = {-1, 0}, much = {0, 1000000000}, small = {0, 1};
+static void sleep_errors(void) {
+    struct timespec negative = { -1, 0 }, much = { 0, 1000000000 }, small = { 0, 1 };
     CHECK_ERRNO(nanosleep(&negative, NULL), EINVAL);
     CHECK_ERRNO(nanosleep(&much, NULL), EINVAL);
     CHECK_ERRNO(syscall(SYS_nanosleep, (void *)8, NULL), EFAULT);
@@ -141,16 +133,14 @@ static void sleep_errors(void)
     CHECK_EQ(clock_nanosleep(77, 0, &small, NULL), EINVAL);
 }
 
-static void *burn(void *arg)
-{
+static void *burn(void *arg) {
     for (volatile long i = 0; i < 3000000; i = i + 1)
         ;
     *(long *)arg = libc_ns(CLOCK_THREAD_CPUTIME_ID);
     return NULL;
 }
 
-static void cpu_time_is_counted(void)
-{
+static void cpu_time_is_counted(void) {
     pthread_t thread;
     long used = 0, process = libc_ns(CLOCK_PROCESS_CPUTIME_ID);
     long mine = libc_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -166,11 +156,10 @@ static void cpu_time_is_counted(void)
     CHECK(times(&t) != (clock_t)-1);
 }
 
-static void *sleep_random(void *arg)
-{
+static void *sleep_random(void *arg) {
     unsigned long seed = (unsigned long)(long)arg + 1;
     for (int i = 0; i < 20; i++) {
-        struct timespec nap = {0, (long)(guest_random(&seed) % 3000000)};
+        struct timespec nap = { 0, (long)(guest_random(&seed) % 3000000) };
         long begin = now_ns();
         nanosleep(&nap, NULL);
         if (!CHECK(now_ns() - begin >= nap.tv_nsec))
@@ -179,8 +168,7 @@ static void *sleep_random(void *arg)
     return NULL;
 }
 
-static void many_sleepers(void)
-{
+static void many_sleepers(void) {
     pthread_t threads[60];
     for (long i = 0; i < 60; i++)
         REQUIRE(thread_start(&threads[i], sleep_random, (void *)i));
@@ -188,9 +176,8 @@ static void many_sleepers(void)
         thread_join(threads[i]);
 }
 
-static void *work_and_nap(void *stop)
-{
-    const struct timespec nap = {0, 1000};
+static void *work_and_nap(void *stop) {
+    const struct timespec nap = { 0, 1000 };
     while (!__atomic_load_n((int *)stop, __ATOMIC_RELAXED)) {
         long end = now_ns() + 100000;
         while (now_ns() < end)
@@ -201,8 +188,7 @@ static void *work_and_nap(void *stop)
 }
 
 /* Read by another thread while its owner goes on and off its CPU. */
-static void cpu_time_never_goes_back(void)
-{
+static void cpu_time_never_goes_back(void) {
     int stop = 0;
     clockid_t clock;
     pthread_t thread;
@@ -222,5 +208,4 @@ static void cpu_time_never_goes_back(void)
 
 GUEST_MAIN(CASE(clocks_exist), CASE(vdso_agrees_with_the_system_call), CASE(monotonic_across_cpus),
            CASE(sleeps_are_long_enough), CASE(absolute_sleeps), CASE(sleep_errors),
-           CASE(cpu_time_is_counted), CASE(cpu_time_never_goes_back),
-           CASE(many_sleepers))
+           CASE(cpu_time_is_counted), CASE(cpu_time_never_goes_back), CASE(many_sleepers))

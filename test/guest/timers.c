@@ -13,54 +13,48 @@ struct event {
     union sigval value;
     int32_t signo, notify, tid, unused[11];
 };
-#define NOTIFY_SIGNAL 0
-#define NOTIFY_NONE 1
+#define NOTIFY_SIGNAL    0
+#define NOTIFY_NONE      1
 #define NOTIFY_THREAD_ID 4
 
 static volatile int count, last_tid;
 static siginfo_t last;
 
-static void note(int signo, siginfo_t *info, void *context)
-{
+static void note(int signo, siginfo_t *info, void *context) {
     (void)signo, (void)context;
     last = *info;
     last_tid = (int)syscall(SYS_gettid);
     count = count + 1;
 }
 
-static void handle(int signo)
-{
-    struct sigaction action = {.sa_sigaction = note, .sa_flags = SA_SIGINFO | SA_RESTART};
+static void handle(int signo) {
+    struct sigaction action = { .sa_sigaction = note, .sa_flags = SA_SIGINFO | SA_RESTART };
     sigaction(signo, &action, NULL);
     count = 0;
 }
 
-static int create(int clock, int notify, int signo, int value)
-{
-    struct event e = {.value.sival_int = value, .signo = signo, .notify = notify};
+static int create(int clock, int notify, int signo, int value) {
+    struct event e = { .value.sival_int = value, .signo = signo, .notify = notify };
     int id = -1;
     CHECK_EQ(syscall(SYS_timer_create, clock, &e, &id), 0);
     return id;
 }
 
-static long set(int id, int flags, long value_ns, long interval_ns)
-{
-    struct itimerspec t = {{interval_ns / 1000000000, interval_ns % 1000000000},
-                           {value_ns / 1000000000, value_ns % 1000000000}};
+static long set(int id, int flags, long value_ns, long interval_ns) {
+    struct itimerspec t = { { interval_ns / 1000000000, interval_ns % 1000000000 },
+                            { value_ns / 1000000000, value_ns % 1000000000 } };
     return syscall(SYS_timer_settime, id, flags, &t, NULL);
 }
 
-static long left_ns(int id)
-{
+static long left_ns(int id) {
     struct itimerspec t;
     CHECK_EQ(syscall(SYS_timer_gettime, id, &t), 0);
     return t.it_value.tv_sec * 1000000000 + t.it_value.tv_nsec;
 }
 
-static void errors(void)
-{
-    struct event e = {.signo = SIGUSR1};
-    struct itimerspec t = {{0, 0}, {0, 0}};
+static void errors(void) {
+    struct event e = { .signo = SIGUSR1 };
+    struct itimerspec t = { { 0, 0 }, { 0, 0 } };
     int id = -1;
     CHECK_ERRNO(syscall(SYS_timer_create, 99, &e, &id), EINVAL);
     CHECK_ERRNO(syscall(SYS_timer_create, CLOCK_MONOTONIC_RAW, &e, &id), EOPNOTSUPP);
@@ -91,8 +85,7 @@ static void errors(void)
     CHECK_ERRNO(syscall(SYS_timer_gettime, id, &t), EINVAL);
 }
 
-static void once(void)
-{
+static void once(void) {
     int id = create(CLOCK_MONOTONIC, NOTIFY_SIGNAL, SIGUSR1, 4711);
     handle(SIGUSR1);
     CHECK_EQ(left_ns(id), 0);
@@ -127,8 +120,7 @@ static void once(void)
     CHECK_EQ(syscall(SYS_timer_delete, id), 0);
 }
 
-static void default_event(void)
-{
+static void default_event(void) {
     int id = -1;
     CHECK_EQ(syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, &id), 0);
     handle(SIGALRM);
@@ -139,10 +131,9 @@ static void default_event(void)
     CHECK_EQ(syscall(SYS_timer_delete, id), 0);
 }
 
-static void intervals_and_overruns(void)
-{
+static void intervals_and_overruns(void) {
     struct itimerspec t;
-    struct timespec zero = {0, 0};
+    struct timespec zero = { 0, 0 };
     siginfo_t info;
     sigset_t block, old;
     int id = create(CLOCK_MONOTONIC, NOTIFY_SIGNAL, SIGUSR1, 5);
@@ -171,8 +162,7 @@ static void intervals_and_overruns(void)
     CHECK_EQ(syscall(SYS_timer_delete, id), 0);
 }
 
-static void without_signal(void)
-{
+static void without_signal(void) {
     int id = create(CLOCK_MONOTONIC, NOTIFY_NONE, 0, 0);
     CHECK_EQ(set(id, 0, 3600000000000, 0), 0);
     long before = left_ns(id);
@@ -186,22 +176,20 @@ static void without_signal(void)
 
 static int thread_tid, thread_stop;
 
-static void *spin(void *arg)
-{
+static void *spin(void *arg) {
     __atomic_store_n(&thread_tid, (int)syscall(SYS_gettid), __ATOMIC_RELEASE);
     while (!__atomic_load_n(&thread_stop, __ATOMIC_ACQUIRE))
         sleep_ms(1);
     return arg;
 }
 
-static void to_one_thread(void)
-{
+static void to_one_thread(void) {
     pthread_t thread;
     int id = -1;
     thread_tid = thread_stop = 0;
     REQUIRE(thread_start(&thread, spin, NULL));
     CHECK_SOON(__atomic_load_n(&thread_tid, __ATOMIC_ACQUIRE));
-    struct event e = {.signo = SIGUSR2, .notify = NOTIFY_THREAD_ID, .tid = thread_tid};
+    struct event e = { .signo = SIGUSR2, .notify = NOTIFY_THREAD_ID, .tid = thread_tid };
     CHECK_EQ(syscall(SYS_timer_create, CLOCK_MONOTONIC, &e, &id), 0);
     handle(SIGUSR2);
     CHECK_EQ(set(id, 0, 1000000, 1000000), 0);
@@ -213,8 +201,7 @@ static void to_one_thread(void)
     CHECK_EQ(syscall(SYS_timer_delete, id), 0);
 }
 
-static void ignored_signals(void)
-{
+static void ignored_signals(void) {
     int id = create(CLOCK_MONOTONIC, NOTIFY_SIGNAL, SIGUSR1, 0);
     signal(SIGUSR1, SIG_IGN);
     CHECK_EQ(set(id, 0, 1000000, 1000000), 0);
@@ -226,8 +213,7 @@ static void ignored_signals(void)
 
 static volatile unsigned long burned;
 
-static void burn_until(int wanted)
-{
+static void burn_until(int wanted) {
     long begin = now_ns();
     while (count < wanted && now_ns() - begin < 30000000000)
         for (int i = 0; i < 10000; i++)
@@ -235,9 +221,8 @@ static void burn_until(int wanted)
     CHECK(count >= wanted);
 }
 
-static void of_cpu_time(void)
-{
-    static const int clocks[] = {CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID};
+static void of_cpu_time(void) {
+    static const int clocks[] = { CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID };
     for (int i = 0; i < 2; i++) {
         struct timespec begin, now;
         int id = create(clocks[i], NOTIFY_SIGNAL, SIGUSR1, 0);
@@ -256,17 +241,15 @@ static void of_cpu_time(void)
     }
 }
 
-static void *burn(void *arg)
-{
+static void *burn(void *arg) {
     while (!__atomic_load_n(&thread_stop, __ATOMIC_ACQUIRE))
         for (int i = 0; i < 1000; i++)
             burned = burned + 1;
     return arg;
 }
 
-static void sleeping_for_cpu_time(void)
-{
-    struct timespec begin, now, time = {0, 30000000};
+static void sleeping_for_cpu_time(void) {
+    struct timespec begin, now, time = { 0, 30000000 };
     pthread_t thread;
     thread_stop = 0;
     REQUIRE(thread_start(&thread, burn, NULL));
@@ -282,12 +265,11 @@ static void sleeping_for_cpu_time(void)
     CHECK_ERRNO(syscall(SYS_clock_nanosleep, CLOCK_PROCESS_CPUTIME_ID, 0, 8, NULL), EFAULT);
 }
 
-static void setitimer_of_cpu_time(void)
-{
-    static const int which[] = {ITIMER_VIRTUAL, ITIMER_PROF}, signals[] = {SIGVTALRM, SIGPROF};
-    struct itimerval off = {{0, 0}, {0, 0}}, now;
+static void setitimer_of_cpu_time(void) {
+    static const int which[] = { ITIMER_VIRTUAL, ITIMER_PROF }, signals[] = { SIGVTALRM, SIGPROF };
+    struct itimerval off = { { 0, 0 }, { 0, 0 } }, now;
     for (int i = 0; i < 2; i++) {
-        struct itimerval t = {{0, 20000}, {0, 20000}};
+        struct itimerval t = { { 0, 20000 }, { 0, 20000 } };
         handle(signals[i]);
         CHECK_EQ(setitimer(which[i], &t, NULL), 0);
         CHECK_EQ(getitimer(which[i], &now), 0);
@@ -303,9 +285,8 @@ static void setitimer_of_cpu_time(void)
 }
 
 /* No interval is too short for the machine. */
-static void the_shortest_interval(void)
-{
-    struct itimerval t = {{0, 1}, {0, 1}}, off = {{0, 0}, {0, 0}};
+static void the_shortest_interval(void) {
+    struct itimerval t = { { 0, 1 }, { 0, 1 } }, off = { { 0, 0 }, { 0, 0 } };
     sigset_t block, old;
     handle(SIGALRM);
     sigemptyset(&block);
@@ -322,13 +303,12 @@ static void the_shortest_interval(void)
 }
 
 /* Times beyond all clocks: nothing is due, and nothing hangs. */
-static void far_away(void)
-{
-    static const int which[] = {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF};
-    static const int signals[] = {SIGALRM, SIGVTALRM, SIGPROF};
-    struct itimerval far = {{LONG_MAX, 0}, {LONG_MAX, 999999}}, off = {{0, 0}, {0, 0}};
-    struct itimerval soon = {{0, 0}, {0, 20000}};
-    struct timespec never = {LONG_MAX, 999999999};
+static void far_away(void) {
+    static const int which[] = { ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF };
+    static const int signals[] = { SIGALRM, SIGVTALRM, SIGPROF };
+    struct itimerval far = { { LONG_MAX, 0 }, { LONG_MAX, 999999 } }, off = { { 0, 0 }, { 0, 0 } };
+    struct itimerval soon = { { 0, 0 }, { 0, 20000 } };
+    struct timespec never = { LONG_MAX, 999999999 };
     for (int i = 0; i < 3; i++) {
         handle(signals[i]);
         CHECK_EQ(setitimer(which[i], &far, NULL), 0);
@@ -347,16 +327,14 @@ static void far_away(void)
 
 static int calls;
 
-static void called(union sigval value)
-{
+static void called(union sigval value) {
     __atomic_fetch_add(&calls, value.sival_int, __ATOMIC_ACQ_REL);
 }
 
 /* As the C library does it: a thread of its own. */
-static void notification_by_thread(void)
-{
+static void notification_by_thread(void) {
     struct sigevent e;
-    struct itimerspec t = {{0, 2000000}, {0, 2000000}};
+    struct itimerspec t = { { 0, 2000000 }, { 0, 2000000 } };
     timer_t timer;
     memset(&e, 0, sizeof e);
     e.sigev_notify = SIGEV_THREAD;

@@ -19,31 +19,31 @@
  * left out go unseen.  The assembler counts further than C's initialisers.
  */
 #define INITIAL_BYTE(i) ((unsigned char)((i) % 251 + 1))
-#define TEXT_OF(x) #x
-#define VALUE_OF(x) TEXT_OF(x)
+#define TEXT_OF(x)      #x
+#define VALUE_OF(x)     TEXT_OF(x)
 
 #if TLS_INIT > 0
 extern _Thread_local volatile unsigned char initialised[TLS_INIT];
 __asm__(".pushsection .tdata, \"awT\", @progbits\n"
         ".balign " VALUE_OF(TLS_ALIGN) "\n"
-        ".globl initialised\n"
-        ".type initialised, @object\n"
-        "initialised:\n"
-        ".set at, 0\n"
-        ".rept " VALUE_OF(TLS_INIT) "\n"
-        ".byte at % 251 + 1\n"
-        ".set at, at + 1\n"
-        ".endr\n"
-        ".size initialised, . - initialised\n"
-        ".popsection\n");
+                                       ".globl initialised\n"
+                                       ".type initialised, @object\n"
+                                       "initialised:\n"
+                                       ".set at, 0\n"
+                                       ".rept " VALUE_OF(
+                                           TLS_INIT) "\n"
+                                                     ".byte at % 251 + 1\n"
+                                                     ".set at, at + 1\n"
+                                                     ".endr\n"
+                                                     ".size initialised, . - initialised\n"
+                                                     ".popsection\n");
 #endif
 #if TLS_ZERO > 0
 static _Thread_local volatile unsigned char zero[TLS_ZERO] __attribute__((aligned(TLS_ALIGN)));
 #endif
 
 /* Checks that all bytes are as a new thread must find them; returns how many are not. */
-static long tls_check_fresh(void)
-{
+static long tls_check_fresh(void) {
     long bad = 0;
 #if TLS_INIT > 0
     bad += (uintptr_t)initialised % TLS_ALIGN != 0;
@@ -58,8 +58,7 @@ static long tls_check_fresh(void)
     return bad;
 }
 
-static void tls_fill(unsigned char key)
-{
+static void tls_fill(unsigned char key) {
 #if TLS_INIT > 0
     for (long i = 0; i < TLS_INIT; i++)
         initialised[i] = (unsigned char)(key + i * 7);
@@ -70,8 +69,7 @@ static void tls_fill(unsigned char key)
 #endif
 }
 
-static long tls_check_filled(unsigned char key)
-{
+static long tls_check_filled(unsigned char key) {
     long bad = 0;
 #if TLS_INIT > 0
     for (long i = 0; i < TLS_INIT; i++)
@@ -84,8 +82,7 @@ static long tls_check_filled(unsigned char key)
     return bad;
 }
 
-static void tls_main_thread(void)
-{
+static void tls_main_thread(void) {
     CHECK_EQ(tls_check_fresh(), 0);
     errno = 77; /* errno lives beside it */
     tls_fill(3);
@@ -95,8 +92,7 @@ static void tls_main_thread(void)
 
 static pthread_barrier_t all_filled;
 
-static void *tls_thread(void *arg)
-{
+static void *tls_thread(void *arg) {
     unsigned char key = (unsigned char)(uintptr_t)arg;
     CHECK_EQ(tls_check_fresh(), 0);
     tls_fill(key);
@@ -110,8 +106,7 @@ static void *tls_thread(void *arg)
     return NULL;
 }
 
-static void tls_hundred_threads(void)
-{
+static void tls_hundred_threads(void) {
     int cpus[CPUS_MAX], count = cpus_list(cpus);
     pthread_t threads[THREADS];
     pthread_barrier_init(&all_filled, NULL, THREADS);

@@ -116,8 +116,8 @@ static void survives_noise(void **state) {
         memcpy(copy, good.bytes, good.size);
         for (int changes = 0; changes < 4; changes++) {
             seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
-            copy[seed % good.size] = (seed >> 32) % 3 ? "0123456789abcdefF/."[(seed >> 40) % 19]
-                                                      : (char)(seed >> 48);
+            copy[seed % good.size] =
+                (seed >> 32) % 3 ? "0123456789abcdefF/."[(seed >> 40) % 19] : (char)(seed >> 48);
         }
         cpio_start(&r, copy, good.size);
         while (cpio_next(&r, &e) > 0) {

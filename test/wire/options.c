@@ -17,8 +17,7 @@
 extern char **environ;
 
 /* All that the kernel draws by lot: bytes, and where things lie. */
-static int lots(void)
-{
+static int lots(void) {
     unsigned char bytes[16], more[16];
     int local;
     void *mapped = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -33,8 +32,7 @@ static int lots(void)
 }
 
 /* What a clock says before and after some work. */
-static int clocks(void)
-{
+static int clocks(void) {
     struct timespec now[4];
     clock_gettime(CLOCK_MONOTONIC, &now[0]);
     clock_gettime(CLOCK_REALTIME, &now[1]);
@@ -47,8 +45,7 @@ static int clocks(void)
     return 0;
 }
 
-static long free_kib(void)
-{
+static long free_kib(void) {
     char text[2048] = "";
     FILE *file = fopen("/proc/meminfo", "r");
     size_t n = file ? fread(text, 1, sizeof text - 1, file) : 0;
@@ -58,8 +55,7 @@ static long free_kib(void)
 }
 
 /* How much of a new mapping of 64 MiB has memory before it is touched. */
-static int committed(void)
-{
+static int committed(void) {
     enum { PAGES = 64 << 8 };
     static unsigned char resident[PAGES];
     long before = free_kib(), count = 0;
@@ -69,21 +65,24 @@ static int committed(void)
     for (int i = 0; i < PAGES; i++)
         count += resident[i] & 1;
     long taken = before - free_kib();
-    printf("%s, %s\n", count == PAGES ? "all" : count ? "some" : "none",
-           taken >= 64 << 10 ? "all is taken" : taken > 1 << 10 ? "some is taken" : "nothing is taken");
+    printf("%s, %s\n",
+           count == PAGES ? "all"
+           : count        ? "some"
+                          : "none",
+           taken >= 64 << 10 ? "all is taken"
+           : taken > 1 << 10 ? "some is taken"
+                             : "nothing is taken");
     return 0;
 }
 
-static int environment(void)
-{
+static int environment(void) {
     for (char **at = environ; *at; at++)
         puts(*at);
     return 0;
 }
 
 /* The files of /proc/mimosa. */
-static int counters(void)
-{
+static int counters(void) {
     DIR *dir = opendir("/proc/mimosa");
     struct dirent *entry;
     while (dir && (entry = readdir(dir)))
@@ -94,10 +93,11 @@ static int counters(void)
 
 /* ---- RFC 8259, without a look at what it means ---- */
 
-static const char *skip_blanks(const char *p) { return p + strspn(p, " \t\r\n"); }
+static const char *skip_blanks(const char *p) {
+    return p + strspn(p, " \t\r\n");
+}
 
-static const char *json_string(const char *p)
-{
+static const char *json_string(const char *p) {
     if (*p++ != '"')
         return NULL;
     for (; *p != '"'; p++) {
@@ -116,14 +116,12 @@ static const char *json_string(const char *p)
     return p + 1;
 }
 
-static const char *json_digits(const char *p)
-{
+static const char *json_digits(const char *p) {
     size_t n = strspn(p, "0123456789");
     return n ? p + n : NULL;
 }
 
-static const char *json_number(const char *p)
-{
+static const char *json_number(const char *p) {
     p += *p == '-';
     const char *begin = p;
     p = json_digits(p);
@@ -137,9 +135,8 @@ static const char *json_number(const char *p)
 }
 
 /* Behind the value at `p` and the blanks around it; NULL where there is none. */
-static const char *json_value(const char *p, int depth)
-{
-    static const char *const words[] = {"true", "false", "null"};
+static const char *json_value(const char *p, int depth) {
+    static const char *const words[] = { "true", "false", "null" };
     p = skip_blanks(p);
     char close = *p == '{' ? '}' : ']';
     if (*p == '"') {
@@ -171,8 +168,7 @@ static const char *json_value(const char *p, int depth)
     return p ? skip_blanks(p) : NULL;
 }
 
-static int json(void)
-{
+static int json(void) {
     static char text[1 << 22];
     size_t size = fread(text, 1, sizeof text - 1, stdin);
     const char *end = strlen(text) == size ? json_value(text, 0) : NULL;
@@ -182,13 +178,13 @@ static int json(void)
     return 1;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static const struct {
         const char *name;
         int (*run)(void);
-    } parts[] = {{"lots", lots},         {"clocks", clocks}, {"committed", committed}, {"environment", environment},
-                 {"counters", counters}, {"json", json}};
+    } parts[] = { { "lots", lots },           { "clocks", clocks },
+                  { "committed", committed }, { "environment", environment },
+                  { "counters", counters },   { "json", json } };
     for (unsigned i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (argc > 1 && !strcmp(argv[1], parts[i].name))
             return parts[i].run();

@@ -15,8 +15,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-static void write_all(int fd, const char *data, long length)
-{
+static void write_all(int fd, const char *data, long length) {
     while (length > 0) {
         long n = write(fd, data, length);
         if (n < 0)
@@ -26,8 +25,7 @@ static void write_all(int fd, const char *data, long length)
     }
 }
 
-static int cat(void)
-{
+static int cat(void) {
     static char block[65536];
     long n;
     while ((n = read(0, block, sizeof block)) > 0)
@@ -36,8 +34,7 @@ static int cat(void)
 }
 
 /* So many MiB, all alike, all values of a byte in turn. */
-static int produce(long megabytes)
-{
+static int produce(long megabytes) {
     static char block[1 << 20];
     for (long i = 0; i < (long)sizeof block; i++)
         block[i] = (char)(i * 7 + i / 256);
@@ -46,24 +43,21 @@ static int produce(long megabytes)
     return 0;
 }
 
-static int dribble(long bytes)
-{
+static int dribble(long bytes) {
     while (bytes--)
         write_all(1, bytes ? "x" : "\n", 1);
     return 0;
 }
 
 /* Byte for byte, and then not one system call more. */
-__attribute__((noreturn)) static void spell(const char *word)
-{
+__attribute__((noreturn)) static void spell(const char *word) {
     for (; *word; word++)
         write_all(1, word, 1);
     for (;;)
         __asm__ volatile("");
 }
 
-static int both(void)
-{
+static int both(void) {
     for (int i = 0; i < 200; i++) {
         char line[32];
         int length = snprintf(line, sizeof line, "%s %d\n", i % 2 ? "err" : "out", i);
@@ -72,14 +66,12 @@ static int both(void)
     return 0;
 }
 
-static void on_signal(int signal)
-{
+static void on_signal(int signal) {
     write_all(1, "caught\n", 7);
     _exit(100 + signal);
 }
 
-__attribute__((noreturn)) static void wait_for_signal(int catch)
-{
+__attribute__((noreturn)) static void wait_for_signal(int catch) {
     if (catch) {
         signal(SIGTERM, on_signal);
         signal(SIGINT, on_signal);
@@ -90,16 +82,14 @@ __attribute__((noreturn)) static void wait_for_signal(int catch)
         pause();
 }
 
-__attribute__((noreturn)) static void yes(int ignore)
-{
+__attribute__((noreturn)) static void yes(int ignore) {
     if (ignore)
         signal(SIGPIPE, SIG_IGN);
     for (;;)
         write_all(1, "y\n", 2);
 }
 
-static void print_size(int signal)
-{
+static void print_size(int signal) {
     struct winsize size = { 0 };
     char line[40];
     (void)signal;
@@ -109,8 +99,7 @@ static void print_size(int signal)
 }
 
 /* The terminal's size now, and after its change. */
-static int show_sizes(void)
-{
+static int show_sizes(void) {
     struct sigaction on_change = { .sa_handler = print_size };
     sigset_t change, none;
     sigemptyset(&none);
@@ -125,8 +114,7 @@ static int show_sizes(void)
 }
 
 /* Single keys without echo; leaves the terminal like that. */
-static int keys(void)
-{
+static int keys(void) {
     struct termios settings;
     char key = 0;
     if (tcgetattr(0, &settings))
@@ -144,31 +132,27 @@ static int keys(void)
     return 0;
 }
 
-static void count_interrupt(int signal)
-{
+static void count_interrupt(int signal) {
     (void)signal;
     write_all(1, "interrupted\n", 12);
 }
 
 /* Interrupts that are caught do not end it. */
-__attribute__((noreturn)) static void stubborn(void)
-{
+__attribute__((noreturn)) static void stubborn(void) {
     signal(SIGINT, count_interrupt);
     write_all(1, "ready\n", 6);
     for (;;)
         pause();
 }
 
-static void *sleep_for_ever(void *arg)
-{
+static void *sleep_for_ever(void *arg) {
     for (;;)
         pause();
     return arg;
 }
 
 /* So many threads besides the main one, and all wait. */
-__attribute__((noreturn)) static void crowd(long threads)
-{
+__attribute__((noreturn)) static void crowd(long threads) {
     pthread_attr_t attr;
     pthread_t id;
     pthread_attr_init(&attr);
@@ -181,8 +165,7 @@ __attribute__((noreturn)) static void crowd(long threads)
     _exit(36);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const char *part = argc > 1 ? argv[1] : "";
     long number = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
     if (!strcmp(part, "cat"))

@@ -7,24 +7,20 @@
 static sem_t waits;
 
 /* Not inlined, and something to do after the call, so that each has a frame. */
-__attribute__((noinline)) static int wait_for_ever(void)
-{
+__attribute__((noinline)) static int wait_for_ever(void) {
     sem_post(&waits);
     return pause() + 1;
 }
 
-static void *work(void *arg)
-{
+static void *work(void *arg) {
     return wait_for_ever() ? arg : NULL;
 }
 
-__attribute__((noinline)) static void all_wait(void)
-{
+__attribute__((noinline)) static void all_wait(void) {
     __asm__ volatile("" ::: "memory");
 }
 
-int main(void)
-{
+int main(void) {
     pthread_t thread;
     sem_init(&waits, 0, 0);
     for (int i = 0; i < 2; i++)
