@@ -28,6 +28,12 @@
 struct list all_threads = LIST_INIT(all_threads);
 struct spinlock all_threads_lock = SPINLOCK_INIT(RANK_THREADS);
 
+/*
+ * Stacks of ended threads.  Each CPU keeps some; the rest is shared.  None goes
+ * back to the frame allocator: the kernel half of the address space is never
+ * unmapped (paging.h), so the most threads that a program ever had at once keep
+ * KERNEL_STACK_PAGES each, for threads to come.
+ */
 #define STACK_CACHE_MAX 16u
 
 static PERCPU uintptr_t stack_cache; /* top of the first cached stack; interrupts off */
