@@ -27,8 +27,9 @@ enum {
 #define FIFO_ENABLE_CLEAR  0x07
 #define MODEM_DTR_RTS_OUT2 0x0b /* OUT2 lets the interrupt through */
 
-#define FIFO_BYTES 16
-#define WAIT_POLLS 1000000ul /* before a port that does not drain is given up */
+#define FIFO_BYTES  16
+#define WAIT_CYCLES (12ul << 30) /* before a port that does not drain is given up: some seconds */
+#define PAUSES_MAX  1000u        /* between two polls */
 
 static bool present;
 static unsigned fifo_bytes = 1; /* that fit once the holding register is empty */
@@ -49,12 +50,27 @@ void serial_init(void) {
     outb(COM1 + REG_MODEM_CONTROL, MODEM_DTR_RTS_OUT2);
 }
 
+/*
+ * Polls less and less often: each poll takes the emulator's lock, which the
+ * thread that empties the port needs as well.  A port that was given up gets one
+ * poll, until it drains again.  Called one at a time: under the log's lock, or
+ * in a panic.
+ */
 static bool wait_until_empty(void) {
-    for (unsigned long polls = 0; polls < WAIT_POLLS; polls++) {
-        if (inb(COM1 + REG_LINE_STATUS) & LSR_HOLDING_EMPTY)
+    static bool given_up;
+    uint64_t begin = rdtsc();
+
+    for (unsigned pauses = 0;; pauses = MIN(pauses + 1, PAUSES_MAX)) {
+        if (inb(COM1 + REG_LINE_STATUS) & LSR_HOLDING_EMPTY) {
+            given_up = false;
             return true;
-        cpu_relax();
+        }
+        if (given_up || rdtsc() - begin > WAIT_CYCLES)
+            break;
+        for (unsigned i = 0; i < pauses; i++)
+            cpu_relax();
     }
+    given_up = true;
     return false;
 }
 
