@@ -55,9 +55,15 @@ static noreturn_fn void init_main(void *unused) {
     machine_power_off();
 }
 
+static const struct log_output log_output = {
+    .log = serial_write,
+    .panic = serial_write_in_panic,
+    .report = console_report,
+};
+
 void kernel_early(void) { /* boot CPU, before anything else */
     serial_init();        /* once: a panic has somewhere to go */
-    log_set_output(serial_write, console_report);
+    log_set_output(&log_output);
 }
 
 void kernel_main(void) { /* boot CPU; boot.c has done the memory and this CPU's registers */

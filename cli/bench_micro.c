@@ -139,8 +139,12 @@ static int read_kept(struct micro *micro, const char *path) {
 
 static int keep_figures(struct micro *micro, const char *path) {
     int error = read_kept(micro, path); /* for the ceilings, which stay */
-    FILE *to = error && error != ENOENT ? NULL : fopen(path, "w");
+    FILE *to;
 
+    if (error && error != ENOENT) {
+        return cli_fail("%s: %s", path, strerror(error));
+    }
+    to = fopen(path, "w");
     if (!to) {
         return cli_fail("%s: %s", path, strerror(errno));
     }

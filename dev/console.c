@@ -25,12 +25,13 @@
 #include "kernel/pages.h"
 #include "kernel/thread.h"
 
-#define RECEIVE_FIRST 4 /* pages for the device to fill, at first */
-#define RECEIVE_STEP  8 /* more at each growth of the input buffer */
-#define RECEIVE_MAX   32
-#define CTRL_D        4
-#define SIGNAL_MAX    64
-#define SIGWINCH      28
+#define RECEIVE_FIRST  4 /* pages for the device to fill, at first */
+#define RECEIVE_STEP   8 /* more at each growth of the input buffer */
+#define RECEIVE_MAX    32
+#define CTRL_D         4
+#define SERIAL_LOOK_NS NS_PER_MS /* between two looks whether a full port has room */
+#define SIGNAL_MAX     64
+#define SIGWINCH       28
 
 struct console_stats console_stats;
 
@@ -38,6 +39,7 @@ static struct console_port *port; /* NULL: serial */
 static struct thread receive_thread;
 static struct wait_queue receive_wake = WAIT_QUEUE_INIT(receive_wake);
 static atomic_bool serial_arrived;
+static atomic_bool serial_full;  /* a writer waits for room: the thread looks for it */
 static atomic_bool credit_waits; /* a credit frame found no room */
 
 /* Only the receiving thread. */
@@ -263,13 +265,30 @@ noreturn_fn static void run_wire(void *arg) {
     }
 }
 
+/* Room for a writer.  Without it, the thread is set to look, which wakes him later. */
+static bool serial_offers_room(void) {
+    if (serial_has_room())
+        return true;
+    if (!atomic_exchange(&serial_full, true))
+        wait_wake_all(&receive_wake);
+    return false;
+}
+
 noreturn_fn static void run_serial(void *arg) {
     (void)arg;
     for (;;) {
         int byte = -1;
+        bool full = atomic_load(&serial_full);
 
-        (void)wait_until(&receive_wake, atomic_load(&serial_arrived) && input_has_room(),
-                         TIME_NEVER, false);
+        (void)wait_until(&receive_wake,
+                         (atomic_load(&serial_arrived) && input_has_room()) ||
+                             (!full && atomic_load(&serial_full)),
+                         full ? clock_now_ns() + SERIAL_LOOK_NS : TIME_NEVER, false);
+        /* The flag first: a writer who finds the port full after this sets it again. */
+        if (full && serial_has_room()) {
+            atomic_store(&serial_full, false);
+            wait_wake_all(&console_room);
+        }
         atomic_store(&serial_arrived, false);
         while (input_has_room() && (byte = serial_read()) >= 0) {
             char c = (char)byte;
@@ -311,8 +330,9 @@ static int start_serial(void) {
 
     atomic_store(&serial_arrived, true); /* perhaps before there was an interrupt */
     err = start_thread(run_serial);
-    if (!err)
-        err = serial_enable_receive(serial_interrupt, NULL);
+    if (err)
+        return err;
+    err = serial_enable_receive(serial_interrupt, NULL);
     if (err)
         log_error("console: no input from the serial port (%d)", err);
     return -ENODEV;
@@ -356,12 +376,14 @@ size_t console_read(void *to, size_t size) {
 long console_write(enum wire_stream stream, const void *from, size_t size) {
     if (port)
         return output_write(stream, from, size);
-    serial_write(from, size);
-    return (long)size;
+    size_t n = serial_write_some(from, size);
+    if (!n && size)
+        (void)serial_offers_room();
+    return (long)n;
 }
 
 bool console_writable(enum wire_stream stream) {
-    return !port || output_writable(stream);
+    return port ? output_writable(stream) : serial_offers_room();
 }
 
 void console_report(const char *text, size_t size) {
@@ -420,8 +442,11 @@ void console_exit(unsigned status, unsigned signal) {
     struct wire_exit record = { .status = status, .signal = signal };
     uint64_t limit = clock_now_ns() + OUTPUT_STALL_NS;
 
-    if (!port)
+    if (!port) {
+        while (!serial_is_drained() && clock_now_ns() < limit)
+            (void)wait_until(&console_room, false, clock_now_ns() + SERIAL_LOOK_NS, false);
         return;
+    }
     while (!output_send(OUTPUT_CONTROL, WIRE_EXIT, 0, &record, sizeof record))
         if (wait_until(&console_room, output_has_room(OUTPUT_CONTROL), limit, false))
             return;

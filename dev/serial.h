@@ -5,9 +5,19 @@
 
 #include "base/types.h"
 
-void serial_init(void);
-/* Context: any; the log's lock serialises callers, a panic needs none. */
+void serial_init(void); /* once, before all else here; a machine without the port loses output */
+/*
+ * All of it, waiting while the port is full; what a port that nobody empties does
+ * not take in some seconds is lost.  Context: any; serial_write_in_panic takes no
+ * lock.
+ */
 void serial_write(const char *text, size_t size);
+void serial_write_in_panic(const char *text, size_t size);
+/* What fits now: how much, 0 while the port is full.  Context: any. */
+size_t serial_write_some(const char *text, size_t size);
+bool serial_has_room(void);
+/* Whether the last byte has left the port. */
+bool serial_is_drained(void);
 /* A byte that has arrived, or -1. */
 int serial_read(void);
 /* Connects the receive interrupt; `ready` runs in interrupt context. Returns 0 or -errno. */

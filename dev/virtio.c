@@ -22,7 +22,9 @@ void virtio_add_device(struct virtio_device *d) {
 struct virtio_device *virtio_find(unsigned type, unsigned n) {
     struct virtio_device *d;
 
-    list_for_each(d, &devices, link) if (d->type == type && n-- == 0) return d;
+    list_for_each(d, &devices, link)
+        if (d->type == type && n-- == 0)
+            return d;
     return NULL;
 }
 

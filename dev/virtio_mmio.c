@@ -104,7 +104,9 @@ static void mmio_interrupt(void *arg) {
     if (!status)
         return;
     write_register(m, REG_INTERRUPT_ACK, status);
-    list_for_each(q, &m->device.queues, link) if (q->handler) q->handler(q->arg);
+    list_for_each(q, &m->device.queues, link)
+        if (q->handler)
+            q->handler(q->arg);
 }
 
 static int connect(struct mmio_device *m) {

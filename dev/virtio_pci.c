@@ -138,7 +138,9 @@ static void shared_interrupt(void *arg) {
     struct pci_device *p = arg;
     struct virtio_queue *q;
 
-    list_for_each(q, &p->device.queues, link) if (q->shares_vector) q->handler(q->arg);
+    list_for_each(q, &p->device.queues, link)
+        if (q->shares_vector)
+            q->handler(q->arg);
 }
 
 /* Makes the next entry of the table call `handler`. */

@@ -376,10 +376,12 @@ int aspace_unmap_locked(struct aspace *as, uintptr_t start, uintptr_t end) {
                            : list_is_empty(&as->tree.list)
                                ? NULL
                                : list_entry(as->tree.list.prev, struct region, link);
-    list_for_each(r, &dead, link) table_zap(as, r->start, r->end);
+    list_for_each(r, &dead, link)
+        table_zap(as, r->start, r->end);
     table_free_unused(as, start, end, below ? below->end : 0, above ? above->start : USER_END);
     table_flush(as);
-    list_for_each_safe(r, next, &dead, link) free_region(r);
+    list_for_each_safe(r, next, &dead, link)
+        free_region(r);
     return 0;
 }
 

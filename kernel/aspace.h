@@ -68,10 +68,9 @@ struct vm_object *vm_object_create_shared(void);
 #define REGION_HUGE      128u /* MADV_HUGEPAGE */
 #define REGION_LOCKED    256u
 #define REGION_SPECIAL   512u  /* vDSO, clock page: not merged, not remapped */
+#define REGION_NOWRITE   1024u /* shared, of a file not open for writing: never PROT_WRITE */
 #define REGION_ONFAULT   2048u /* with REGION_LOCKED: locked as it is touched (MLOCK_ONFAULT) */
 #define REGION_LOW       4096u /* MAP_32BIT: below 2 GiB */
-#define REGION_NOWRITE                                                                             \
-    1024u /* shared, of a file not open for writing: mprotect may not add PROT_WRITE */
 
 /* NULL without memory.  It lives as long as the machine: a program's end is the machine's. */
 struct aspace *aspace_create(void);

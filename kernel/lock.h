@@ -44,7 +44,8 @@ enum lock_rank {
     RANK_SLAB,     /* object caches */
     RANK_PAGING,   /* kernel page tables */
     RANK_PAGES,    /* the frame allocator */
-    RANK_LOG,      /* log ring, serial port */
+    RANK_LOG,      /* log ring */
+    RANK_PORT,     /* serial port */
 };
 
 struct spinlock {

@@ -16,17 +16,14 @@ bool log_verbose;
 static struct spinlock log_lock = SPINLOCK_INIT(RANK_LOG);
 static char ring[RING_SIZE];
 static uint64_t ring_end; /* bytes ever written */
-static void (*write_text)(const char *text, size_t size);
-static void (*report_text)(const char *text, size_t size);
+static const struct log_output *out;
 
-void log_set_output(void (*write)(const char *text, size_t size),
-                    void (*write_reports)(const char *text, size_t size)) {
-    write_text = write;
-    report_text = write_reports;
+void log_set_output(const struct log_output *output) {
+    out = output;
 }
 
 void log_write(const char *text, size_t size) {
-    write_text(text, size);
+    out->panic(text, size);
 }
 
 static void ring_write(const char *text, size_t size) {
@@ -47,14 +44,14 @@ void log_line(enum log_level level, const char *fmt, ...) {
     uint64_t flags = spin_lock_irqsave(&log_lock);
     ring_write(line, (size_t)n);
     if (log_verbose || level == LOG_ERROR)
-        write_text(line, (size_t)n);
+        out->log(line, (size_t)n);
     spin_unlock_irqrestore(&log_lock, flags);
 }
 
 void log_replay(void) {
     uint64_t at = ring_end > RING_SIZE ? ring_end - RING_SIZE : 0;
     for (; at < ring_end; at++)
-        write_text(&ring[at % RING_SIZE], 1);
+        out->panic(&ring[at % RING_SIZE], 1);
 }
 
 void report(const char *fmt, ...) {
@@ -63,5 +60,5 @@ void report(const char *fmt, ...) {
     va_start(args, fmt);
     int n = format_args(text, sizeof(text), fmt, args);
     va_end(args);
-    report_text(text, MIN((size_t)n, sizeof(text) - 1));
+    out->report(text, MIN((size_t)n, sizeof(text) - 1));
 }

@@ -17,13 +17,14 @@ void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(
 #define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
 
-/*
- * Where text goes: that of the log and of panics (any context), and that of
- * report().  Once, before there is anything to say; log and panics lie below
- * the drivers that carry it.
- */
-void log_set_output(void (*write)(const char *text, size_t size),
-                    void (*write_reports)(const char *text, size_t size));
+/* Who carries text; log and panics lie below the drivers. */
+struct log_output {
+    void (*log)(const char *text, size_t size);    /* any context */
+    void (*panic)(const char *text, size_t size);  /* the same, without a lock */
+    void (*report)(const char *text, size_t size); /* thread context */
+};
+/* Once, before there is anything to say; `output` stays. */
+void log_set_output(const struct log_output *output);
 
 extern bool log_verbose; /* set once at boot from the manifest */
 

@@ -29,6 +29,7 @@ static void wake(struct waiter *w) {
 void wait_wake_all(struct wait_queue *q) {
     struct waiter *w;
     uint64_t flags = spin_lock_irqsave(&q->lock);
-    list_for_each(w, &q->waiters, link) wake(w);
+    list_for_each(w, &q->waiters, link)
+        wake(w);
     spin_unlock_irqrestore(&q->lock, flags);
 }

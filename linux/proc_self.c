@@ -162,9 +162,9 @@ static int next_task(int from) {
     int best = -1;
     struct task *t;
     uint64_t flags = spin_lock_irqsave(&the_process->lock);
-    list_for_each(t, &the_process->tasks,
-                  link) if (t->thread.tid >= from && (best < 0 || t->thread.tid < best)) best =
-        t->thread.tid;
+    list_for_each(t, &the_process->tasks, link)
+        if (t->thread.tid >= from && (best < 0 || t->thread.tid < best))
+            best = t->thread.tid;
     spin_unlock_irqrestore(&the_process->lock, flags);
     return best;
 }

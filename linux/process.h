@@ -62,8 +62,9 @@ struct restart {
     uint64_t values[3];
 };
 
-/* What prctl sets and gets back; own task only. */
 #define TIMER_SLACK_NS 50000 /* what Linux begins with */
+
+/* What prctl sets and gets back; own task only. */
 struct task_settings {
     uint64_t timer_slack_ns; /* kept, not used: timers are exact */
     uint32_t death_signal;   /* of a parent, which there is none */

@@ -306,7 +306,7 @@ static unsigned threads_look(struct process *p, struct thread_line *lines, unsig
 void report_all_threads(void) {
     struct process *p = the_process;
     /* A few more may come meanwhile; where memory is short, fewer will do. */
-    unsigned room = p->task_count + 16;
+    unsigned room = threads_look(p, NULL, 0) + 16;
     struct thread_line *lines;
 
     while (!(lines = kmalloc(room * sizeof(*lines))))

@@ -322,7 +322,9 @@ long sys_timer_create(long clock, long event, long id) {
 static struct interval_timer *timer_find(long id) {
     struct interval_timer *t;
 
-    list_for_each(t, &timers, link) if (t->id == (int)id) return t;
+    list_for_each(t, &timers, link)
+        if (t->id == (int)id)
+            return t;
     return NULL;
 }
 

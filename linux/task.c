@@ -29,7 +29,9 @@ int task_init(void) {
 struct task *process_find_task(struct process *p, int tid) {
     struct task *t;
 
-    list_for_each(t, &p->tasks, link) if (t->thread.tid == tid) return t;
+    list_for_each(t, &p->tasks, link)
+        if (t->thread.tid == tid)
+            return t;
     return NULL;
 }
 
@@ -37,7 +39,8 @@ uint64_t process_runtime_ns(struct process *p) {
     uint64_t flags = spin_lock_irqsave(&p->lock), sum = p->ended_runtime_ns;
     struct task *t;
 
-    list_for_each(t, &p->tasks, link) sum += thread_runtime_ns(&t->thread);
+    list_for_each(t, &p->tasks, link)
+        sum += thread_runtime_ns(&t->thread);
     spin_unlock_irqrestore(&p->lock, flags);
     return sum;
 }
@@ -140,8 +143,9 @@ static void begin_end(struct process *p, uint32_t status, uint32_t signal) {
         p->exit_status = status;
         p->exit_signal = signal;
         atomic_store(&p->exiting, true);
-        list_for_each(t, &p->tasks, link) if (&t->thread != current)
-            thread_notify(&t->thread, WORK_EXIT);
+        list_for_each(t, &p->tasks, link)
+            if (&t->thread != current)
+                thread_notify(&t->thread, WORK_EXIT);
     }
     spin_unlock_irqrestore(&p->lock, flags);
 }

@@ -2,21 +2,12 @@
 /* guest: on=mimosa timeout=60 */
 /* What is opened, made and removed again leaves memory where it was: the frames tell. */
 #define _GNU_SOURCE
+#include "test/guest/proc.h"
 #include "test/guest/scratch.h"
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-
-static long free_kib(void) {
-    char text[1024];
-    int fd = open("/proc/meminfo", O_RDONLY);
-    long n = read(fd, text, sizeof text - 1);
-    close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    const char *line = strstr(text, "MemFree:");
-    return line ? atol(line + 8) : -1;
-}
 
 static void one_round(int round) {
     char name[32], bytes[4096] = "";
@@ -63,10 +54,10 @@ static void nothing_stays(void) {
     REQUIRE(scratch_enter());
     for (int i = 0; i < 100; i++)
         one_round(i);
-    long before = free_kib();
+    long before = proc_free_kb();
     for (int i = 0; i < 1000; i++)
         one_round(i);
-    long after = free_kib();
+    long after = proc_free_kb();
     CHECK(before > 0 && after >= before - 512); /* caches may differ a little */
     scratch_leave();
 }

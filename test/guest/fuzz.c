@@ -23,6 +23,7 @@
  */
 #define _GNU_SOURCE
 #include "test/guest/fuzz_calls.h"
+#include "test/guest/proc.h"
 #include "test/guest/threads.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -420,18 +421,6 @@ static void root_visit(int keep) {
         closedir(dir);
 }
 
-/* The number behind a name of /proc/meminfo or /proc/mimosa/memory; -1: none. */
-static long proc_number(const char *file, const char *name) {
-    static char text[4096];
-    memset(text, 0, sizeof text);
-    int fd = open(file, O_RDONLY);
-    if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
-        return -1;
-    close(fd);
-    const char *at = strstr(text, name);
-    return at ? strtol(at + strlen(name), NULL, 10) : -1;
-}
-
 /* Everything that the calls can have left behind goes; what is free then, in kB. */
 static long clean_up(void) {
     syscall(436 /* close_range */, SPARE + SPARES, ~0U, 0);
@@ -446,7 +435,7 @@ static long clean_up(void) {
         _exit(11);
     root_visit(0);
     sleep_ms(100); /* the last thread is still leaving */
-    return proc_number("/proc/meminfo", "MemFree:");
+    return proc_free_kb();
 }
 
 /* The time's worth of calls by all workers; false where a thread could not be had. */

@@ -14,8 +14,8 @@
  * guest: mem=64M timeout=180 glibc=no
  */
 #define _GNU_SOURCE
-#include "test/guest/threads.h"
-#include <fcntl.h>
+#include "test/guest/gate.h"
+#include "test/guest/proc.h"
 #include <sys/mman.h>
 
 #define STACK         8192L
@@ -25,40 +25,18 @@
 
 static char *stacks;
 static pthread_t threads[MANY];
-static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t gate_opens = PTHREAD_COND_INITIALIZER;
-static int gate_open, gate_waiting;
 static int machine_is_ours; /* asked beforehand: a path takes memory, too */
-
-/* Kilobytes that the machine has free, or -1. */
-static long machine_free_kb(void) {
-    static char text[4096];
-    int fd = open("/proc/meminfo", O_RDONLY);
-    if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
-        return -1;
-    close(fd);
-    const char *at = strstr(text, "MemFree:");
-    return at ? strtol(at + 8, NULL, 10) : -1;
-}
-
-static void *wait_at_gate(void *arg) {
-    pthread_mutex_lock(&gate);
-    gate_waiting++;
-    while (!gate_open)
-        pthread_cond_wait(&gate_opens, &gate);
-    pthread_mutex_unlock(&gate);
-    return arg;
-}
 
 /* Threads on the prepared stacks, `limit` at most; how many there are, and what the last said. */
 static int create_up_to(int limit, int *error) {
     pthread_attr_t attr;
     int created = 0;
+    *error = 0;
     pthread_attr_init(&attr);
-    gate_open = gate_waiting = *error = 0;
+    gate_close();
     while (created < limit) {
         pthread_attr_setstack(&attr, stacks + created * STACK, STACK);
-        *error = pthread_create(&threads[created], &attr, wait_at_gate, (void *)(long)created);
+        *error = pthread_create(&threads[created], &attr, gate_wait, (void *)(long)created);
         if (*error)
             break;
         created++;
@@ -70,15 +48,7 @@ static int create_up_to(int limit, int *error) {
 /* All of them run, and end; the sum of what they return is right. */
 static void let_go(int created) {
     long sum = 0;
-    for (int waiting = 0; waiting < created; sleep_ms(1)) {
-        pthread_mutex_lock(&gate);
-        waiting = gate_waiting;
-        pthread_mutex_unlock(&gate);
-    }
-    pthread_mutex_lock(&gate);
-    gate_open = 1;
-    pthread_cond_broadcast(&gate_opens);
-    pthread_mutex_unlock(&gate);
+    gate_open(created);
     for (int i = 0; i < created; i++)
         sum += (long)thread_join(threads[i]);
     CHECK_EQ(sum, (long)created * (created - 1) / 2);
@@ -107,8 +77,8 @@ static void more_threads_than_memory(void) {
         CHECK_EQ(error, machine_is_ours ? EAGAIN : 0);
         let_go(created[round]);
         if (machine_is_ours) /* the last may still be leaving */
-            CHECK_SOON(machine_free_kb() > free_before - TOLERANCE_KB);
-        free_after = machine_free_kb();
+            CHECK_SOON(proc_free_kb() > free_before - TOLERANCE_KB);
+        free_after = proc_free_kb();
         if (round == 0)
             free_before = free_after;
     }

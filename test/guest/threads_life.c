@@ -6,7 +6,7 @@
  * guest: mem=512M timeout=180
  */
 #define _GNU_SOURCE
-#include "test/guest/threads.h"
+#include "test/guest/gate.h"
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -114,38 +114,14 @@ static void detach(void) {
 }
 
 #define MANY 1000
-static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t gate_opens = PTHREAD_COND_INITIALIZER;
-static int gate_open, gate_waiting;
-
-static void *wait_at_gate(void *arg) {
-    pthread_mutex_lock(&gate);
-    gate_waiting++;
-    while (!gate_open)
-        pthread_cond_wait(&gate_opens, &gate);
-    pthread_mutex_unlock(&gate);
-    return arg;
-}
-
-static void gate_release(int expected) {
-    for (int waiting = 0; waiting < expected; sched_yield()) {
-        pthread_mutex_lock(&gate);
-        waiting = gate_waiting;
-        pthread_mutex_unlock(&gate);
-    }
-    pthread_mutex_lock(&gate);
-    gate_open = 1;
-    pthread_cond_broadcast(&gate_opens);
-    pthread_mutex_unlock(&gate);
-}
 
 static void thousand_at_once(void) {
     static pthread_t threads[MANY];
     long sum = 0;
-    gate_open = gate_waiting = 0;
+    gate_close();
     for (long i = 0; i < MANY; i++)
-        REQUIRE(thread_start(&threads[i], wait_at_gate, (void *)i));
-    gate_release(MANY);
+        REQUIRE(thread_start(&threads[i], gate_wait, (void *)i));
+    gate_open(MANY);
     for (int i = 0; i < MANY; i++)
         sum += (long)thread_join(threads[i]);
     CHECK_EQ(sum, (long)MANY * (MANY - 1) / 2);
@@ -163,13 +139,13 @@ static void create_without_memory(void) {
     REQUIRE(setrlimit(RLIMIT_AS, &tight) == 0);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, 64 << 20);
-    gate_open = gate_waiting = 0;
-    while (created < 64 && !(error = pthread_create(&threads[created], &attr, wait_at_gate, NULL)))
+    gate_close();
+    while (created < 64 && !(error = pthread_create(&threads[created], &attr, gate_wait, NULL)))
         created++;
     CHECK_EQ(error, EAGAIN);
     CHECK(created >= 1 && created < 64);
     CHECK_EQ(setrlimit(RLIMIT_AS, &old), 0);
-    gate_release(created);
+    gate_open(created);
     for (int i = 0; i < created; i++)
         thread_join(threads[i]);
     pthread_t thread;

@@ -6,6 +6,7 @@
  * guest: mem=256M timeout=240 args-linux=100000 args-mimosa=5000 glibc=no
  */
 #define _GNU_SOURCE
+#include "test/guest/proc.h"
 #include "test/guest/threads.h"
 #include <fcntl.h>
 
@@ -32,17 +33,6 @@ static long resident_pages(void) {
     return second ? strtol(second, NULL, 10) : -1;
 }
 
-/* Kilobytes that the machine has free, or -1. */
-static long machine_free_kb(void) {
-    static char text[4096];
-    int fd = open("/proc/meminfo", O_RDONLY);
-    if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
-        return -1;
-    close(fd);
-    const char *at = strstr(text, "MemFree:");
-    return at ? strtol(at + 8, NULL, 10) : -1;
-}
-
 static int run_threads(long count) {
     pthread_t threads[AT_ONCE];
     for (long i = 0; i < count; i += AT_ONCE) {
@@ -58,9 +48,9 @@ static int run_threads(long count) {
 
 static void created_and_joined(void) {
     REQUIRE(run_threads(200)); /* caches fill */
-    long before = resident_pages(), machine_before = machine_free_kb();
+    long before = resident_pages(), machine_before = proc_free_kb();
     REQUIRE(run_threads(many));
-    long after = resident_pages(), machine_after = machine_free_kb();
+    long after = resident_pages(), machine_after = proc_free_kb();
     guest_print("# resident pages %ld, then %ld; free kB %ld, then %ld", before, after,
                 machine_before, machine_after);
     CHECK(after <= before + 64);

@@ -57,6 +57,26 @@ __attribute__((noreturn)) static void spell(const char *word) {
         __asm__ volatile("");
 }
 
+static void *write_errors(void *blocks) {
+    char block[64];
+    memset(block, 'e', sizeof block);
+    for (long i = 0; i < (long)blocks; i++)
+        write_all(2, block, sizeof block);
+    return NULL;
+}
+
+/* Two threads, one on each stream, so many blocks each. */
+static int together(long blocks) {
+    pthread_t other;
+    char block[64];
+    memset(block, 'o', sizeof block);
+    if (pthread_create(&other, NULL, write_errors, (void *)blocks))
+        return 1;
+    for (long i = 0; i < blocks; i++)
+        write_all(1, block, sizeof block);
+    return pthread_join(other, NULL);
+}
+
 static int both(void) {
     for (int i = 0; i < 200; i++) {
         char line[32];
@@ -180,6 +200,8 @@ int main(int argc, char **argv) {
         write_all(1, "leaving\n", 8);
         return *part == 'k' ? raise((int)number) : (int)number;
     }
+    if (!strcmp(part, "together"))
+        return together(strtol(argv[2], NULL, 10));
     if (!strcmp(part, "both"))
         return both();
     if (!strcmp(part, "wait"))
