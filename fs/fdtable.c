@@ -160,6 +160,13 @@ int fd_install(struct fd_table *t, struct file *f, int from, bool cloexec) {
     }
 }
 
+bool fd_has_room(struct fd_table *t) {
+    spin_lock(&t->lock);
+    bool room = lowest_free_locked(t, 0) < t->limit;
+    spin_unlock(&t->lock);
+    return room;
+}
+
 int fd_install_pair(struct fd_table *t, struct file *a, struct file *b, bool cloexec, int out[2]) {
     file_get(a); /* so that a failure of the second leaves the caller both references */
     out[0] = fd_install(t, a, 0, cloexec);

@@ -31,6 +31,8 @@ struct file *fd_get(struct fd_table *t, int fd);
  * caller's reference on success.  Returns the descriptor, -EMFILE, -ENOMEM.
  */
 int fd_install(struct fd_table *t, struct file *f, int from, bool cloexec);
+/* Whether fd_install would find a free descriptor at this moment. */
+bool fd_has_room(struct fd_table *t);
 /* Two descriptors at once, both or none (pipe).  0, -EMFILE, -ENOMEM. */
 int fd_install_pair(struct fd_table *t, struct file *a, struct file *b, bool cloexec, int out[2]);
 /*

@@ -135,10 +135,9 @@ int vfs_open_file(const char *path, int flags, struct file **out) {
     return vfs_open(vfs_root, path, (uint32_t)flags, 0644, out);
 }
 
-int vfs_create(struct entry *base, const char *path, uint32_t mode, uint32_t rdev,
-               const char *target) {
+static int create_entry(struct entry *base, const char *path, uint32_t mode, uint32_t rdev,
+                        const char *target, struct entry **out) {
     struct walk w;
-    struct entry *e;
     mutex_lock(&vfs_tree_lock);
     int err = walk_begin(&w, base, path);
     if (err)
@@ -150,22 +149,33 @@ int vfs_create(struct entry *base, const char *path, uint32_t mode, uint32_t rde
         err = -EEXIST;
         goto end;
     }
-    err = walk_last(&w, &e);
+    err = walk_last(&w, out);
     if (!err) {
-        entry_put(e);
+        entry_put(*out);
         err = -EEXIST;
     } else if (err == -ENOENT) {
         err = w.slash && TYPE_OF(mode) != S_IFDIR
                   ? -ENOENT
-                  : create_locked(w.at, w.last, w.last_length, mode, rdev, target, &e);
-        if (!err)
-            entry_put(e);
+                  : create_locked(w.at, w.last, w.last_length, mode, rdev, target, out);
     }
 end:
     walk_end(&w);
 unlock:
     mutex_unlock(&vfs_tree_lock);
     return err;
+}
+
+int vfs_create(struct entry *base, const char *path, uint32_t mode, uint32_t rdev,
+               const char *target) {
+    struct entry *e;
+    int err = create_entry(base, path, mode, rdev, target, &e);
+    if (!err)
+        entry_put(e);
+    return err;
+}
+
+int vfs_create_entry(struct entry *base, const char *path, uint32_t mode, struct entry **out) {
+    return create_entry(base, path, mode, 0, NULL, out);
 }
 
 /* rmdir and unlink disagree about what is a special last component. */

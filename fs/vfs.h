@@ -156,6 +156,9 @@ must_check int vfs_open_file(const char *path, int flags, struct file **out);
 /* Any mode with S_IF* (0: regular): mknod, mkdir; symlink with `target`. */
 must_check int vfs_create(struct entry *base, const char *path, uint32_t mode, uint32_t rdev,
                           const char *target);
+/* As mknod, and *out gets what was made, with a reference. */
+must_check int vfs_create_entry(struct entry *base, const char *path, uint32_t mode,
+                                struct entry **out);
 must_check int vfs_unlink(struct entry *base, const char *path, bool directory);
 must_check int vfs_rename(struct entry *old_base, const char *old_path, struct entry *new_base,
                           const char *new_path, unsigned flags); /* RENAME_* */
