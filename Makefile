@@ -28,7 +28,7 @@ CC_READY := $(O)/heaps/libmimosa-heaps.a $(O)/heaps/musl.specs $(O)/heaps/includ
 .PHONY: all help clean
 all: kernel cli heaps lab
 
-# Each room brings its own rules: kernel.mk also builds base, arch, dev, fs, linux.
+# Each room brings its own rules: kernel.mk also builds base, arch, dev, fs, net, linux.
 include kernel/kernel.mk
 include cli/cli.mk
 include heaps/heaps.mk

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The kernel: base, arch, kernel, dev, fs, linux and main.c into one PVH ELF.
+# The kernel: base, arch, kernel, dev, fs, net, linux and main.c into one PVH ELF.
 #
 # build/mimosa-kernel is what boots (stripped), build/mimosa-kernel.debug holds
 # its symbols.  DEBUG=1 builds build/mimosa-kernel-debug with slow assertions,
@@ -20,7 +20,7 @@ K_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -mcmodel=kernel -mno-red-z
     $(if $(COUNT),-DCOUNT_SHARED_WRITES)
 
 K_SOURCES := $(wildcard base/*.c arch/x86_64/*.c arch/x86_64/*.S kernel/*.c dev/*.c fs/*.c \
-                        linux/*.c linux/*.S) main.c
+                        net/*.c linux/*.c linux/*.S) main.c
 K_OBJECTS := $(patsubst %,$(K)/%.o,$(K_SOURCES))
 
 -include linux/vdso/vdso.mk

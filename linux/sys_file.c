@@ -9,11 +9,9 @@
 #include <linux/stat.h>
 #include "arch/x86_64/uaccess.h"
 #include "kernel/slab.h"
+#include "linux/sys_socket.h"
 #include "linux/syscalls.h"
 
-#define COUNT_MAX   0x7ffff000ul /* bytes that one call moves at most */
-#define PARTS_MAX   1024ul       /* IOV_MAX */
-#define PARTS_SMALL 8
 #define COPY_BUFFER KIB(32)
 
 /* As Linux's writes signal: from the program to itself. */
@@ -43,6 +41,12 @@ struct file *our_real_file(long fd) {
 
 enum direction { INTO_PROGRAM, FROM_PROGRAM };
 
+/* Sockets have rules of their own for SIGPIPE and for which calls are repeated. */
+static long file_result(struct file *f, long n, enum direction d) {
+    struct socket *s = n < 0 ? socket_of(f) : NULL;
+    return s ? socket_result(s, n, d == FROM_PROGRAM, 0) : io_result(n);
+}
+
 /* `offset` NULL: at the file's position. */
 static long move(struct file *f, struct iter *it, enum direction d, const uint64_t *offset) {
     if (d == INTO_PROGRAM)
@@ -62,11 +66,13 @@ static long move_one(long fd, long buffer, long count, enum direction d, const u
     } else if (allowed && !user_range_ok((void *)buffer, (size_t)count)) {
         n = offset && (int64_t)*offset < 0 ? -EINVAL : -EFAULT;
     } else {
-        iter_init_user(&it, (void *)buffer, MIN((size_t)count, COUNT_MAX));
+        iter_init_user(&it, (void *)buffer, MIN((size_t)count, IO_COUNT_MAX));
         n = move(f, &it, d, offset);
     }
+    if (unlikely(n < 0))
+        n = file_result(f, n, d);
     file_put(f);
-    return io_result(n);
+    return n;
 }
 
 long sys_read(long fd, long buffer, long count) {
@@ -91,12 +97,11 @@ long sys_pwrite64(long fd, long buffer, long count, long offset) {
     return move_one(fd, buffer, count, FROM_PROGRAM, &at);
 }
 
-/* Fetches and checks a vector; *parts is `small` or kmalloc'ed.  Returns the total or -errno. */
-static long parts_get(long user, unsigned long count, struct iter_part *small,
-                      struct iter_part **parts) {
-    if (count > PARTS_MAX)
+long io_parts_get(long user, unsigned long count, struct iter_part *small,
+                  struct iter_part **parts) {
+    if (count > IO_PARTS_MAX)
         return -EINVAL;
-    *parts = count <= PARTS_SMALL ? small : kmalloc(count * sizeof **parts);
+    *parts = count <= IO_PARTS_SMALL ? small : kmalloc(count * sizeof **parts);
     if (!*parts)
         return -ENOMEM;
     long err = 0;
@@ -109,7 +114,7 @@ static long parts_get(long user, unsigned long count, struct iter_part *small,
             err = -EINVAL;
         else if (!user_range_ok(p->base, p->size))
             err = -EFAULT;
-        p->size = MIN(p->size, COUNT_MAX - total);
+        p->size = MIN(p->size, IO_COUNT_MAX - total);
         total += p->size;
     }
     if (err && *parts != small)
@@ -121,19 +126,20 @@ static long move_parts(long fd, long user, long count, enum direction d, const u
     struct file *f = our_file(fd);
     if (!f)
         return -EBADF;
-    struct iter_part small[PARTS_SMALL], *parts;
+    struct iter_part small[IO_PARTS_SMALL], *parts;
     struct iter it;
     long n = -EBADF;
     if (d == INTO_PROGRAM ? file_is_readable(f) : file_is_writable(f))
-        n = parts_get(user, (unsigned long)count, small, &parts);
+        n = io_parts_get(user, (unsigned long)count, small, &parts);
     if (n >= 0) {
         iter_init_parts(&it, parts, (size_t)count, (size_t)n);
         n = move(f, &it, d, offset);
         if (parts != small)
             kfree(parts);
     }
+    n = file_result(f, n, d);
     file_put(f);
-    return io_result(n);
+    return n;
 }
 
 long sys_readv(long fd, long parts, long count) {
@@ -183,7 +189,7 @@ long sys_lseek(long fd, long offset, long whence) {
  */
 static long copy_between(struct file *in, uint64_t *in_at, struct file *out, uint64_t *out_at,
                          size_t count) {
-    char *buffer = kmalloc(COPY_BUFFER);
+    char *buffer = kmalloc(MIN(MAX(count, 1ul), COPY_BUFFER)); /* cleared: not more than needed */
     if (!buffer)
         return -ENOMEM;
     size_t done = 0;
@@ -252,16 +258,18 @@ static long copy_call(long in_fd, long in_user, long out_fd, long out_user, size
     if (n)
         goto put;
     n = copy_between(in, in_user ? &in_at : NULL, out, out_user ? &out_at : NULL,
-                     MIN(count, COUNT_MAX));
+                     MIN(count, IO_COUNT_MAX));
     if (n > 0 && ((in_user && user_write_u64((uint64_t *)in_user, in_at)) ||
                   (out_user && user_write_u64((uint64_t *)out_user, out_at))))
         n = -EFAULT;
 put:
+    if (out && n != -EBADF)
+        n = file_result(out, n, FROM_PROGRAM);
     if (in)
         file_put(in);
     if (out)
         file_put(out);
-    return io_result(n);
+    return n;
 }
 
 long sys_sendfile(long out_fd, long in_fd, long offset, long count) {

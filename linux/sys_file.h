@@ -50,4 +50,13 @@ must_check int path_walk_user(long dirfd, long user, long flags, bool follow, st
  * SIGPIPE, and a file that would pass RLIMIT_FSIZE SIGXFSZ. */
 long io_result(long n);
 
+#define IO_COUNT_MAX   0x7ffff000ul /* bytes that one call moves at most */
+#define IO_PARTS_MAX   1024ul       /* IOV_MAX */
+#define IO_PARTS_SMALL 8
+
+/* Fetches and checks a vector; *parts is `small` (IO_PARTS_SMALL of them) or kmalloc'ed.  Returns
+ * the total, -EINVAL, -EFAULT, -ENOMEM. */
+must_check long io_parts_get(long user, unsigned long count, struct iter_part *small,
+                             struct iter_part **parts);
+
 #endif

@@ -19,6 +19,7 @@
 #include "fs/iter.h"
 #include "fs/vfs.h"
 #include "kernel/wait.h"
+#include "net/socket_abi.h"
 
 #define SOCKET_ADDRESS_MAX 128 /* Linux's struct sockaddr_storage */
 #define SOCKET_FILES_MAX   253 /* Linux's SCM_MAX_FD */
@@ -31,6 +32,14 @@ struct socket_address {
     };
 };
 
+/* Files on their way (SCM_RIGHTS), each with a reference; made by the sending call. */
+struct socket_files {
+    struct list link; /* while they wait: the family's */
+    uint64_t at, end; /* the same: between which positions of the stream */
+    unsigned count;
+    struct file *files[];
+};
+
 /* What one sendmsg or recvmsg moves. */
 struct socket_message {
     struct iter *data;
@@ -38,11 +47,11 @@ struct socket_message {
     bool nonblocking;  /* MSG_DONTWAIT or O_NONBLOCK */
     unsigned received; /* MSG_* of the answer: MSG_TRUNC, MSG_CTRUNC, MSG_EOR */
     /* Destination (length 0: none), or the sender's. */
-    struct socket_address *address;
-    /* SCM_RIGHTS: files with a reference each.  Sending, the family takes them over on success
-     * only; receiving, it fills them in. */
-    struct file **files; /* room for SOCKET_FILES_MAX; NULL: none wanted */
-    unsigned file_count;
+    struct socket_address *address; /* NULL: none, or not wanted */
+    /* Sending, the family takes them over by storing NULL, and that on success only; receiving, it
+     * stores what came.  The caller puts what it finds here in the end. */
+    struct socket_files *files;
+    bool wants_files; /* receiving with MSG_PEEK: copies of them, too */
 };
 
 struct socket {
@@ -54,6 +63,9 @@ struct socket {
     atomic_bool reuse_address, reuse_port, keep_alive, broadcast, pass_credentials;
     atomic_bool linger;
     _Atomic(uint32_t) linger_s;
+    _Atomic(uint64_t) other_flags; /* bit SO_*: options that are kept and told, and do nothing */
+    _Atomic(int) priority, mark, incoming_cpu;
+    _Atomic(uint32_t) receive_low; /* SO_RCVLOWAT: bytes that a read of a stream waits for */
     _Atomic(uint32_t) send_buffer, receive_buffer; /* bytes, as getsockopt tells them */
     /* SO_SNDTIMEO, SO_RCVTIMEO; 0: none */
     _Atomic(uint64_t) send_timeout_ns, receive_timeout_ns;
@@ -97,8 +109,12 @@ void socket_init(struct socket *s, const struct socket_ops *ops, int family, int
 must_check int socket_create(int family, int type, int protocol, struct socket **out);
 /* An open file for `s`; `flags`: O_NONBLOCK.  Takes the inode's reference over, also on failure. */
 must_check int socket_open(struct socket *s, uint32_t flags, struct file **out);
+/* Closes and frees one that was never opened. */
+void socket_drop(struct socket *s);
 /* The socket behind an open file; NULL: -ENOTSOCK. */
 struct socket *socket_of(struct file *f);
+/* Drops the references and frees; NULL is fine. */
+void socket_files_put(struct socket_files *files);
 
 /* Reads and clears s->error: 0 or a negative errno. */
 int socket_take_error(struct socket *s);
@@ -107,8 +123,22 @@ must_check int socket_set_option(struct socket *s, int level, int name, const vo
                                  uint32_t size);
 must_check int socket_get_option(struct socket *s, int level, int name, void *value,
                                  uint32_t *size);
-/* Until when a call may wait: TIME_NEVER, or now and the timeout. */
-uint64_t socket_deadline(bool nonblocking, uint64_t timeout_ns);
+/* Until when a call may wait: 0 (not at all), TIME_NEVER, or now and the timeout. */
+static inline uint64_t socket_deadline(bool nonblocking, uint64_t timeout_ns) {
+    return nonblocking ? 0 : timeout_ns ? clock_now_ns() + timeout_ns : TIME_NEVER;
+}
+/* wait_until for a call on a socket: 0, -EINTR, or -EAGAIN when it may not wait any longer. */
+#define socket_wait(q, ready, deadline_ns)                                                         \
+    ({                                                                                             \
+        uint64_t until_ = (deadline_ns);                                                           \
+        int why_ = until_ ? wait_until(q, ready, until_, true) : -SOCKET_EAGAIN;                   \
+        why_ == -SOCKET_ETIMEDOUT ? -SOCKET_EAGAIN : why_;                                         \
+    })
+#define SOCKET_EAGAIN    11
+#define SOCKET_ETIMEDOUT 110
+
+/* Provided by linux/: working directory and umask of the program that is in the call. */
+struct fs_context *socket_fs(void);
 
 /* The families' constructors. */
 must_check int unix_create(int type, int protocol, struct socket **out);
