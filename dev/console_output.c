@@ -34,7 +34,7 @@
 #include "kernel/pages.h"
 #include "kernel/timer.h"
 
-#define FRAMES          VIRTQ_MAX_SIZE
+#define FRAMES          CONSOLE_PORT_FRAMES
 #define LARGE_ORDER     4   /* 64 KiB */
 #define LARGE_MAX       16  /* frames with a large buffer */
 #define LARGE_MEMORY    128 /* large buffers never take more of the memory than this part */

@@ -26,7 +26,6 @@
 #define RECEIVE_QUEUE(port) ((port) == 0 ? 0u : 2 * (port) + 2)
 
 #define RECEIVE_SIZE    32
-#define TRANSMIT_SIZE   VIRTQ_MAX_SIZE
 #define CONTROL_SIZE    8
 #define ANSWER_LIMIT_NS (500 * NS_PER_MS)
 
@@ -62,22 +61,24 @@ static struct console_device *console_device; /* NULL: none, or without control 
 static int init_port(struct console_device *c, unsigned n, irq_handler *receive,
                      irq_handler *transmit) {
     struct console_port *port = &c->ports[n];
-    int err =
-        virtio_queue_init(c->virtio, &port->receive, RECEIVE_QUEUE(n), RECEIVE_SIZE, receive, port);
+    struct virtio_queue_setup in = {
+        .index = RECEIVE_QUEUE(n), .size = RECEIVE_SIZE, .handler = receive, .arg = port
+    };
+    struct virtio_queue_setup out = {
+        .index = in.index + 1, .size = CONSOLE_PORT_FRAMES, .handler = transmit, .arg = port
+    };
+    int err = virtio_queue_init(c->virtio, &port->receive, &in);
 
-    if (!err)
-        err = virtio_queue_init(c->virtio, &port->transmit, RECEIVE_QUEUE(n) + 1, TRANSMIT_SIZE,
-                                transmit, port);
-    return err;
+    return err ? err : virtio_queue_init(c->virtio, &port->transmit, &out);
 }
 
 static int init_control(struct console_device *c) {
-    int err = virtio_queue_init(c->virtio, &c->control_receive, CONTROL_RECEIVE, CONTROL_SIZE, NULL,
-                                NULL);
+    const struct virtio_queue_setup in = { .index = CONTROL_RECEIVE, .size = CONTROL_SIZE };
+    const struct virtio_queue_setup out = { .index = CONTROL_TRANSMIT, .size = CONTROL_SIZE };
+    int err = virtio_queue_init(c->virtio, &c->control_receive, &in);
 
     if (!err)
-        err = virtio_queue_init(c->virtio, &c->control_transmit, CONTROL_TRANSMIT, CONTROL_SIZE,
-                                NULL, NULL);
+        err = virtio_queue_init(c->virtio, &c->control_transmit, &out);
     for (unsigned i = 0; i < CONTROL_SIZE && !err; i++)
         err = virtio_queue_add(&c->control_receive, c->messages[i], MESSAGE_BYTES, true,
                                c->messages[i]);
@@ -150,8 +151,7 @@ static int init_queues(struct console_device *c, irq_handler *receive, irq_handl
     if (err)
         return err;
     c->port_count = 1;
-    if (c->virtio->features & F_MULTIPORT &&
-        c->virtio->transport->read_config(c->virtio, CONFIG_MAX_PORTS) >= PORTS)
+    if (c->virtio->features & F_MULTIPORT && virtio_config(c->virtio, CONFIG_MAX_PORTS, 4) >= PORTS)
         c->port_count = PORTS;
     /* Port 1 first: it gets vectors of its own where there are few. */
     for (unsigned n = c->port_count; n-- > 0 && !err;)

@@ -5,6 +5,8 @@
 
 #include "dev/virtio.h"
 
+#define CONSOLE_PORT_FRAMES 64 /* descriptors of a transmit queue at most */
+
 struct console_port {
     struct virtio_queue receive, transmit;
 };

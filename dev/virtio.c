@@ -53,33 +53,58 @@ refuse:
     return -ENODEV;
 }
 
-int virtio_queue_init(struct virtio_device *d, struct virtio_queue *q, unsigned index,
-                      unsigned size, irq_handler *handler, void *arg) {
-    unsigned max = d->transport->queue_max(d, index);
-    void *memory;
+static void free_memory(struct virtq_memory *m) {
+    kfree(m->ring);
+    kfree(m->slots);
+    kfree(m->tables);
+}
+
+static int alloc_memory(struct virtq_memory *m, unsigned size, unsigned table_entries) {
+    *m = (struct virtq_memory){
+        .ring = kmalloc(virtq_memory_bytes(size)),
+        .slots = kmalloc(size * sizeof(struct virtq_slot)),
+        .table_entries = table_entries,
+    };
+    if (table_entries)
+        m->tables = kmalloc((size_t)size * table_entries * sizeof(struct virtq_desc));
+    if (!m->ring || !m->slots || (table_entries && !m->tables)) {
+        free_memory(m);
+        return -ENOMEM;
+    }
+    if (table_entries)
+        m->tables_address = virt_to_phys(m->tables);
+    return 0;
+}
+
+int virtio_queue_init(struct virtio_device *d, struct virtio_queue *q,
+                      const struct virtio_queue_setup *setup) {
+    unsigned max = d->transport->queue_max(d, setup->index), tables = 0;
+    unsigned size = MIN(setup->size, (unsigned)VIRTQ_MAX_SIZE);
     int err;
 
     if (max == 0)
         return -ENODEV;
-    size = MIN(size, (unsigned)VIRTQ_MAX_SIZE);
     while (size > max)
         size /= 2;
-    memory = kmalloc(virtq_memory_bytes(size));
-    if (!memory)
-        return -ENOMEM;
+    /* A chain may not be longer than the queue, in a table or not. */
+    if (d->features & VIRTIO_F_INDIRECT_DESC)
+        tables = MIN(setup->pieces, size);
     *q = (struct virtio_queue){
         .device = d,
-        .index = index,
-        .memory = memory,
-        .handler = handler,
-        .arg = arg,
+        .index = setup->index,
+        .cpu = setup->cpu,
+        .handler = setup->handler,
+        .arg = setup->arg,
     };
-    virtq_init(&q->ring, size, q->memory, d->features & VIRTIO_F_EVENT_IDX);
+    err = alloc_memory(&q->memory, size, tables);
+    if (err)
+        return err;
+    virtq_init(&q->ring, size, &q->memory, d->features & VIRTIO_F_EVENT_IDX);
     list_add_tail(&d->queues, &q->link);
     err = d->transport->queue_enable(q);
     if (err) {
         list_remove(&q->link);
-        kfree(memory);
+        free_memory(&q->memory);
     }
     return err;
 }
@@ -104,13 +129,19 @@ static void report_broken(struct virtio_queue *q) {
               q->index);
 }
 
-int virtio_queue_add(struct virtio_queue *q, void *buffer, size_t size, bool in, void *token) {
-    struct virtq_piece piece = { virt_to_phys(buffer), (uint32_t)size };
-    int err = virtq_add(&q->ring, &piece, in ? 0 : 1, in ? 1 : 0, token);
+int virtio_queue_add_pieces(struct virtio_queue *q, const struct virtq_piece *pieces, unsigned out,
+                            unsigned in, void *token) {
+    int err = virtq_add(&q->ring, pieces, out, in, token);
 
     if (err == -EIO)
         report_broken(q);
     return err;
+}
+
+int virtio_queue_add(struct virtio_queue *q, void *buffer, size_t size, bool in, void *token) {
+    struct virtq_piece piece = { virt_to_phys(buffer), (uint32_t)size };
+
+    return virtio_queue_add_pieces(q, &piece, in ? 0 : 1, in ? 1 : 0, token);
 }
 
 int virtio_queue_take(struct virtio_queue *q, void **token, uint32_t *length) {
@@ -119,4 +150,9 @@ int virtio_queue_take(struct virtio_queue *q, void **token, uint32_t *length) {
     if (got < 0)
         report_broken(q);
     return got;
+}
+
+int virtio_queue_break(struct virtio_queue *q) {
+    report_broken(q);
+    return virtq_break(&q->ring);
 }

@@ -4,7 +4,7 @@
  *
  *     struct virtio_device *d = virtio_find(VIRTIO_ID_CONSOLE, 0);
  *     virtio_begin(d, features)        d->features is then what was agreed
- *     virtio_queue_init(d, &q, ...)    for each queue
+ *     virtio_queue_init(d, &q, ...)    for each queue; virtio_config() reads what it says of itself
  *     virtio_ready(d)
  *     virtio_queue_add(&q, ...); virtio_queue_kick(&q)
  *
@@ -19,10 +19,13 @@
 #include "base/types.h"
 #include "dev/virtq.h"
 
+#define VIRTIO_ID_NET     1
 #define VIRTIO_ID_CONSOLE 3
+#define VIRTIO_ID_RNG     4
 
-#define VIRTIO_F_EVENT_IDX (1ul << 29)
-#define VIRTIO_F_VERSION_1 (1ul << 32)
+#define VIRTIO_F_INDIRECT_DESC (1ul << 28)
+#define VIRTIO_F_EVENT_IDX     (1ul << 29)
+#define VIRTIO_F_VERSION_1     (1ul << 32)
 
 /* Device status bits. */
 #define VIRTIO_ACKNOWLEDGE 1u
@@ -41,8 +44,10 @@ struct virtio_transport {
     void (*write_features)(struct virtio_device *d, unsigned half, uint32_t features);
     uint8_t (*read_status)(struct virtio_device *d);
     void (*write_status)(struct virtio_device *d, uint8_t status); /* 0 resets, and waits for it */
-    uint32_t (*read_config)(struct virtio_device *d, unsigned offset); /* 4 bytes */
+    /* An aligned 1, 2 or 4 bytes of the device's own configuration; 0 beyond its end. */
+    uint32_t (*read_config)(struct virtio_device *d, unsigned offset, unsigned bytes);
     unsigned (*queue_max)(struct virtio_device *d, unsigned index); /* descriptors; 0: no queue */
+    unsigned (*vectors)(struct virtio_device *d); /* interrupts it can tell apart, at least 1 */
     /* Tells the device where q->ring lies and connects the interrupt. 0 or -errno. */
     int (*queue_enable)(struct virtio_queue *q);
     void (*notify)(struct virtio_queue *q);
@@ -60,8 +65,8 @@ struct virtio_device {
 struct virtio_queue {
     struct virtq ring;
     struct virtio_device *device;
-    unsigned index;
-    void *memory;                /* of the ring */
+    unsigned index, cpu;
+    struct virtq_memory memory;
     volatile uint16_t *doorbell; /* PCI only */
     bool shares_vector;          /* PCI only */
     irq_handler *handler;        /* interrupt context; may be called without cause */
@@ -83,12 +88,24 @@ struct virtio_device *virtio_find(unsigned type, unsigned n);
  */
 must_check int virtio_begin(struct virtio_device *d, uint64_t wanted);
 
-/*
- * Sets up queue `index` with at most `size` descriptors; `handler(arg)` runs on
- * its interrupts (NULL: none).  0, -ENODEV (no such queue) or another -errno.
- */
-must_check int virtio_queue_init(struct virtio_device *d, struct virtio_queue *q, unsigned index,
-                                 unsigned size, irq_handler *handler, void *arg);
+static inline uint32_t virtio_config(struct virtio_device *d, unsigned offset, unsigned bytes) {
+    return d->transport->read_config(d, offset, bytes);
+}
+
+/* What a driver wants of a queue. */
+struct virtio_queue_setup {
+    unsigned index;
+    unsigned size;        /* descriptors at most; a power of two */
+    unsigned pieces;      /* of a usual chain: up to so many, a chain takes one descriptor where
+                           * VIRTIO_F_INDIRECT_DESC was agreed; 0: no tables */
+    irq_handler *handler; /* runs on its interrupts; NULL: none */
+    void *arg;
+    unsigned cpu; /* that interrupts come to, where the transport leaves the choice */
+};
+
+/* Sets up a queue.  0, -ENODEV (no such queue) or another -errno. */
+must_check int virtio_queue_init(struct virtio_device *d, struct virtio_queue *q,
+                                 const struct virtio_queue_setup *setup);
 
 /* Lets the device work. */
 void virtio_ready(struct virtio_device *d);
@@ -106,11 +123,16 @@ static inline void virtio_queue_kick(struct virtio_queue *q) {
         virtio_queue_notify(q);
 }
 
-/* One buffer of one piece.  As virtq_add(); logs once when the ring is broken. */
+/* As virtq_add(); logs once when the ring is broken. */
+must_check int virtio_queue_add_pieces(struct virtio_queue *q, const struct virtq_piece *pieces,
+                                       unsigned out, unsigned in, void *token);
+/* One buffer of one piece. */
 must_check int virtio_queue_add(struct virtio_queue *q, void *buffer, size_t size, bool in,
                                 void *token);
 /* As virtq_take(); logs once when the ring is broken. */
 must_check int virtio_queue_take(struct virtio_queue *q, void **token, uint32_t *length);
+/* As virtq_break(), and logs it. */
+int virtio_queue_break(struct virtio_queue *q);
 
 /* The transports. */
 void virtio_mmio_probe(void);

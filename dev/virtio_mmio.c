@@ -85,8 +85,10 @@ static void mmio_write_status(struct virtio_device *d, uint8_t status) {
     write_register(mmio_of(d), REG_STATUS, status); /* a reset is complete when this returns */
 }
 
-static uint32_t mmio_read_config(struct virtio_device *d, unsigned offset) {
-    return read_register(mmio_of(d), REG_CONFIG + offset);
+static uint32_t mmio_read_config(struct virtio_device *d, unsigned offset, unsigned bytes) {
+    volatile uint8_t *at = mmio_of(d)->registers + REG_CONFIG + offset;
+
+    return bytes == 1 ? *at : bytes == 2 ? *(volatile uint16_t *)at : *(volatile uint32_t *)at;
 }
 
 static unsigned mmio_queue_max(struct virtio_device *d, unsigned index) {
@@ -94,6 +96,11 @@ static unsigned mmio_queue_max(struct virtio_device *d, unsigned index) {
 
     write_register(m, REG_QUEUE_SELECT, index);
     return read_register(m, REG_QUEUE_READY) ? 0 : read_register(m, REG_QUEUE_MAX);
+}
+
+static unsigned mmio_vectors(struct virtio_device *d) {
+    (void)d;
+    return 1;
 }
 
 static void mmio_interrupt(void *arg) {
@@ -157,6 +164,7 @@ static const struct virtio_transport mmio_transport = {
     .write_status = mmio_write_status,
     .read_config = mmio_read_config,
     .queue_max = mmio_queue_max,
+    .vectors = mmio_vectors,
     .queue_enable = mmio_queue_enable,
     .notify = mmio_notify,
 };

@@ -3,8 +3,9 @@
  * Virtio over PCI, the modern interface only: vendor capabilities say where in
  * the base address regions the common configuration, the doorbells and the
  * device's own configuration lie.  Every queue with a handler has an MSI-X
- * vector of its own on CPU 0, as far as the device has them; an interrupt then
- * needs no register access at all.
+ * vector of its own, on the CPU that its driver names, as far as the device has
+ * them; the last one, which the rest share, is on CPU 0.  An interrupt then needs
+ * no register access at all.
  */
 #include <asm-generic/errno.h>
 #include "arch/x86_64/cpu.h"
@@ -119,10 +120,14 @@ static void pci_write_status(struct virtio_device *d, uint8_t status) {
     }
 }
 
-static uint32_t pci_read_config(struct virtio_device *d, unsigned offset) {
+static uint32_t pci_read_config(struct virtio_device *d, unsigned offset, unsigned bytes) {
     struct region *config = &pci_of(d)->config;
 
-    return offset + 4 <= config->length ? get32(config, offset) : 0;
+    if (offset + bytes > config->length)
+        return 0;
+    return bytes == 1   ? get8(config, offset)
+           : bytes == 2 ? get16(config, offset)
+                        : get32(config, offset);
 }
 
 static unsigned pci_queue_max(struct virtio_device *d, unsigned index) {
@@ -134,6 +139,10 @@ static unsigned pci_queue_max(struct virtio_device *d, unsigned index) {
     return get16(common, COMMON_QUEUE_ENABLE) ? 0 : get16(common, COMMON_QUEUE_SIZE);
 }
 
+static unsigned pci_vectors(struct virtio_device *d) {
+    return pci_of(d)->msix.count;
+}
+
 static void shared_interrupt(void *arg) {
     struct pci_device *p = arg;
     struct virtio_queue *q;
@@ -143,11 +152,11 @@ static void shared_interrupt(void *arg) {
             q->handler(q->arg);
 }
 
-/* Makes the next entry of the table call `handler`. */
-static int fill_entry(struct pci_device *p, irq_handler *handler, void *arg) {
+/* Makes the next entry of the table call `handler` on `cpu`. */
+static int fill_entry(struct pci_device *p, unsigned cpu, irq_handler *handler, void *arg) {
     uint64_t address;
     uint32_t data;
-    int err = irq_connect_message(0, handler, arg, &address, &data);
+    int err = irq_connect_message(cpu, handler, arg, &address, &data);
 
     if (!err)
         pci_msix_set(&p->msix, p->vectors_used++, address, data);
@@ -161,9 +170,9 @@ static int connect(struct pci_device *p, struct virtio_queue *q) {
 
     q->shares_vector = entry == last;
     if (!q->shares_vector)
-        err = fill_entry(p, q->handler, q->arg);
+        err = fill_entry(p, q->cpu, q->handler, q->arg);
     else if (p->vectors_used == last)
-        err = fill_entry(p, shared_interrupt, p);
+        err = fill_entry(p, 0, shared_interrupt, p);
     if (err)
         return err;
     set16(&p->common, COMMON_QUEUE_VECTOR, (uint16_t)entry);
@@ -214,6 +223,7 @@ static const struct virtio_transport pci_transport = {
     .write_status = pci_write_status,
     .read_config = pci_read_config,
     .queue_max = pci_queue_max,
+    .vectors = pci_vectors,
     .queue_enable = pci_queue_enable,
     .notify = pci_notify,
 };

@@ -17,6 +17,9 @@
  * A side that wants nothing names one that was passed just now, which is 65,535
  * steps away; virtq_take() drags it along.
  *
+ * Tables: each descriptor of the ring owns one, so that none is ever looked for:
+ * a chain that fits uses the table of its one descriptor.
+ *
  * Trust: the device shares only the three areas.  Chains, lengths and tokens
  * are kept in `slots`, out of its reach, so that a used entry can be checked:
  * its id must start a chain that is under way, its length must fit what that
@@ -26,8 +29,9 @@
 #include <asm-generic/errno.h>
 #include <stdatomic.h>
 
-#define DESC_NEXT  1
-#define DESC_WRITE 2 /* the device writes */
+#define DESC_NEXT     1
+#define DESC_WRITE    2 /* the device writes */
+#define DESC_INDIRECT 4 /* a table of descriptors */
 
 #define AVAIL_NO_INTERRUPT 1
 #define USED_NO_NOTIFY     1
@@ -73,11 +77,18 @@ static uint16_t used_index(const struct virtq *q) {
     return __atomic_load_n(&q->used->index, __ATOMIC_ACQUIRE);
 }
 
-void virtq_init(struct virtq *q, unsigned size, void *memory, bool event_index) {
+void virtq_init(struct virtq *q, unsigned size, const struct virtq_memory *memory,
+                bool event_index) {
+    char *ring = memory->ring;
+
     *q = (struct virtq){
-        .desc = memory,
-        .avail = (void *)((char *)memory + virtq_avail_offset(size)),
-        .used = (void *)((char *)memory + virtq_used_offset(size)),
+        .desc = memory->ring,
+        .avail = (void *)(ring + virtq_avail_offset(size)),
+        .used = (void *)(ring + virtq_used_offset(size)),
+        .slots = memory->slots,
+        .tables = memory->tables,
+        .tables_address = memory->tables_address,
+        .table_entries = (uint16_t)memory->table_entries,
         .size = (uint16_t)size,
         .event_index = event_index,
         .free_count = (uint16_t)size,
@@ -87,35 +98,63 @@ void virtq_init(struct virtq *q, unsigned size, void *memory, bool event_index) 
     virtq_disable_interrupt(q);
 }
 
+static void set_desc(struct virtq_desc *d, const struct virtq_piece *piece, bool in, bool last,
+                     uint16_t next) {
+    d->address = piece->address.value;
+    d->length = piece->length;
+    d->flags = (uint16_t)((last ? 0 : DESC_NEXT) | (in ? DESC_WRITE : 0));
+    d->next = last ? 0 : next;
+}
+
+/* Descriptors from the free list; returns the first that it did not need. */
+static uint16_t fill_chain(struct virtq *q, uint16_t at, const struct virtq_piece *pieces,
+                           unsigned out, unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        uint16_t next = q->slots[at].next;
+
+        set_desc(&q->desc[at], &pieces[i], i >= out, i + 1 == count, next);
+        at = next;
+    }
+    return at;
+}
+
+/* The descriptor `head` and its table. */
+static uint16_t fill_table(struct virtq *q, uint16_t head, const struct virtq_piece *pieces,
+                           unsigned out, unsigned count) {
+    size_t first = (size_t)head * q->table_entries;
+    struct virtq_desc *table = &q->tables[first];
+
+    for (unsigned i = 0; i < count; i++)
+        set_desc(&table[i], &pieces[i], i >= out, i + 1 == count, (uint16_t)(i + 1));
+    q->desc[head] = (struct virtq_desc){
+        .address = q->tables_address.value + first * sizeof *table,
+        .length = (uint32_t)(count * sizeof *table),
+        .flags = DESC_INDIRECT,
+    };
+    return q->slots[head].next;
+}
+
 int virtq_add(struct virtq *q, const struct virtq_piece *pieces, unsigned out, unsigned in,
               void *token) {
     unsigned count = out + in;
-    uint16_t head = q->free_head, at = head;
+    bool indirect = count > 1 && count <= q->table_entries;
+    unsigned taken = indirect ? 1 : count; /* of the ring's descriptors */
+    uint16_t head = q->free_head;
     uint32_t writable = 0;
 
     if (q->broken)
         return -EIO;
-    if (count == 0 || count > q->free_count)
+    if (count == 0 || taken > q->free_count)
         return -ENOSPC;
 
-    for (unsigned i = 0; i < count; i++) {
-        struct virtq_desc *d = &q->desc[at];
-        bool last = i + 1 == count;
-
-        d->address = pieces[i].address.value;
-        d->length = pieces[i].length;
-        d->flags = (uint16_t)((last ? 0 : DESC_NEXT) | (i >= out ? DESC_WRITE : 0));
-        d->next = last ? 0 : q->slots[at].next;
-        if (i >= out)
-            writable += pieces[i].length;
-        if (last)
-            q->free_head = q->slots[at].next;
-        at = q->slots[at].next;
-    }
-    q->free_count -= (uint16_t)count;
+    for (unsigned i = out; i < count; i++)
+        writable += pieces[i].length;
+    q->free_head = indirect ? fill_table(q, head, pieces, out, count)
+                            : fill_chain(q, head, pieces, out, count);
+    q->free_count -= (uint16_t)taken;
     q->slots[head].token = token;
     q->slots[head].writable = writable;
-    q->slots[head].count = (uint16_t)count;
+    q->slots[head].count = (uint16_t)taken;
 
     store_shared(&q->avail->ring[q->added & (q->size - 1)], head);
     q->added++;
@@ -149,7 +188,7 @@ static void free_chain(struct virtq *q, uint16_t head) {
     q->free_head = head;
 }
 
-static int mark_broken(struct virtq *q) {
+int virtq_break(struct virtq *q) {
     q->broken = true;
     return -EIO;
 }
@@ -164,7 +203,7 @@ int virtq_take(struct virtq *q, void **token, uint32_t *length) {
     if (ready == 0)
         return 0;
     if (ready > (uint16_t)(q->published - q->taken))
-        return mark_broken(q);
+        return virtq_break(q);
 
     /* Copied before it is checked: the device could change it in between. */
     entry.id = __atomic_load_n(&q->used->ring[q->taken & (q->size - 1)].id, __ATOMIC_RELAXED);
@@ -172,7 +211,7 @@ int virtq_take(struct virtq *q, void **token, uint32_t *length) {
         __atomic_load_n(&q->used->ring[q->taken & (q->size - 1)].length, __ATOMIC_RELAXED);
     if (entry.id >= q->size || q->slots[entry.id].count == 0 ||
         entry.length > q->slots[entry.id].writable)
-        return mark_broken(q);
+        return virtq_break(q);
 
     *token = q->slots[entry.id].token;
     *length = entry.length;

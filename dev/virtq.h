@@ -7,6 +7,10 @@
  *     virtq_add() ...; if (virtq_publish()) tell the device;
  *     while (virtq_take(&token, &length) > 0) ...
  *
+ * A chain of several pieces takes as many descriptors of the ring, or one and a
+ * table beside the ring where the queue has tables (VIRTIO_F_RING_INDIRECT_DESC)
+ * and the chain fits into one.
+ *
  * What the device writes is not trusted: every index and length is checked, and
  * the first bad one marks the queue broken for good (-EIO from then on).
  * Locking is the caller's: one lock over all functions of a queue.
@@ -16,7 +20,7 @@
 
 #include "base/types.h"
 
-#define VIRTQ_MAX_SIZE 64 /* descriptors; all memory of such a queue fits into one page */
+#define VIRTQ_MAX_SIZE 1024 /* descriptors */
 
 /* The three areas as the device sees them; little-endian like the CPU. */
 struct virtq_desc {
@@ -54,13 +58,28 @@ struct virtq_slot {
     void *token;       /* of a chain's first descriptor */
     uint32_t writable; /* bytes of the chain that the device may write */
     uint16_t next;     /* free list, or chain */
-    uint16_t count;    /* descriptors of the chain that starts here; 0: none does */
+    uint16_t count;    /* of the ring's descriptors in the chain that starts here; 0: none does */
+};
+
+/* What a queue of `size` descriptors lives in; all of it zeroed. */
+struct virtq_memory {
+    void *ring;               /* virtq_memory_bytes(size), 16-byte aligned; the device's, too */
+    struct virtq_slot *slots; /* `size` of them; ours alone */
+    /* `size` tables of `table_entries` descriptors, 16-byte aligned, for the device to read;
+     * table_entries 0: none. */
+    struct virtq_desc *tables;
+    struct paddr tables_address;
+    unsigned table_entries; /* at most `size` */
 };
 
 struct virtq {
     struct virtq_desc *desc;
     struct virtq_avail *avail;
     struct virtq_used *used;
+    struct virtq_slot *slots;
+    struct virtq_desc *tables;
+    struct paddr tables_address;
+    uint16_t table_entries;
     uint16_t size; /* descriptors, a power of two */
     bool event_index;
     bool interrupt_wanted;
@@ -69,20 +88,20 @@ struct virtq {
     uint16_t added;     /* next available index, this side's */
     uint16_t published; /* what the device has been shown of it */
     uint16_t taken;     /* next used index to look at */
-    struct virtq_slot slots[VIRTQ_MAX_SIZE];
 };
 
 /* Where the three areas begin inside the queue's memory. */
 size_t virtq_avail_offset(unsigned size);
 size_t virtq_used_offset(unsigned size);
-/* Bytes of memory that a queue of `size` descriptors needs; 16-byte aligned, zeroed. */
+/* Bytes of all three. */
 size_t virtq_memory_bytes(unsigned size);
 
 /*
  * Prepares `q` over `memory`; interrupts are off.  `size` is a power of two up
  * to VIRTQ_MAX_SIZE, `event_index` whether VIRTIO_F_EVENT_IDX was agreed upon.
  */
-void virtq_init(struct virtq *q, unsigned size, void *memory, bool event_index);
+void virtq_init(struct virtq *q, unsigned size, const struct virtq_memory *memory,
+                bool event_index);
 
 /*
  * Adds a buffer of `out` pieces for the device to read and then `in` pieces for
@@ -100,6 +119,9 @@ must_check bool virtq_publish(struct virtq *q);
  * bytes written to it in *length; 0 if there is none; -EIO when broken.
  */
 must_check int virtq_take(struct virtq *q, void **token, uint32_t *length);
+
+/* For a driver that was told nonsense one layer up: marks `q` broken; -EIO. */
+int virtq_break(struct virtq *q);
 
 /* Whether virtq_take() would not return 0. */
 bool virtq_has_used(const struct virtq *q);
