@@ -8,8 +8,15 @@
  * interrupt on again.  Sending: netdev_send() for each frame, netdev_flush()
  * when there is no more for now.
  *
- * Locks: one in each queue (RANK_DEVICE), inside the driver.  The card and the
- * host behind it are not trusted.
+ * What was sent is not announced: `done` waits for the next call on that queue
+ * that has reason to look, and a full queue holds at most its 64 to 256 frames.
+ * So the queue's thread calls netdev_reclaim() when it is awake anyway.  Only a
+ * sender that was told -ENOSPC is waited for: the queue's `ready` comes once
+ * there is room; then send again.
+ *
+ * Locks: two for each queue (RANK_DEVICE), inside the driver, never both.  The
+ * card and the host behind it are not trusted: a card that breaks the rules of
+ * its queue gets -EIO for ever, and keeps the frames that it had.
  */
 #ifndef DEV_NETDEV_H
 #define DEV_NETDEV_H
@@ -38,13 +45,16 @@ struct netdev_offload {
 /*
  * A received piece of a frame: `data` lies in a buffer that belongs to the
  * caller from then on; give it back with netdev_buffer_free(), from any thread.
+ * A frame has at most 64 pieces, none of them empty, and 65,553 bytes; the first
+ * holds the Ethernet header at least, and what follows that is 64-byte aligned.
+ * Nothing else was checked, and a host may change the bytes behind our back.
  */
 struct netdev_buffer {
     struct netdev_buffer *next; /* of the same frame */
     void *data;
     uint32_t length;
     struct netdev_offload offload; /* of the frame's first */
-    /* For the owner: room for his own bookkeeping (net/ keeps lwIP's struct pbuf_custom here). */
+    /* For the owner, undefined at first: his own bookkeeping (lwIP's struct pbuf_custom). */
     uint64_t owner[6];
 };
 
@@ -63,15 +73,18 @@ struct netdev_features {
 };
 
 /*
- * The first network card, started; NULL where there is none.  `ready(queue)` is
- * called in interrupt context when a queue has something.  Boot, thread context.
+ * The first network card, started; NULL where there is none, or none that works.
+ * `ready(queue)` is called with interrupts off when a queue has something, or
+ * room again, and now and then without cause; perhaps before this returns.
+ * Boot, thread context, after virtio_init().
  */
 struct netdev *netdev_open(void (*ready)(unsigned queue));
 const struct netdev_features *netdev_features(const struct netdev *n);
 
 /*
  * The next frame of `queue`, as a chain of buffers; NULL when there is none,
- * and then the queue's interrupt is on again.  Context: any thread.
+ * and then the queue's interrupt is on again.  Context: any thread, one at a
+ * time for each queue if the order of frames matters.
  */
 struct netdev_buffer *netdev_receive(struct netdev *n, unsigned queue);
 /* Gives back one buffer (not the chain). */
@@ -81,8 +94,9 @@ void netdev_buffer_free(struct netdev_buffer *b);
  * Queues a frame.  In front of pieces[0].data there are NETDEV_HEADER_BYTES that
  * the card may write.  `done(token)` is called, in thread context with no lock
  * of the driver's held, once the card needs the pieces no more: from a later
- * netdev_send(), netdev_flush() or netdev_reclaim().  Returns 0, -ENOSPC (the
- * queue is full: drop it, TCP sends again), -EIO.
+ * netdev_send() or netdev_reclaim(), perhaps of another thread.  Returns 0,
+ * -ENOSPC (the queue is full and the card knows it: drop the frame, TCP sends
+ * again, or wait for `ready`), -EIO (the card is broken).
  */
 must_check int netdev_send(struct netdev *n, unsigned queue, const struct netdev_piece *pieces,
                            unsigned count, const struct netdev_offload *offload,
@@ -95,7 +109,7 @@ void netdev_reclaim(struct netdev *n, unsigned queue);
 /* For /proc/mimosa. */
 struct netdev_counts {
     uint64_t received_frames, received_bytes, sent_frames, sent_bytes;
-    uint64_t dropped;           /* received, for want of memory or broken */
+    uint64_t dropped;           /* received frames that broke the rules */
     uint64_t full;              /* -ENOSPC from netdev_send */
     uint64_t buffers_out;       /* received buffers that net/ holds */
     uint64_t interrupts, kicks; /* kicks: times the card was told */
