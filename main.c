@@ -5,6 +5,7 @@
 #include "arch/x86_64/cpu.h"
 #include "dev/console.h"
 #include "dev/serial.h"
+#include "dev/virtio_rng.h"
 #include "fs/vfs.h"
 #include "kernel/aspace.h"
 #include "kernel/log.h"
@@ -47,6 +48,7 @@ static noreturn_fn void init_main(void *unused) {
     err = console_init();
     if (err == -ENOMEM)
         give_up("too little memory for the console");
+    virtio_rng_init();
     console_set_winsize(manifest.rows, manifest.columns);
     if (err)
         log_info("no wire: the console is the serial port");

@@ -2,7 +2,9 @@
 /*
  * Random bytes: ChaCha20 (RFC 8439) in counter mode with fast key erasure
  * (Bernstein, 2017): each request first replaces the key, so that what was
- * handed out cannot be recomputed from the state.  random_lock guards the state.
+ * handed out cannot be recomputed from the state.  What is mixed in goes over the
+ * next key by exclusive or: whoever chose the bytes but does not know the key
+ * knows no more of the one after it.  random_lock guards the state.
  */
 #include "arch/x86_64/cpu.h"
 #include "base/string.h"
@@ -15,6 +17,7 @@
 static struct spinlock random_lock = SPINLOCK_INIT(RANK_LOG);
 static uint32_t key[8];
 static bool keyed;
+static bool seeded; /* all of it repeats */
 
 static void quarter(uint32_t *s, int a, int b, int c, int d) {
     s[a] += s[b], s[d] = ROTL(s[d] ^ s[a], 16);
@@ -51,7 +54,7 @@ void random_seed(uint64_t seed) {
     uint64_t flags = spin_lock_irqsave(&random_lock);
     memset(key, 0, sizeof(key));
     memcpy(key, &seed, sizeof(seed));
-    keyed = true;
+    keyed = seeded = true;
     spin_unlock_irqrestore(&random_lock, flags);
 }
 
@@ -75,6 +78,26 @@ void random_bytes(void *to, size_t size) {
     memcpy(key, next, sizeof(key));
     spin_unlock_irqrestore(&random_lock, flags);
     memset(out, 0, sizeof(out));
+}
+
+bool random_mix(const void *bytes, size_t size) {
+    const uint8_t *from = bytes;
+    uint32_t out[16];
+    uint64_t flags = spin_lock_irqsave(&random_lock);
+    bool mixes = !seeded;
+    if (!keyed)
+        key_from_hardware();
+    for (size_t n = 0; mixes && n < size;) {
+        size_t part = MIN(size - n, sizeof(key));
+        block(out, 0);
+        for (size_t i = 0; i < part; i++)
+            ((uint8_t *)out)[i] ^= from[n + i];
+        memcpy(key, out, sizeof(key));
+        n += part;
+    }
+    spin_unlock_irqrestore(&random_lock, flags);
+    memset(out, 0, sizeof(out));
+    return mixes;
 }
 
 uint64_t random_u64(void) {

@@ -10,5 +10,11 @@ void random_bytes(void *to, size_t size);
 uint64_t random_u64(void);
 /* --seed: everything random repeats. */
 void random_seed(uint64_t seed);
+/*
+ * Adds bytes of unknown worth to the state, which is at least as unpredictable
+ * afterwards as before, whoever chose them.  False, and nothing done, where
+ * random_seed() has been called.
+ */
+bool random_mix(const void *bytes, size_t size);
 
 #endif

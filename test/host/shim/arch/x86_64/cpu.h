@@ -19,6 +19,11 @@ static inline void irq_restore(uint64_t flags) {
     (void)flags;
 }
 
+/* Not that random. */
+static inline uint64_t cpu_random(void) {
+    return 0x243f6a8885a308d3;
+}
+
 static inline void cpu_clear_page(void *page) {
     memset(page, 0, PAGE_SIZE);
 }
