@@ -116,6 +116,9 @@ struct wire_termios { /* Linux's struct termios of the kernel ABI */
  *   seed=NUMBER      seeds all of the kernel's randomness (reproducible runs)
  *   tty=BITS         bit n set: descriptor n (0 to 2) is a terminal on the host
  *   winsize=ROWSxCOLUMNS
+ *   net=dhcp         there is a network card: ask on its network for an address
+ *   net=ADDR/PREFIX[,GATEWAY[,DNS]]  the card's IPv4 address, and who leads on and knows names;
+ *                    without the key, no card is looked for
  *   verbose=1        kernel log at level debug to the serial port
  *   strace=1         print every system call
  *   populate=1       commit every mapping when it is made

@@ -2,6 +2,7 @@
 /* The machine ended without an exit record: finds the words for it. */
 #include "cli/explain.h"
 
+#include "cli/card.h"
 #include "cli/commands.h"
 
 #include <signal.h>
@@ -62,6 +63,10 @@ int explain_end(const struct end_facts *facts) {
         bool memory = strstr(facts->log->refusal, "too little memory");
         return cli_fail("cannot start: %s%s", facts->log->refusal,
                         memory ? "; give more with --mem" : "");
+    }
+    const char *card = facts->started ? NULL : card_explain(facts->messages);
+    if (card) {
+        return cli_fail("%s", card);
     }
     if (complains && !facts->started && !number && is_one_line(facts->messages)) {
         return cli_fail("QEMU could not run the machine: %s", without_name(facts->messages));

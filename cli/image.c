@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/elf.h"
 #include "cli/initrd.h"
+#include "cli/net.h"
 #include "cli/pack.h"
 
 #include <errno.h>
@@ -29,12 +30,15 @@ static const char help_text[] =
     "  --root DIR          take a whole directory as the root\n"
     "  --heap NAME         the heap that the program takes (as for `mimosa run`)\n"
     "  --env NAME=VALUE    an environment variable\n"
+    "  --net               the program uses the network card that its machine will have\n"
+    "  --ip ADDR/PREFIX[,GATEWAY[,DNS]]  that card's IPv4 address; DHCP without it\n"
     "  --kernel FILE       another Mimosa kernel\n"
     "  -- ARG...           the program's arguments\n";
 
 static const struct option long_options[] = {
     { "root", required_argument, NULL, 'r' }, { "heap", required_argument, NULL, 'm' },
     { "env", required_argument, NULL, 'e' },  { "kernel", required_argument, NULL, 'k' },
+    { "net", no_argument, NULL, 'n' },        { "ip", required_argument, NULL, 'i' },
     { "help", no_argument, NULL, 'h' },       { NULL, 0, NULL, 0 },
 };
 
@@ -57,6 +61,12 @@ static int take_option(struct run_options *options, const char **output, int id,
     case 'e':
         words_add(&options->environment, optarg);
         return -1;
+    case 'n':
+        options->image_net = true;
+        return -1;
+    case 'i':
+        options->image_net = true;
+        return net_parse_ip(options, "image", optarg);
     case 'k':
         options->kernel = optarg;
         return -1;
@@ -122,7 +132,8 @@ static int write_file(const char *path, const uint8_t *bytes, size_t size) {
     return 0;
 }
 
-static void tell(const struct packed *packed, const struct mapped *kernel, const char *path) {
+static void tell(const struct run_options *options, const struct packed *packed,
+                 const struct mapped *kernel, const char *path) {
     uint8_t id[64];
     size_t length = elf_build_id(kernel->bytes, kernel->size, id);
     /* What the kernel and a small program need beyond the image itself. */
@@ -135,8 +146,14 @@ static void tell(const struct packed *packed, const struct mapped *kernel, const
     printf("%s\nboot it with:\n"
            "  qemu-system-x86_64 -M microvm -cpu max -m %lluM -nodefaults -no-reboot "
            "-display none \\\n"
-           "      -serial stdio -device isa-debug-exit,iobase=0x501,iosize=1 -kernel %s\n",
-           length ? "" : "(none)", (unsigned long long)memory, path);
+           "      -serial stdio -device isa-debug-exit,iobase=0x501,iosize=1 -kernel %s%s\n",
+           length ? "" : "(none)", (unsigned long long)memory, path,
+           options->image_net ? " \\" : "");
+    if (options->image_net) {
+        puts(
+            "      -global virtio-mmio.force-legacy=false -device virtio-net-device,netdev=net \\\n"
+            "      -netdev user,id=net,hostfwd=tcp:127.0.0.1:8080-:80");
+    }
 }
 
 static int pack(const struct run_options *options, const char *program, const char *kernel_path,
@@ -167,7 +184,7 @@ static int pack(const struct run_options *options, const char *program, const ch
     }
     status = write_file(output, packed.bytes, packed.size);
     if (!status) {
-        tell(&packed, &kernel, output);
+        tell(options, &packed, &kernel, output);
     }
     free(packed.bytes);
 unmap_initrd:

@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/cpio.h"
 #include "cli/elf.h"
+#include "cli/net.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -265,6 +266,9 @@ static void manifest_fill(struct manifest *manifest, const struct run_options *o
         manifest_add_number(manifest, "seed", options->has_seed ? options->seed : ICOUNT_SEED);
     }
     add_terminal(manifest);
+    if (net_manifest(options)) {
+        manifest_add(manifest, "net", net_manifest(options));
+    }
     const struct {
         const char *key;
         bool on;

@@ -155,6 +155,7 @@ static void build_command(struct words *words, const struct machine *machine,
                             options->icount ? " icount" : "", options->verbose ? " verbose" : ""));
     }
     add_channels(words, options, wire, serial);
+    card_add(&machine->card, words, options);
     add_split(words, "-device isa-debug-exit,iobase=0x501,iosize=1");
     if (machine->gdb_folder) {
         add(words, "-S");
@@ -253,7 +254,8 @@ int machine_start(struct machine *machine, const struct run_options *options, co
     int result = -1;
 
     *machine = (struct machine){ .pidfd = -1, .wire = -1, .serial = -1, .messages = -1 };
-    if (options->gdb && make_gdb_folder(machine)) {
+    if (card_open(&machine->card, options) || (options->gdb && make_gdb_folder(machine))) {
+        machine_end(machine);
         return -1;
     }
     if (socketpair(AF_UNIX, type, 0, wire) || socketpair(AF_UNIX, type, 0, serial) ||
@@ -268,7 +270,9 @@ int machine_start(struct machine *machine, const struct run_options *options, co
             fprintf(stderr, "%s%c", command.items[i], i + 1 < command.count ? ' ' : '\n');
         }
     }
-    int keep[] = { wire[1], serial[1], initrd_fd, -1 };
+    int keep[4 + CARD_MAX_QUEUES] = { wire[1], serial[1], initrd_fd };
+    memcpy(keep + 3, machine->card.taps, machine->card.queues * sizeof(keep[0]));
+    keep[3 + machine->card.queues] = -1;
     int error = spawn(machine, command.items, keep, messages[1]);
     result = error ? say_start_error(command.items[0], error) : 0;
 
@@ -301,6 +305,7 @@ void machine_end(struct machine *machine) {
             close(fds[i]);
         }
     }
+    card_close(&machine->card);
     if (machine->gdb_folder) {
         char *path = xasprintf("%s/" MACHINE_GDB_SOCKET, machine->gdb_folder);
         unlink(path);

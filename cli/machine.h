@@ -3,6 +3,7 @@
 #ifndef CLI_MACHINE_H
 #define CLI_MACHINE_H
 
+#include "cli/card.h"
 #include "cli/options.h"
 
 #include <stdint.h>
@@ -14,6 +15,7 @@ struct machine {
     int wire;         /* socket: frames of base/wire.h */
     int serial;       /* socket: the first serial port, text */
     int messages;     /* pipe: what QEMU itself has to say */
+    struct card card; /* the network's */
     char *gdb_folder; /* with --gdb: holds the socket that gdb talks to */
 };
 

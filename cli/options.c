@@ -3,6 +3,7 @@
 #include "cli/options.h"
 
 #include "cli/commands.h"
+#include "cli/net.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -24,6 +25,7 @@ static const char run_help[] =
     "  mimosa run --cpus 4 --mem 1G ./server --threads 4\n"
     "  mimosa run --heap mimalloc ./a.out           for programs linked with `mimosa cc`\n"
     "  mimosa run --file data.txt:/data/in.txt ./a.out /data/in.txt\n"
+    "  mimosa run --port 8080:80 ./server           its port 80 is this host's 8080\n"
     "  mimosa run --on linux-vm --cpus 2 ./a.out    the same binary on Linux, same QEMU\n"
     "  mimosa run --timeout 10 ./a.out              if it hangs: where every thread is\n"
     "\n"
@@ -49,6 +51,21 @@ static const char run_help[] =
     "                     MIMOSA_HEAP (if set here) and these\n"
     "  --file HOST[:GUEST]  put a file or directory into the root (repeatable)\n"
     "  --root DIR         take a whole directory as the root\n"
+    "\n"
+    "The network (none without these):\n"
+    "  --net KIND         user: through QEMU, which needs no right; the program reaches out,\n"
+    "                     and is reached by --port.  tap:IFNAME: a tap device of this host.\n"
+    "                     socket:ARGS: other machines, by what QEMU's -netdev socket takes\n"
+    "                     (listen=, connect=, mcast=, udp=, fd=).  none: no card\n"
+    "  --port [ADDR:]HOST:GUEST[/udp]  the host's port HOST leads to the program's GUEST\n"
+    "                     (repeatable; implies --net user; on 127.0.0.1 unless ADDR is given)\n"
+    "  --ip ADDR/PREFIX[,GATEWAY[,DNS]]  a fixed IPv4 address; DHCP without it.  IPv6\n"
+    "                     configures itself from what the network announces\n"
+    "  Making a tap device needs root, once; using it afterwards does not:\n"
+    "    sudo ip tuntap add dev mimosa0 mode tap user $USER\n"
+    "    sudo ip address add 10.0.9.1/24 dev mimosa0\n"
+    "    sudo ip link set mimosa0 up\n"
+    "    mimosa run --net tap:mimosa0 --ip 10.0.9.2/24,10.0.9.1 ./server\n"
     "\n"
     "Watching:\n"
     "  --timeout SECONDS  then print every thread's state, stop, and exit with 124\n"
@@ -145,6 +162,9 @@ enum option_id {
     OPT_ENV,
     OPT_FILE,
     OPT_ROOT,
+    OPT_NET,
+    OPT_PORT,
+    OPT_IP,
     OPT_VERBOSE,
     OPT_QEMU,
     OPT_KERNEL,
@@ -169,6 +189,9 @@ static const struct option long_options[] = {
     { "env", required_argument, NULL, OPT_ENV },
     { "file", required_argument, NULL, OPT_FILE },
     { "root", required_argument, NULL, OPT_ROOT },
+    { "net", required_argument, NULL, OPT_NET },
+    { "port", required_argument, NULL, OPT_PORT },
+    { "ip", required_argument, NULL, OPT_IP },
     { "verbose", no_argument, NULL, OPT_VERBOSE },
     { "qemu", required_argument, NULL, OPT_QEMU },
     { "kernel", required_argument, NULL, OPT_KERNEL },
@@ -277,6 +300,12 @@ static int take_option(struct run_options *options, int id, char *text) {
     case OPT_FILE:
         words_add(&options->files, text);
         return -1;
+    case OPT_NET:
+        return net_parse(options, text);
+    case OPT_PORT:
+        return net_parse_port(options, text);
+    case OPT_IP:
+        return net_parse_ip(options, "run", text);
     case OPT_HELP:
         fputs(run_help, stdout);
         return 0;
@@ -343,5 +372,5 @@ int options_parse(struct run_options *options, int argc, char **argv) {
     if (options->icount && options->accel == ACCEL_KVM) {
         return cli_usage("run", "--icount counts emulated instructions: not with --accel kvm");
     }
-    return -1;
+    return net_settle(options);
 }

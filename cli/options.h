@@ -10,6 +10,7 @@
 enum run_system { ON_QEMU, ON_LINUX, ON_LINUX_VM };
 enum run_machine { MACHINE_MICROVM, MACHINE_MICROVM_ACPI, MACHINE_Q35 };
 enum run_accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
+enum run_net { NET_NONE, NET_USER, NET_TAP, NET_SOCKET };
 
 #define RUN_MAX_CPUS 64u
 
@@ -33,6 +34,12 @@ struct run_options {
     struct words environment; /* NAME=VALUE, or NAME for the host's value */
     struct words files;       /* HOST[:GUEST] */
     const char *root;         /* NULL: a small root of our own */
+    enum run_net net;         /* NET_NONE: no network card */
+    bool net_given;           /* --net stood there, if only as none */
+    bool image_net;           /* `image`: the program has the card that its machine has */
+    const char *net_detail;   /* tap: the interface; socket: what QEMU takes */
+    struct words ports;       /* [ADDR:]HOST:GUEST[/udp] */
+    const char *ip;           /* ADDR/PREFIX[,GATEWAY[,DNS]]; NULL: DHCP */
     const char *qemu;         /* more QEMU options, separated by spaces */
     const char *kernel;       /* NULL: the one that belongs to this command */
     const char *linux_kernel; /* NULL: the one in the cache */

@@ -4,6 +4,7 @@
 #include "cli/initrd.h"
 #include "cli/log.h"
 #include "cli/machine.h"
+#include "cli/net.h"
 #include "cli/options.h"
 #include "cli/process.h"
 #include "cli/relay.h"
@@ -165,6 +166,7 @@ int cmd_run(int argc, char **argv) {
         return CLI_FAILED;
     }
     check_heap(&options, program);
+    net_note(&options);
     if (options.on == ON_LINUX) {
         status = process_run(&options, program);
     } else {
@@ -176,5 +178,6 @@ int cmd_run(int argc, char **argv) {
     free(program);
     free(options.environment.items);
     free(options.files.items);
+    free(options.ports.items);
     return status;
 }

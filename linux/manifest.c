@@ -56,6 +56,8 @@ static int parse_record(struct manifest *m, const char *key, size_t length, cons
         m->argv[m->argc++] = value;
     } else if (KEY_IS("env")) {
         m->envp[m->envc++] = value;
+    } else if (KEY_IS("net")) {
+        m->net = value;
     } else if (KEY_IS("winsize")) {
         if (!parse_winsize(m, value))
             return -EINVAL;

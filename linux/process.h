@@ -123,6 +123,7 @@ long futex_wake_address(uint32_t *addr, int count);
 
 struct manifest {
     const char *program, *cwd;
+    const char *net;           /* "dhcp" or an address; NULL: no network asked for */
     const char **argv, **envp; /* NULL-terminated */
     unsigned argc, envc;
     uint64_t seed, time_ns;

@@ -16,6 +16,10 @@ _mimosa_value() {
     --on) COMPREPLY=($(compgen -W "qemu linux linux-vm" -- "$2")) ;;
     --machine) COMPREPLY=($(compgen -W "microvm microvm-acpi q35" -- "$2")) ;;
     --accel) COMPREPLY=($(compgen -W "auto kvm tcg" -- "$2")) ;;
+    --net)
+        [ "${COMP_WORDS[1]}" = run ] || return 1 # that of image takes no value
+        COMPREPLY=($(compgen -W "user tap: socket: none" -- "$2"))
+        ;;
     --cpus) COMPREPLY=($(compgen -W "1 2 4 8" -- "$2")) ;;
     --mem) COMPREPLY=($(compgen -W "64M 256M 1G 2G" -- "$2")) ;;
     --root) COMPREPLY=($(compgen -d -- "$2")) ;;
@@ -25,7 +29,7 @@ _mimosa_value() {
     --loads)
         COMPREPLY=($(compgen -W "compute cache-thrash cache-scratch larson faults" -- "$2"))
         ;;
-    --seed | --timeout | --env | --qemu | --runs | --threads | --budget | --cell | --param)
+    --seed | --timeout | --env | --port | --ip | --qemu | --runs | --threads | --budget | --cell | --param)
         COMPREPLY=()
         ;;
     *) return 1 ;;
@@ -50,8 +54,8 @@ _mimosa() {
     _mimosa_value "$before" "$word" && return
     case ${COMP_WORDS[1]} in
     run) options="--cpus --mem --on --machine --accel --icount --seed --populate --prealloc --kernel
-        --linux-kernel --qemu --heap --env --file --root --timeout --strace --gdb --verbose --help" ;;
-    image) options="-o --root --heap --env --kernel --help" ;;
+        --linux-kernel --qemu --heap --env --file --root --net --port --ip --timeout --strace --gdb --verbose --help" ;;
+    image) options="-o --root --heap --env --net --ip --kernel --help" ;;
     bench) options="--heaps --loads --cpus --threads --on --runs --baseline --budget --cell --quick
         --mem --machine --populate --icount --param --linux-kernel --seed --timeout --json --html
         --micro --boot --check --keep --help" ;;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The kernel's text: what is shown, what is kept, and the names of addresses. */
-/* tests: cli/log.c cli/elf.c cli/initrd.c cli/cpio.c cli/options.c cli/util.c */
+/* tests: cli/log.c cli/elf.c cli/initrd.c cli/cpio.c cli/options.c cli/net.c cli/util.c */
 #include "cli/log.h"
 
 #include <setjmp.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Sizes, the options of `run`, the environment and the manifest. */
-/* tests: cli/options.c cli/initrd.c cli/cpio.c cli/elf.c cli/util.c */
+/* tests: cli/options.c cli/net.c cli/initrd.c cli/cpio.c cli/elf.c cli/util.c */
 #include "cli/commands.h"
 #include "cli/initrd.h"
+#include "cli/net.h"
 #include "cli/options.h"
 
 #include <fcntl.h>
@@ -59,7 +60,8 @@ static int parse(struct run_options *options, const char *line) {
     int status = options_parse(options, count, words);
     free(options->environment.items);
     free(options->files.items);
-    options->environment = options->files = (struct words){ 0 };
+    free(options->ports.items);
+    options->environment = options->files = options->ports = (struct words){ 0 };
     return status;
 }
 
@@ -83,6 +85,116 @@ static void test_options(void **state) {
     assert_string_equal(options.program[0], "prog");
 }
 
+static void test_network(void **state) {
+    static const char *const good[] = {
+        "--net none p",
+        "--net socket:listen=:1234 p",
+        "--net socket:connect=127.0.0.1:1234 p",
+        "--net socket:mcast=230.0.0.1:1234 p",
+        "--net socket:mcast=230.0.0.1:1234,localaddr=127.0.0.1 p",
+        "--net socket:udp=127.0.0.1:1,localaddr=127.0.0.1:2 p",
+        "--net socket:fd=3 p",
+        "--port 80:80 --port 80:80/udp --port 127.0.0.2:80:80/tcp p",
+        "--net tap:t --ip 10.0.0.2/31,10.0.0.3 p",
+        "--net tap:t --ip 10.0.0.2/32 p",
+    };
+    struct run_options options;
+    struct net_port port;
+    struct net_ip ip;
+
+    (void)state;
+    assert_int_equal(parse(&options, "p"), -1);
+    assert_int_equal(options.net, NET_NONE);
+    assert_null(net_manifest(&options));
+    assert_int_equal(parse(&options, "--port 8080:80 p"), -1);
+    assert_int_equal(options.net, NET_USER);
+    assert_string_equal(net_manifest(&options), "dhcp");
+    assert_int_equal(parse(&options, "--net tap:mimosa0 --ip 10.0.9.2/24,10.0.9.1,8.8.4.4 p"), -1);
+    assert_int_equal(options.net, NET_TAP);
+    assert_string_equal(options.net_detail, "mimosa0");
+    assert_string_equal(net_manifest(&options), "10.0.9.2/24,10.0.9.1,8.8.4.4");
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_int_equal(parse(&options, good[i]), -1);
+    }
+    net_port_read(&port, "0.0.0.0:65535:53/udp");
+    assert_true(!port.address && port.host == 65535 && port.guest == 53 && port.is_udp);
+    net_port_read(&port, "8080:80");
+    assert_true(port.address == 0x7f000001 && port.host == 8080 && port.guest == 80 &&
+                !port.is_udp);
+    net_ip_read(&ip, "10.0.9.2/20,10.0.9.1");
+    assert_true(ip.address == 0x0a000902 && ip.mask == 0xfffff000 && ip.prefix == 20 &&
+                ip.gateway == 0x0a000901 && !ip.dns);
+}
+
+/* None of these is taken. */
+static void refuse(const char *const *lines, size_t count) {
+    struct run_options options;
+    int null = open("/dev/null", O_WRONLY);
+    int saved = dup(2);
+
+    dup2(null, 2);
+    for (size_t i = 0; i < count; i++) {
+        int status = parse(&options, lines[i]);
+        if (status != CLI_USAGE) {
+            fail_msg("'%s' gives %d", lines[i], status);
+        }
+    }
+    dup2(saved, 2);
+    close(saved);
+    close(null);
+}
+
+static void test_wrong_network(void **state) {
+    static const char *const lines[] = {
+        "--net p",
+        "--net usermode p",
+        "--net tap: p",
+        "--net tap:sixteen-letters- p",
+        "--net socket: p",
+        "--net socket:listen=x p",
+        "--net socket:listen=: p",
+        "--net socket:listen=:1,connect=:2 p",
+        "--net socket:udp=1.2.3.4:5 p",
+        "--net socket:fd=x p",
+        "--net socket:fd=3,x=y p",
+        "--port 80 p",
+        "--port : p",
+        "--port :80 p",
+        "--port 80: p",
+        "--port a:80 p",
+        "--port 80:80x p",
+        "--port 80:80/sctp p",
+        "--port 0:80 p",
+        "--port 80:0 p",
+        "--port 65536:80 p",
+        "--port 80:65536 p",
+        "--port 80:99999999999999999999 p",
+        "--port host:80:80 p",
+        "--port ::1:80:80 p",
+        "--port 1.2.3.4.5:80:80 p",
+        "--port 80:80 --port 80:81 p",
+        "--port 80:80 --net none p",
+        "--port 80:80 --net tap:t p",
+        "--ip 10.0.0.2/24 p",
+        "--net user --ip 10.0.0.2 p",
+        "--net user --ip 10.0.0.2/ p",
+        "--net user --ip 10.0.0.2/0 p",
+        "--net user --ip 10.0.0.2/33 p",
+        "--net user --ip 10.0.0.2/30 p",
+        "--net user --ip 10.0.0.0/24 p",
+        "--net user --ip 10.0.0.255/24 p",
+        "--net user --ip 10.0.0.256/24 p",
+        "--net user --ip 10.0.0.2/24, p",
+        "--net user --ip 10.0.0.2/24,10.0.1.1 p",
+        "--net user --ip 10.0.0.2/24,10.0.0.2 p",
+        "--net user --ip 10.0.0.2/24,10.0.0.1,x p",
+        "--net user --ip 10.0.0.2/24,10.0.0.1,10.0.0.3,x p",
+    };
+
+    (void)state;
+    refuse(lines, sizeof(lines) / sizeof(lines[0]));
+}
+
 static void test_wrong_options(void **state) {
     static const char *const lines[] = {
         "",
@@ -103,18 +215,9 @@ static void test_wrong_options(void **state) {
         "--nonsense",
         "--icount --accel kvm p",
     };
-    struct run_options options;
-    int null = open("/dev/null", O_WRONLY);
-    int saved = dup(2);
 
     (void)state;
-    dup2(null, 2);
-    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-        assert_int_equal(parse(&options, lines[i]), CLI_USAGE);
-    }
-    dup2(saved, 2);
-    close(saved);
-    close(null);
+    refuse(lines, sizeof(lines) / sizeof(lines[0]));
 }
 
 static void test_environment(void **state) {
@@ -156,6 +259,7 @@ static void test_manifest(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),         cmocka_unit_test(test_options),
+        cmocka_unit_test(test_network),       cmocka_unit_test(test_wrong_network),
         cmocka_unit_test(test_wrong_options), cmocka_unit_test(test_environment),
         cmocka_unit_test(test_manifest),
     };

@@ -4,7 +4,9 @@
  * status of what can happen on the wire and on the command line.  Run from the
  * root of the sources, with build/mimosa and build/test/fake_qemu made.
  */
+#include <arpa/inet.h>
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -82,6 +85,66 @@ static void test_manifest(void **state) {
     assert_non_null(strstr(output, "env=A=x\nenv=B=2\nenv=MIMOSA_HEAP=bump\n"));
     assert_non_null(strstr(output, "seed=5\npopulate=1\n"));
     assert_non_null(strstr(output, "cwd=/\n"));
+}
+
+static void test_network(void **state) {
+    (void)state;
+    expect("$RUN $P command", 0, "-serial\n");
+    assert_null(strstr(output, "-net"));
+    assert_null(strstr(output, "rng"));
+    expect("$RUN --port 47801:80 --port 127.0.0.1:47802:53/udp $P command", 0,
+           "-netdev\nuser,id=net,hostfwd=tcp:127.0.0.1:47801-:80,hostfwd=udp:127.0.0.1:47802-:53\n"
+           "-device\nvirtio-net-device,netdev=net\n-object\nrng-random,");
+    expect("$RUN --net user --machine q35 $P command", 0, "-device\nvirtio-net-pci,netdev=net,");
+    expect("$RUN --net user --ip 10.1.0.2/16 $P command", 0,
+           ",net=10.1.0.0/16,host=10.1.0.1,dns=10.1.0.3,dhcpstart=10.1.0.2\n");
+    expect("$RUN --net user --ip 10.1.0.1/16,10.1.9.9,8.8.4.4 $P command", 0,
+           ",net=10.1.0.0/16,host=10.1.9.9,dns=10.1.0.2,dhcpstart=10.1.0.1\n");
+    expect("$RUN --net socket:listen=:1234 $P command", 0, "-netdev\nsocket,id=net,listen=:1234\n");
+    assert_non_null(strstr(output, "virtio-net-device,netdev=net,mac=52:54:00:"));
+    expect("$RUN --net socket:fd=0 $P command </dev/null", 0, "socket,id=net,fd=0\n");
+    expect("$RUN --net user --ip 10.0.2.9/24 $P manifest", 0, "net=10.0.2.9/24\n");
+    expect("$RUN --port 47801:80 $P manifest", 0, "net=dhcp\n");
+    expect("$RUN $P manifest", 0, "arg=");
+    assert_null(strstr(output, "net="));
+}
+
+/* Another program has the port that this one wants. */
+static void hold_port(int type, uint16_t port, int *fd) {
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                   .sin_port = htons(port) };
+    int one = 1;
+
+    *fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+    assert_return_code(setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
+    assert_return_code(bind(*fd, (struct sockaddr *)&address, sizeof(address)), errno);
+    assert_true(type == SOCK_DGRAM || !listen(*fd, 1));
+}
+
+static void test_network_failures(void **state) {
+    int stream, datagram;
+
+    (void)state;
+    hold_port(SOCK_STREAM, 47803, &stream);
+    hold_port(SOCK_DGRAM, 47804, &datagram);
+    expect("$RUN --port 47803:80 $P cat </dev/null", 125,
+           "mimosa: --port 47803:80: port 47803 of 127.0.0.1 is in use on this host");
+    expect("$RUN --port 47803:80/udp $P cat </dev/null", 0, "");
+    expect("$RUN --port 47804:80/udp $P cat </dev/null", 125, "is in use on this host");
+    close(stream);
+    close(datagram);
+    expect("$RUN --port 192.0.2.1:47803:80 $P cat", 125, "this host has no address 192.0.2.1\n");
+    expect("$RUN --port 99999:80 $P", 2, "ports go from 1 to 65535");
+    expect("$RUN --port 80 $P", 2, "such as 8080:80");
+    expect("$RUN --port 1:1 --net tap:x $P", 2, "--port goes with --net user");
+    expect("$RUN --net tap:mimosa-none $P cat", 125, "sudo ip tuntap add dev mimosa-none mode tap");
+    expect("$RUN --net socket:fd=99 $P cat", 125, "no open descriptor 99");
+    expect("$RUN --port 47803:80 $P no-port", 125,
+           "mimosa: a port of --port was taken on this host just now");
+    expect("$RUN --on linux --port 47803:80 --port 81:81 $D/text", 125, "is not an ELF file");
+    expect("$RUN --on linux --port 81:81 --port 47803:80 build/bin/hello", 0,
+           "change nothing; look for it at port 80\n");
 }
 
 static void test_failures(void **state) {
@@ -182,10 +245,15 @@ static int clean_up(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_streams),  cmocka_unit_test(test_status),
-        cmocka_unit_test(test_manifest), cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_time),     cmocka_unit_test(test_signals),
+        cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_manifest),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_time),
+        cmocka_unit_test(test_signals),
         cmocka_unit_test(test_programs),
+        cmocka_unit_test(test_network),
+        cmocka_unit_test(test_network_failures),
     };
 
     return cmocka_run_group_tests(tests, set_up, clean_up);

@@ -173,8 +173,17 @@ static void await(unsigned type) {
     }
 }
 
+/* The command line that it was started with, a word a line. */
+static void print_command(char **words) {
+    for (; *words; words++) {
+        put(WIRE_DATA, WIRE_STDOUT, *words, strlen(*words));
+        put(WIRE_DATA, WIRE_STDOUT, "\n", 1);
+    }
+    leave(0, 0);
+}
+
 static void print_manifest(void) {
-    static const char *const keys[] = { "program", "arg", "env", "cwd", "seed", "populate" };
+    static const char *const keys[] = { "program", "arg", "env", "cwd", "seed", "populate", "net" };
     char line[4096];
 
     for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {
@@ -186,11 +195,20 @@ static void print_manifest(void) {
     leave(0, 0);
 }
 
-static void play(const char *part) {
+/* As QEMU does where it does not like its options. */
+static void refuse_to_start(const char *part) {
     if (!strcmp(part, "no-hello")) {
         fprintf(stderr, "qemu: something is wrong with the options\n");
         exit(1);
     }
+    if (!strcmp(part, "no-port")) {
+        fprintf(stderr, "qemu: -netdev user: Could not set up host forwarding rule 'tcp::1-:1'\n");
+        exit(1);
+    }
+}
+
+static void play(const char *part, char **words) {
+    refuse_to_start(part);
     if (!strcmp(part, "early-data")) {
         put(WIRE_DATA, WIRE_STDOUT, "x", 1);
         sleep(10);
@@ -207,6 +225,8 @@ static void play(const char *part) {
         put(WIRE_DATA, WIRE_STDOUT, "output\n", 7);
         put(WIRE_LOG, 0, "report\n", 7);
         leave(0, 0);
+    } else if (!strcmp(part, "command")) {
+        print_command(words);
     } else if (!strcmp(part, "manifest")) {
         print_manifest();
     } else if (!strcmp(part, "die")) {
@@ -265,6 +285,6 @@ int main(int argc, char **argv) {
         fprintf(stderr, "fake_qemu: not started by mimosa run\n");
         return 6;
     }
-    play(manifest("arg", 1));
+    play(manifest("arg", 1), argv);
     return 0;
 }
