@@ -53,7 +53,7 @@ static long event_read(struct file *f, struct iter *to, uint64_t *pos) {
         if (err)
             return err;
     }
-    wait_wake_all(&e->changed);
+    wait_wake_events(&e->changed, POLLOUT);
     return iter_to(to, &value, sizeof value) == sizeof value ? (long)sizeof value : -EFAULT;
 }
 
@@ -75,7 +75,7 @@ static long event_write(struct file *f, struct iter *from, uint64_t *pos) {
         if (err)
             return err;
     }
-    wait_wake_all(&e->changed);
+    wait_wake_events(&e->changed, POLLIN);
     return sizeof add;
 }
 
@@ -83,7 +83,7 @@ static uint32_t event_poll(struct file *f, struct poll_table *pt) {
     struct event *e = event_of(f);
     poll_wait(pt, f, &e->changed);
     uint64_t now = atomic_load(&e->value);
-    return (now ? POLLIN | POLLRDNORM : 0) | (now < EVENT_MAX ? POLLOUT | POLLWRNORM : 0);
+    return (now ? POLLIN : 0) | (now < EVENT_MAX ? POLLOUT : 0);
 }
 
 static long event_seek(struct file *f, int64_t offset, int whence) {

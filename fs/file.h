@@ -22,8 +22,11 @@ struct vm_object;
 
 /*
  * How poll learns what to wait for: an op calls poll_wait for each queue that
- * is woken when its answer may change, then answers for this moment.
+ * is woken when its answer may change, then answers for this moment.  The
+ * queues live as long as the file; they are at most POLL_QUEUES_MAX.
  */
+#define POLL_QUEUES_MAX 2 /* a terminal has input and output */
+
 struct poll_table {
     void (*add)(struct poll_table *pt, struct file *f, struct wait_queue *q);
 };

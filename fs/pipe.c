@@ -105,7 +105,7 @@ static long pipe_read(struct file *f, struct iter *to, uint64_t *pos) {
         size_t done = ring_take(p, to);
         mutex_unlock(&p->lock);
         if (some) {
-            wait_wake_all(&p->writable);
+            wait_wake_events(&p->writable, POLLOUT | POLLWRNORM);
             return iter_result(to, done);
         }
         if (ended)
@@ -139,7 +139,7 @@ static long pipe_write(struct file *f, struct iter *from, uint64_t *pos) {
         if (err)
             break;
         if (fits)
-            wait_wake_all(&p->readable);
+            wait_wake_events(&p->readable, POLLIN | POLLRDNORM);
         else if (file_is_nonblocking(f))
             err = -EAGAIN;
         else

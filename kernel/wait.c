@@ -19,17 +19,19 @@ void wait_remove(struct wait_queue *q, struct waiter *w) {
     spin_unlock_irqrestore(&q->lock, flags);
 }
 
-static void wake(struct waiter *w) {
-    if (w->notify)
-        w->notify(w);
-    else
-        thread_wake(w->thread);
+static bool wake(struct waiter *w, uint32_t events) {
+    return w->notify ? w->notify(w, events) : thread_wake(w->thread);
 }
 
-void wait_wake_all(struct wait_queue *q) {
+void wait_wake_events(struct wait_queue *q, uint32_t events) {
     struct waiter *w;
+    bool served = false;
     uint64_t flags = spin_lock_irqsave(&q->lock);
-    list_for_each(w, &q->waiters, link)
-        wake(w);
+    list_for_each(w, &q->waiters, link) {
+        if (w->exclusive && served)
+            continue;
+        bool woke = wake(w, events);
+        served |= woke && w->exclusive;
+    }
     spin_unlock_irqrestore(&q->lock, flags);
 }

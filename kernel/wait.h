@@ -8,6 +8,10 @@
  * own) and sleeps while it is false.  Whoever makes it true calls wait_wake_all
  * afterwards.  Context: waiting is for threads without spinlocks; waking is for
  * any context.
+ *
+ * A waiter with `notify` (poll, epoll) is called instead of woken, and told what
+ * happened as POLL* bits, where the waker says so with wait_wake_events.  Of the
+ * exclusive ones, only as many are called as it takes for one to make use of it.
  */
 #ifndef KERNEL_WAIT_H
 #define KERNEL_WAIT_H
@@ -23,8 +27,10 @@ struct wait_queue {
 struct waiter {
     struct list link;
     struct thread *thread;
-    /* Called instead of waking `thread` if not NULL (poll); under the queue's lock, any context. */
-    void (*notify)(struct waiter *);
+    /* Called instead of waking `thread` if not NULL; under the queue's lock, any context.
+     * `events`: POLL* bits, 0: whatever.  Whether it woke anybody. */
+    bool (*notify)(struct waiter *w, uint32_t events);
+    bool exclusive; /* once one of these has woken somebody, the others need not know */
 };
 
 #define WAIT_QUEUE_INIT(name)                                                                      \
@@ -33,7 +39,14 @@ struct waiter {
 void wait_init(struct wait_queue *q);
 void wait_add(struct wait_queue *q, struct waiter *w);
 void wait_remove(struct wait_queue *q, struct waiter *w);
-void wait_wake_all(struct wait_queue *q);
+/* Whether anybody waits; without the lock, so the caller must know why that is enough. */
+static inline bool wait_has_waiters(const struct wait_queue *q) {
+    return __atomic_load_n(&q->waiters.next, __ATOMIC_RELAXED) != &q->waiters;
+}
+void wait_wake_events(struct wait_queue *q, uint32_t events);
+static inline void wait_wake_all(struct wait_queue *q) {
+    wait_wake_events(q, 0);
+}
 
 #define wait_until(q, ready, deadline_ns, may_interrupt)                                           \
     ({                                                                                             \

@@ -22,9 +22,8 @@
 #include "linux/sys_file.h"
 #include "linux/syscalls.h"
 
-#define QUEUES_PER_FILE 2 /* at most: a terminal has input and output */
-#define SMALL           6 /* files that need no memory from the heap */
-#define SELECT_BITS     64u
+#define SMALL       6 /* files that need no memory from the heap */
+#define SELECT_BITS 64u
 
 #define SELECT_IN     (POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR)
 #define SELECT_OUT    (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR)
@@ -48,13 +47,14 @@ struct poller {
     atomic_bool triggered;
     struct poll_waiter *waiters;
     unsigned count, capacity;
-    struct poll_waiter small[SMALL * QUEUES_PER_FILE];
+    struct poll_waiter small[SMALL * POLL_QUEUES_MAX];
 };
 
-static void poller_notify(struct waiter *w) {
+static bool poller_notify(struct waiter *w, uint32_t events) {
     struct poller *p = container_of(w, struct poll_waiter, waiter)->poller;
+    (void)events; /* it looks itself */
     atomic_store(&p->triggered, true);
-    thread_wake(p->thread);
+    return thread_wake(p->thread);
 }
 
 static void poller_add(struct poll_table *pt, struct file *f, struct wait_queue *q) {
@@ -94,9 +94,9 @@ static long poll_items(struct poll_item *items, size_t n, uint64_t deadline) {
     struct poller p = { .table.add = poller_add,
                         .thread = current,
                         .waiters = p.small,
-                        .capacity = SMALL * QUEUES_PER_FILE };
+                        .capacity = SMALL * POLL_QUEUES_MAX };
     if (n > SMALL && deadline) {
-        p.capacity = (unsigned)n * QUEUES_PER_FILE;
+        p.capacity = (unsigned)n * POLL_QUEUES_MAX;
         p.waiters = kmalloc(p.capacity * sizeof *p.waiters);
         if (!p.waiters)
             return -ENOMEM;
