@@ -86,11 +86,6 @@ static uint32_t event_poll(struct file *f, struct poll_table *pt) {
     return (now ? POLLIN : 0) | (now < EVENT_MAX ? POLLOUT : 0);
 }
 
-static long event_seek(struct file *f, int64_t offset, int whence) {
-    (void)f, (void)offset, (void)whence;
-    return 0; /* as Linux: there is no position, and no error */
-}
-
 static void event_destroy(struct inode *i) {
     kfree(container_of(i, struct event, inode));
 }
@@ -101,7 +96,7 @@ static int event_open(struct file *f) {
 }
 
 static const struct file_ops event_ops = {
-    .read = event_read, .write = event_write, .seek = event_seek, .poll = event_poll
+    .read = event_read, .write = event_write, .seek = file_seek_nowhere, .poll = event_poll
 };
 static const struct inode_ops event_inode_ops = { .open = event_open, .destroy = event_destroy };
 

@@ -15,6 +15,7 @@
 #include <asm-generic/poll.h>
 #include <linux/stat.h>
 #include "base/string.h"
+#include "fs/epoll.h"
 #include "fs/vfs.h"
 #include "kernel/panic.h"
 #include "kernel/slab.h"
@@ -43,6 +44,8 @@ struct file *file_create(const struct file_ops *ops, struct entry *entry, uint32
     f->inode = entry->inode;
     inode_get(f->inode);
     mutex_init(&f->pos_lock);
+    spin_init(&f->watch_lock, RANK_FILE);
+    list_init(&f->watches);
     return f;
 }
 
@@ -50,6 +53,8 @@ void file_put(struct file *f) {
     /* Release: what this user did to the file; acquire: all of it, for the one that frees. */
     if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
         return;
+    if (unlikely(f->watched))
+        epoll_forget(f);
     if (f->ops->release)
         f->ops->release(f);
     inode_put(f->inode);
@@ -154,6 +159,11 @@ long file_seek(struct file *f, int64_t offset, int whence) {
         f->pos = (uint64_t)to;
     mutex_unlock(&f->pos_lock);
     return to;
+}
+
+long file_seek_nowhere(struct file *f, int64_t offset, int whence) {
+    (void)f, (void)offset, (void)whence;
+    return 0; /* as Linux */
 }
 
 long file_ioctl(struct file *f, unsigned command, uintptr_t arg) {

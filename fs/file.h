@@ -65,6 +65,9 @@ struct file {
     void *data;              /* the op's own */
     struct mutex pos_lock;   /* guards pos, and makes read and lseek atomic to one another */
     uint64_t pos;
+    struct spinlock watch_lock; /* RANK_FILE; guards the next two */
+    bool watched;               /* it is in an epoll, or has been */
+    struct list watches;        /* struct epoll_item.watch_link */
 };
 
 /*
@@ -105,6 +108,8 @@ long file_truncate(struct file *f, uint64_t size);
 
 /* Reads up to `size` bytes at `offset` into kernel memory; short only at the end of the file. */
 long file_read_at(struct file *f, void *to, size_t size, uint64_t offset);
+/* A seek op for what has no position and does not mind. */
+long file_seek_nowhere(struct file *f, int64_t offset, int whence);
 /* What a mapping of this file shows, with a reference for the caller; NULL: cannot be mapped. */
 struct vm_object *file_vm_object(struct file *f);
 

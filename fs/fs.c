@@ -6,6 +6,7 @@
 #include "base/wire.h"
 #include "fs/cpio.h"
 #include "fs/dev_impl.h"
+#include "fs/epoll.h"
 #include "fs/proc.h"
 #include "fs/ramfs.h"
 #include "fs/vfs_impl.h"
@@ -136,6 +137,7 @@ int fs_init(const void *initrd, size_t size, const char **manifest, size_t *mani
     *manifest_size = 0;
     mutex_init(&vfs_tree_lock);
     file_init();
+    epoll_init();
     ramfs_init();
     if (initrd)
         find_time(initrd, size);

@@ -27,7 +27,7 @@
 #include "base/types.h"
 
 enum lock_rank {
-    RANK_NONE,    /* not checked */
+    RANK_NONE,    /* not checked: fs/epoll.c has locks among which no rank can tell the order */
     RANK_THREADS, /* the list of all threads */
     RANK_FILE,    /* descriptor table, file objects */
     RANK_PIPE,    /* pipes, terminals, wire buffers */
@@ -39,6 +39,7 @@ enum lock_rank {
     RANK_PROCESS,  /* process state */
     RANK_SIGNAL,   /* pending signals */
     RANK_WAIT,     /* wait queues */
+    RANK_EPOLL,    /* ready lists */
     RANK_TIMER,    /* per-CPU timer heaps */
     RANK_RUNQUEUE, /* per-CPU run queues */
     RANK_SLAB,     /* object caches */

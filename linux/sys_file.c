@@ -39,6 +39,13 @@ struct file *our_real_file(long fd) {
     return f;
 }
 
+long our_file_enter(struct file *f, bool cloexec) {
+    long fd = fd_install(our_files(), f, 0, cloexec);
+    if (fd < 0)
+        file_put(f);
+    return fd;
+}
+
 enum direction { INTO_PROGRAM, FROM_PROGRAM };
 
 /* Sockets have rules of their own for SIGPIPE and for which calls are repeated. */

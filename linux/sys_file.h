@@ -25,6 +25,10 @@ static inline struct file *our_file(long fd) {
 /* As above, but O_PATH descriptors are no files either. */
 struct file *our_real_file(long fd);
 
+/* Enters `f` at the lowest free descriptor, which takes over the reference; drops it where there is
+ * none.  The descriptor, -EMFILE, -ENOMEM. */
+long our_file_enter(struct file *f, bool cloexec);
+
 /* A path of the program and where it starts from. */
 struct path_arg {
     struct entry *base; /* held */

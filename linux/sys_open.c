@@ -70,14 +70,6 @@ int path_walk_user(long dirfd, long user, long flags, bool follow, struct entry 
     return err;
 }
 
-/* Enters `f` at the lowest free descriptor; drops it where there is none. */
-static long enter(struct file *f, bool cloexec) {
-    long fd = fd_install(our_files(), f, 0, cloexec);
-    if (fd < 0)
-        file_put(f);
-    return fd;
-}
-
 long sys_openat(long dirfd, long path, long flags, long mode) {
     struct path_arg a;
     struct file *f;
@@ -91,7 +83,7 @@ long sys_openat(long dirfd, long path, long flags, long mode) {
         return err;
     err = vfs_open(a.base, a.path, how, (uint32_t)mode & 07777 & ~our_fs()->umask, &f);
     path_arg_put(&a);
-    return err ? err : enter(f, flags & O_CLOEXEC);
+    return err ? err : our_file_enter(f, flags & O_CLOEXEC);
 }
 
 long sys_open(long path, long flags, long mode) {
@@ -290,7 +282,7 @@ long sys_eventfd2(long value, long flags) {
     if ((int)flags & ~(1 | O_CLOEXEC | O_NONBLOCK)) /* 1: EFD_SEMAPHORE */
         return -EINVAL;
     long err = eventfd_create((uint32_t)value, flags & 1, (uint32_t)flags & O_NONBLOCK, &f);
-    return err ? err : enter(f, flags & O_CLOEXEC);
+    return err ? err : our_file_enter(f, flags & O_CLOEXEC);
 }
 
 long sys_eventfd(long value) {
