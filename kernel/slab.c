@@ -161,11 +161,16 @@ static cold_fn void *alloc_refill(struct slab_cache *c, struct magazine *m) {
     return object;
 }
 
-void *slab_alloc(struct slab_cache *c) {
+static void *alloc_uncleared(struct slab_cache *c) {
     preempt_disable();
     struct magazine *m = magazine_of(c);
     void *object = likely(m && m->rounds) ? m->object[--m->rounds] : alloc_refill(c, m);
     preempt_enable();
+    return object;
+}
+
+void *slab_alloc(struct slab_cache *c) {
+    void *object = alloc_uncleared(c);
     if (likely(object != NULL))
         memset(object, 0, c->size);
     return object;
@@ -246,14 +251,32 @@ void slab_init(void) {
     }
 }
 
+/* The class of `size`, at most 2 KiB. */
+static struct slab_cache *class_for(size_t size) {
+    return classes[class_of[(size + UNIT - 1) / UNIT]];
+}
+
+/* The order of a block that holds `size`. */
+static unsigned block_order(size_t size) {
+    uint64_t frames = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+    return frames == 1 ? 0 : 64 - (unsigned)__builtin_clzl(frames - 1);
+}
+
 void *kmalloc(size_t size) {
     if (likely(size <= 2048))
-        return slab_alloc(classes[class_of[(size + UNIT - 1) / UNIT]]);
+        return slab_alloc(class_for(size));
     if (size > PAGE_SIZE << PAGES_MAX_ORDER)
         return NULL;
-    uint64_t frames = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
-    struct page *p =
-        pages_alloc_zeroed(frames == 1 ? 0 : 64 - (unsigned)__builtin_clzl(frames - 1));
+    struct page *p = pages_alloc_zeroed(block_order(size));
+    return p ? page_address(p) : NULL;
+}
+
+void *kmalloc_uncleared(size_t size) {
+    if (likely(size <= 2048))
+        return alloc_uncleared(class_for(size));
+    if (size > PAGE_SIZE << PAGES_MAX_ORDER)
+        return NULL;
+    struct page *p = pages_alloc(block_order(size));
     return p ? page_address(p) : NULL;
 }
 

@@ -20,6 +20,8 @@ void slab_free(struct slab_cache *c, void *object);
 
 /* Variable sizes: rounded up to size classes; above 2 KiB, whole blocks of 2^n pages.  Cleared. */
 void *kmalloc(size_t size);
+/* The same with whatever was in the memory before: never for what the program gets to see whole. */
+void *kmalloc_uncleared(size_t size);
 void kfree(void *p); /* NULL is fine */
 
 void slab_init(void);
