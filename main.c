@@ -16,6 +16,7 @@
 #include "kernel/slab.h"
 #include "kernel/thread.h"
 #include "linux/process.h"
+#include "net/net.h"
 
 static struct thread init_thread;
 
@@ -52,6 +53,12 @@ static noreturn_fn void init_main(void *unused) {
     console_set_winsize(manifest.rows, manifest.columns);
     if (err)
         log_info("no wire: the console is the serial port");
+    err = net_init(manifest.net);
+    if (err == -ENOMEM)
+        give_up("too little memory for the network");
+    if (err)
+        give_up(err == -ENODEV ? "there is no network card; `mimosa run --net` brings one"
+                               : "the network address is none");
     provoke_if_asked();
     process_run(&manifest);
     machine_power_off();

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The kernel: base, arch, kernel, dev, fs, net, linux and main.c into one PVH ELF.
+# The kernel: base, arch, kernel, dev, fs, net, linux, main.c and lwIP into one PVH ELF.
 #
 # build/mimosa-kernel is what boots (stripped), build/mimosa-kernel.debug holds
 # its symbols.  DEBUG=1 builds build/mimosa-kernel-debug with slow assertions,
@@ -19,9 +19,11 @@ K_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -mcmodel=kernel -mno-red-z
     $(if $(DEBUG),-DDEBUG -fsanitize=undefined -fsanitize-undefined-trap-on-error) \
     $(if $(COUNT),-DCOUNT_SHARED_WRITES)
 
+include net/lwip.mk
+
 K_SOURCES := $(wildcard base/*.c arch/x86_64/*.c arch/x86_64/*.S kernel/*.c dev/*.c fs/*.c \
                         net/*.c linux/*.c linux/*.S) main.c
-K_OBJECTS := $(patsubst %,$(K)/%.o,$(K_SOURCES))
+K_OBJECTS := $(patsubst %,$(K)/%.o,$(K_SOURCES)) $(LWIP_OBJECTS)
 
 -include linux/vdso/vdso.mk
 
@@ -32,12 +34,12 @@ kernel: $(KERNEL)
 $(K)/%.c.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(K_CC) $(K_CFLAGS) -MMD -c $< -o $@
+	$(Q)$(K_CC) $(K_CFLAGS) $(K_INCLUDES) -MMD -c $< -o $@
 
 $(K)/%.S.o: %.S
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
-	$(Q)$(K_CC) $(K_CFLAGS) -MMD -c $< -o $@
+	$(Q)$(K_CC) $(K_CFLAGS) $(K_INCLUDES) -MMD -c $< -o $@
 
 $(KERNEL).debug: $(K_OBJECTS) arch/x86_64/kernel.lds
 	$(call say,LD,$@)

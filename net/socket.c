@@ -62,6 +62,9 @@ int socket_create(int family, int type, int protocol, struct socket **out) {
     switch (family) {
     case AF_UNIX:
         return unix_create(type, protocol, out);
+    case AF_INET:
+    case AF_INET6:
+        return inet_create(family, type, protocol, out);
     default:
         return -EAFNOSUPPORT;
     }

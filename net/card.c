@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The card as an interface of lwIP's: frames become pbufs without a copy, and
+ * the other way round.
+ *
+ * In: a buffer of the driver's carries the struct pbuf_custom for itself.  Out:
+ * the driver is given the pieces of a pbuf chain and holds a reference on it
+ * until they are sent.  lwIP does not touch a segment that is still referenced
+ * so.  All of it runs under net_lock, but for the freeing of received buffers.
+ *
+ * Checksums of TCP are the card's business where it can: what is sent carries
+ * the sum of the pseudo header; what comes in is checked by lwIP only if the
+ * card did not.
+ */
+#include <asm-generic/errno.h>
+#include "base/string.h"
+#include "dev/netdev.h"
+#include "kernel/panic.h"
+#include "lwip/etharp.h"
+#include "lwip/ethip6.h"
+#include "lwip/inet_chksum.h"
+#include "lwip/ip.h"
+#include "lwip/prot/ip4.h"
+#include "lwip/prot/ip6.h"
+#include "lwip/prot/tcp.h"
+#include "netif/ethernet.h"
+#include "net/net_impl.h"
+
+#define CHECK_TRANSPORT (NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP)
+
+static struct netif card;
+static struct netdev *device;
+static const struct netdev_features *features;
+static uint64_t unflushed; /* bit per queue that has frames to tell the card of */
+
+static void free_received(struct pbuf *p) {
+    struct pbuf_custom *custom = container_of(p, struct pbuf_custom, pbuf);
+    netdev_buffer_free(container_of((void *)custom, struct netdev_buffer, owner));
+}
+
+/* The pbuf that lies in a received buffer. */
+static struct pbuf *wrap(struct netdev_buffer *b) {
+    _Static_assert(sizeof(struct pbuf_custom) <= sizeof b->owner, "a pbuf fits into a buffer");
+    struct pbuf_custom *custom = (void *)b->owner;
+    custom->custom_free_function = free_received;
+    return pbuf_alloced_custom(PBUF_RAW, (u16_t)b->length, PBUF_REF, custom, b->data,
+                               (u16_t)b->length);
+}
+
+/* A whole frame; NULL where lwIP's 16-bit lengths do not hold it. */
+static struct pbuf *wrap_frame(struct netdev_buffer *first) {
+    struct pbuf *head = NULL, *last = NULL;
+    size_t total = 0;
+    for (struct netdev_buffer *b = first, *next; b; b = next) {
+        next = b->next;
+        total += b->length;
+        struct pbuf *p = wrap(b);
+        if (last)
+            last->next = p;
+        else
+            head = p;
+        last = p;
+    }
+    if (total > UINT16_MAX) {
+        pbuf_free(head);
+        return NULL;
+    }
+    for (struct pbuf *p = head; p; p = p->next) {
+        p->tot_len = (u16_t)total;
+        total -= p->len;
+    }
+    return head;
+}
+
+bool card_receive(unsigned queue, unsigned most) {
+    for (unsigned n = 0; n < most; n++) {
+        struct netdev_buffer *b = netdev_receive(device, queue);
+        if (!b)
+            return false;
+        bool checked = b->offload.checksum_valid || b->offload.needs_checksum;
+        struct pbuf *p = wrap_frame(b);
+        if (!p)
+            continue;
+        card.chksum_flags =
+            (u16_t)((card.chksum_flags & ~CHECK_TRANSPORT) | (checked ? 0 : CHECK_TRANSPORT));
+        if (card.input(p, &card) != ERR_OK)
+            pbuf_free(p);
+    }
+    return true;
+}
+
+/* The sum of TCP's pseudo header, where the card expects it. */
+static void offload_checksum(struct tcp_hdr *tcp, const void *addresses, size_t size,
+                             uint32_t length) {
+    uint32_t sum = IP_PROTO_TCP + length;
+    const uint8_t *p = addresses;
+    for (size_t i = 0; i < size; i += 2)
+        sum += (uint32_t)p[i] << 8 | p[i + 1];
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    tcp->chksum = lwip_htons((u16_t)sum);
+}
+
+/* What the card is to do to the frame whose headers are all in `p`. */
+static void prepare_offload(const struct pbuf *p, struct netdev_offload *o) {
+    char *frame = p->payload;
+    const struct eth_hdr *eth = (void *)frame;
+    const struct ip_hdr *ip4 = (void *)(frame + SIZEOF_ETH_HDR);
+    const struct ip6_hdr *ip6 = (void *)(frame + SIZEOF_ETH_HDR);
+    size_t at;
+
+    *o = (struct netdev_offload){ .needs_checksum = false };
+    if (!features->sends_checksum)
+        return;
+    if (eth->type == PP_HTONS(ETHTYPE_IP) && p->len >= SIZEOF_ETH_HDR + IP_HLEN &&
+        IPH_PROTO(ip4) == IP_PROTO_TCP && !(IPH_OFFSET(ip4) & PP_HTONS(IP_OFFMASK | IP_MF)))
+        at = SIZEOF_ETH_HDR + IPH_HL_BYTES(ip4);
+    else if (eth->type == PP_HTONS(ETHTYPE_IPV6) && p->len >= SIZEOF_ETH_HDR + IP6_HLEN &&
+             IP6H_NEXTH(ip6) == IP6_NEXTH_TCP)
+        at = SIZEOF_ETH_HDR + IP6_HLEN;
+    else
+        return;
+    if (p->len < at + TCP_HLEN)
+        return;
+    bool is_ipv6 = eth->type == PP_HTONS(ETHTYPE_IPV6);
+    offload_checksum((struct tcp_hdr *)(void *)(frame + at),
+                     is_ipv6 ? (const void *)&ip6->src : (const void *)&ip4->src, is_ipv6 ? 32 : 8,
+                     (uint32_t)(p->tot_len - at));
+    o->needs_checksum = true;
+    o->checksum_start = (uint16_t)at;
+    o->checksum_offset = offsetof(struct tcp_hdr, chksum);
+    o->is_ipv6 = is_ipv6;
+}
+
+static void sent(void *token) {
+    pbuf_free(token);
+}
+
+/* Takes the caller's reference over. */
+static err_t send_frame(struct pbuf *p) {
+    struct netdev_piece pieces[NETDEV_MAX_PIECES];
+    struct netdev_offload offload;
+    unsigned count = 0;
+
+    prepare_offload(p, &offload);
+    for (const struct pbuf *q = p; q && count < NETDEV_MAX_PIECES; q = q->next)
+        if (q->len)
+            pieces[count++] = (struct netdev_piece){ q->payload, q->len };
+    int err = netdev_send(device, 0, pieces, count, &offload, sent, p);
+    if (err) {
+        pbuf_free(p);
+        return err == -ENOSPC ? ERR_MEM : ERR_IF;
+    }
+    unflushed |= 1;
+    return ERR_OK;
+}
+
+/* lwIP sends a frame; the pbufs stay the caller's. */
+static err_t output(struct netif *n, struct pbuf *p) {
+    (void)n;
+    /* The driver's header goes in front, and a chain may be too long for it. */
+    bool fits = pbuf_clen(p) <= NETDEV_MAX_PIECES && !pbuf_add_header(p, NETDEV_HEADER_BYTES);
+    if (fits) {
+        pbuf_remove_header(p, NETDEV_HEADER_BYTES);
+        pbuf_ref(p);
+        return send_frame(p);
+    }
+    struct pbuf *copy = pbuf_clone(PBUF_RAW_TX, PBUF_RAM, p);
+    return copy ? send_frame(copy) : ERR_MEM;
+}
+
+void card_flush(void) {
+    if (unflushed)
+        netdev_flush(device, 0);
+    unflushed = 0;
+}
+
+void card_reclaim(void) {
+    if (device)
+        netdev_reclaim(device, 0);
+}
+
+void card_count(struct netdev_counts *out) {
+    if (device)
+        netdev_count(device, out);
+}
+
+unsigned card_queues(void) {
+    return device ? features->queues : 0;
+}
+
+static err_t init(struct netif *n) {
+    memcpy(n->name, "en", 2);
+    n->hwaddr_len = ETH_HWADDR_LEN;
+    memcpy(n->hwaddr, features->address, ETH_HWADDR_LEN);
+    n->mtu = features->mtu;
+    n->output = etharp_output;
+    n->output_ip6 = ethip6_output;
+    n->linkoutput = output;
+    n->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP |
+               NETIF_FLAG_MLD6;
+    uint16_t off = features->sends_checksum ? NETIF_CHECKSUM_GEN_TCP : 0;
+    NETIF_SET_CHECKSUM_CTRL(n, (u16_t)(NETIF_CHECKSUM_ENABLE_ALL & ~off));
+    return ERR_OK;
+}
+
+struct netif *card_open(void) {
+    device = netdev_open(net_wake_queue);
+    if (!device)
+        return NULL;
+    features = netdev_features(device);
+    if (!netif_add_noaddr(&card, NULL, init, ethernet_input))
+        return NULL;
+    netif_set_default(&card);
+    netif_create_ip6_linklocal_address(&card, 1);
+    card.ip6_autoconfig_enabled = 1;
+    netif_set_up(&card);
+    return &card;
+}

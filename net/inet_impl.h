@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* What TCP and UDP sockets share: addresses, and the choice of an interface. */
+#ifndef NET_INET_IMPL_H
+#define NET_INET_IMPL_H
+
+#include "lwip/ip_addr.h"
+#include "net/socket.h"
+
+#define IPV6_V6ONLY_OPTION 26 /* Linux's IPV6_V6ONLY */
+
+/*
+ * A program's address as lwIP's, for a socket of `family`: an IPv4 address that
+ * is written as an IPv6 one becomes the former.  -EINVAL (too short),
+ * -EAFNOSUPPORT.
+ */
+must_check int inet_address_get(const struct socket_address *a, uint16_t family, ip_addr_t *ip,
+                                uint16_t *port);
+/* The other way round. */
+void inet_address_put(struct socket_address *a, uint16_t family, const ip_addr_t *ip,
+                      uint16_t port);
+/* Whether one of our interfaces has the address.  Under net_lock. */
+bool inet_address_is_ours(const ip_addr_t *ip);
+/* Linux takes "any" as a destination for the machine itself. */
+void inet_address_fix_destination(ip_addr_t *ip);
+
+must_check int tcp_socket_create(uint16_t family, struct socket **out);
+must_check int udp_socket_create(uint16_t family, struct socket **out);
+
+/* int-sized options: -EINVAL where `size` is too small. */
+must_check int inet_option_read(const void *value, uint32_t size, int *out);
+int inet_option_write(void *value, uint32_t *size, int v);
+
+#endif

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+# lwIP, from Debian's source, with our options (net/lwip/).  Of all its files only
+# those that we use; its timers, its resolver and its sockets are not among them.
+#
+# tcp_input is renamed where it is defined: net/tcp_lists.c stands in front of it.
+
+LWIP_VERSION := $(shell sed -n 's/^lwip \([^ ]*\) .*/\1/p' tools/sources.txt)
+LWIP := $(CACHE)/lwip-$(LWIP_VERSION)/src
+LWIP_NAMES := $(addprefix core/,def inet_chksum ip mem memp netif pbuf tcp tcp_in tcp_out udp) \
+              $(addprefix core/ipv4/,dhcp etharp icmp ip4 ip4_addr ip4_frag) \
+              $(addprefix core/ipv6/,ethip6 icmp6 ip6 ip6_addr ip6_frag mld6 nd6) netif/ethernet
+LWIP_OBJECTS := $(LWIP_NAMES:%=$(K)/lwip/%.o)
+LWIP_INCLUDES := -Inet/lwip -isystem $(LWIP)/include
+# Its own style of code is not ours to warn about.
+LWIP_CFLAGS = $(filter-out -W%,$(K_CFLAGS)) -w -Inet/lwip -Inet/lwip/libc -I$(LWIP)/include
+
+$(LWIP)/../.complete: tools/sources.txt
+	$(Q)MIMOSA_CACHE=$(CACHE) tools/fetch-source lwip >/dev/null
+	$(Q)touch $@
+
+$(K)/lwip/core/tcp_in.o: LWIP_DEFS := -Dtcp_input=lwip_tcp_input
+$(LWIP_OBJECTS): $(K)/lwip/%.o: $(LWIP)/../.complete net/lwip/lwipopts.h
+	@mkdir -p $(@D)
+	$(call say,CC,lwip/$*.c)
+	$(Q)$(K_CC) $(LWIP_CFLAGS) $(LWIP_DEFS) -MMD -c $(LWIP)/$*.c -o $@
+
+$(patsubst %,$(K)/%.o,$(wildcard net/*.c)): K_INCLUDES := $(LWIP_INCLUDES)
+$(patsubst %,$(K)/%.o,$(wildcard net/*.c)): | $(LWIP)/../.complete

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* What lwIP calls of ours; included before its own types are known. */
+#ifndef NET_LWIP_HOOKS_H
+#define NET_LWIP_HOOKS_H
+
+#include "base/types.h"
+#include "kernel/slab.h"
+
+/* Bytes, by the size of memory (net/net.c); constant after net_init(). */
+extern uint32_t net_tcp_window, net_tcp_send_buffer;
+
+/* Debug builds check that the current thread holds net_lock. */
+void net_assert_locked(void);
+
+/* Sequence numbers that nobody can guess (RFC 6528). */
+#define LWIP_HOOK_TCP_ISN(local_ip, local_port, remote_ip, remote_port) ((uint32_t)random_u64())
+
+/* A full listener takes no more: net/tcp_accept.c.  0 to go on. */
+struct tcp_pcb;
+int tcp_refuses_packet(struct tcp_pcb *pcb);
+#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, optlen, opt1len, opt2, p) tcp_refuses_packet(pcb)
+
+#endif

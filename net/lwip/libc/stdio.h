@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+/* lwIP's <stdio.h>. */
+#include "base/string.h"

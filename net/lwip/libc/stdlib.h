@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+/* lwIP's <stdlib.h>. */
+#include "base/string.h"

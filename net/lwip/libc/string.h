@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+/* lwIP's <string.h>. */
+#include "base/string.h"

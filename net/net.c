@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The network's lock, threads and clock.
+ *
+ * Each receive queue of the card has a thread.  The queue's interrupt marks it
+ * ready and wakes the thread, which takes frames in, a batch for each time that
+ * it holds the lock, until the queue is empty; that turns the interrupt on
+ * again.  The first thread is also lwIP's clock: it ticks every 250 ms while
+ * there are TCP connections, else every second.
+ */
+#include "net/net.h"
+#include <asm-generic/errno.h>
+#include <stdatomic.h>
+#include "kernel/lock.h"
+#include "kernel/log.h"
+#include "kernel/machine.h"
+#include "kernel/slab.h"
+#include "kernel/thread.h"
+#include "kernel/timer.h"
+#include "kernel/wait.h"
+#include "lwip/dhcp.h"
+#include "lwip/etharp.h"
+#include "lwip/ip4_frag.h"
+#include "lwip/ip6_frag.h"
+#include "lwip/mem.h"
+#include "lwip/memp.h"
+#include "lwip/mld6.h"
+#include "lwip/nd6.h"
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/sys.h"
+#include "lwip/udp.h"
+#include "net/net_impl.h"
+#include "net/tcp_lists.h"
+
+#define BATCH           32 /* frames taken in under one lock */
+#define TICK_NS         (TCP_TMR_INTERVAL * NS_PER_MS)
+#define TICKS_SECOND    4u
+#define ADDRESS_WAIT_NS (5 * NS_PER_SEC)
+
+struct queue_thread {
+    struct thread thread;
+    unsigned queue;
+    atomic_bool ready; /* set by the interrupt, cleared before the queue is looked at */
+    struct wait_queue wake;
+};
+
+static struct mutex lock; /* lwIP */
+static struct queue_thread *threads;
+static unsigned thread_count; /* constant after net_init */
+static struct netif *card;    /* NULL: none; constant after net_init */
+static bool tcp_clock_runs;   /* lwIP wants its TCP clock; lock */
+static atomic_bool address_known;
+static struct wait_queue address_wait;
+
+uint32_t net_tcp_window, net_tcp_send_buffer;
+
+void net_lock(void) {
+    mutex_lock(&lock);
+}
+
+void net_unlock(void) {
+    netif_poll_all();
+    card_flush();
+    mutex_unlock(&lock);
+}
+
+void net_assert_locked(void) {
+    assert_slow(mutex_is_mine(&lock));
+}
+
+u32_t sys_now(void) {
+    return (u32_t)(clock_now_ns() / NS_PER_MS);
+}
+
+int net_errno_or_0(err_t err) {
+    if (err == ERR_OK)
+        return 0;
+    static const uint8_t numbers[] = {
+        [-ERR_MEM] = ENOMEM,
+        [-ERR_BUF] = ENOBUFS,
+        [-ERR_TIMEOUT] = ETIMEDOUT,
+        [-ERR_RTE] = ENETUNREACH,
+        [-ERR_INPROGRESS] = EINPROGRESS,
+        [-ERR_VAL] = EINVAL,
+        [-ERR_WOULDBLOCK] = EAGAIN,
+        [-ERR_USE] = EADDRINUSE,
+        [-ERR_ALREADY] = EALREADY,
+        [-ERR_ISCONN] = EISCONN,
+        [-ERR_CONN] = ENOTCONN,
+        [-ERR_IF] = ENETDOWN,
+        [-ERR_ABRT] = ETIMEDOUT,
+        [-ERR_RST] = ECONNRESET,
+        [-ERR_CLSD] = ENOTCONN,
+        [-ERR_ARG] = EINVAL,
+    };
+    unsigned n = (unsigned)-err;
+    return n < sizeof numbers ? -numbers[n] : -EIO;
+}
+
+static void wake(struct queue_thread *t) {
+    atomic_store(&t->ready, true);
+    wait_wake_all(&t->wake);
+}
+
+void net_wake_queue(unsigned queue) {
+    if (queue < thread_count)
+        wake(&threads[queue]);
+}
+
+/* lwIP: there is a connection to watch from now on. */
+void tcp_timer_needed(void) {
+    if (tcp_clock_runs)
+        return;
+    tcp_clock_runs = true;
+    wake(&threads[0]);
+}
+
+/* Every second. */
+static void tick_second(unsigned seconds) {
+    etharp_tmr();
+    ip_reass_tmr();
+    nd6_tmr();
+    ip6_reass_tmr();
+    if (seconds % DHCP_COARSE_TIMER_SECS == 0)
+        dhcp_coarse_tmr();
+}
+
+/* Every 250 ms, or every second while there is no connection. */
+static void tick(unsigned count) {
+    if (tcp_clock_runs)
+        tcp_clock_runs = tcp_lists_tick();
+    if (count % (TICKS_SECOND / 2) == 0)
+        dhcp_fine_tmr();
+    mld6_tmr();
+    if (count % TICKS_SECOND == 0)
+        tick_second(count / TICKS_SECOND);
+    card_reclaim();
+}
+
+/* lwIP: the card's address, or whether it is up, has changed. */
+static void see_status(struct netif *n) {
+    if (ip4_addr_isany(netif_ip4_addr(n)))
+        return;
+    atomic_store(&address_known, true);
+    wait_wake_all(&address_wait);
+}
+
+/* Ticks that are due at `now`; returns when the next one is. */
+static uint64_t run_clock(uint64_t now) {
+    static uint64_t next; /* only the first thread comes here */
+    static unsigned count;
+    if (next == 0)
+        next = now + TICK_NS;
+    for (unsigned n = 0; next <= now && n < TICKS_SECOND; n++) {
+        tick(count++);
+        next += TICK_NS;
+    }
+    if (next <= now)
+        next = now + TICK_NS; /* the machine stood still: no use in making it up */
+    if (tcp_clock_runs || !atomic_load(&address_known))
+        return next;
+    return next + (TICKS_SECOND - 1 - count % TICKS_SECOND) * TICK_NS;
+}
+
+static noreturn_fn void queue_main(void *arg) {
+    struct queue_thread *t = arg;
+    for (uint64_t deadline = 0;;) {
+        int err = wait_until(&t->wake, atomic_load(&t->ready), deadline, false);
+        (void)err; /* the deadline is as good a reason */
+        atomic_store(&t->ready, false);
+        bool more;
+        do {
+            net_lock();
+            more = t->queue < card_queues() && card_receive(t->queue, BATCH);
+            if (t->queue == 0)
+                deadline = run_clock(clock_now_ns());
+            net_unlock();
+        } while (more);
+        if (t->queue != 0)
+            deadline = TIME_NEVER;
+    }
+}
+
+void net_wait_address(void) {
+    if (!card || atomic_load(&address_known))
+        return;
+    int err = wait_until(&address_wait, atomic_load(&address_known),
+                         clock_now_ns() + ADDRESS_WAIT_NS, true);
+    (void)err; /* without an address the call says so itself */
+}
+
+/* Windows and buffers of a connection: a 256th of memory, within reason. */
+static void size_buffers(void) {
+    uint32_t share = (uint32_t)MIN(machine.memory_bytes / 256, MIB(1));
+    net_tcp_window = MAX(MIN(share, (uint32_t)KIB(512)), (uint32_t)KIB(64));
+    net_tcp_send_buffer = net_tcp_window;
+}
+
+static int start_threads(void) {
+    thread_count = MAX(card_queues(), 1u);
+    threads = kmalloc(thread_count * sizeof *threads);
+    if (!threads)
+        return -ENOMEM;
+    for (unsigned i = 0; i < thread_count; i++) {
+        threads[i].queue = i;
+        wait_init(&threads[i].wake);
+        int err = thread_init(&threads[i].thread, "net", queue_main, &threads[i]);
+        if (err)
+            return err;
+    }
+    for (unsigned i = 0; i < thread_count; i++)
+        thread_start(&threads[i].thread);
+    return 0;
+}
+
+/* As lwip_init() does it, which is not built: it checks sizes that are variables here. */
+static void init_lwip(void) {
+    mem_init();
+    memp_init();
+    netif_init();
+    udp_init();
+    tcp_init();
+}
+
+int net_init(const char *config) {
+    mutex_init(&lock);
+    wait_init(&address_wait);
+    size_buffers();
+    int err = tcp_lists_init();
+    if (err)
+        return err;
+    net_lock();
+    init_lwip();
+    /* The loopback, which is alone so far, loses nothing. */
+    NETIF_SET_CHECKSUM_CTRL(netif_list, NETIF_CHECKSUM_DISABLE_ALL);
+    atomic_store(&address_known, !config);
+    if (config) {
+        card = card_open();
+        if (card)
+            netif_set_status_callback(card, see_status);
+        err = card ? address_start(card, config) : -ENODEV;
+    }
+    mutex_unlock(&lock);
+    if (err)
+        return err;
+    count_register();
+    if (card)
+        address_register();
+    return start_threads();
+}

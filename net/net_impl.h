@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the parts of net/ share.
+ *
+ * lwIP keeps its state in global variables, and is made for one caller at a
+ * time: net_lock() is that one, a mutex.  It covers all of lwIP (pcbs, pbufs on
+ * its way, interfaces) and what a callback of lwIP's touches.  It is taken
+ * before any spinlock; the program's memory is not touched under it, so that no
+ * page fault prolongs it.
+ *
+ * A pbuf that has been handed to a socket belongs to that socket alone
+ * (reference count 1), and may be read and freed without the lock.
+ */
+#ifndef NET_NET_IMPL_H
+#define NET_NET_IMPL_H
+
+#include "base/types.h"
+#include "lwip/err.h"
+#include "lwip/netif.h"
+#include "lwip/pbuf.h"
+
+/* Context: thread, no spinlock held, not the lock itself. */
+void net_lock(void);
+/* Delivers what was sent over the loopback, tells the card of what was queued, and unlocks. */
+void net_unlock(void);
+
+/* What lwIP says as Linux does: 0, or a negative errno. */
+int net_errno_or_0(err_t err);
+
+/* Waits until the card has an address, or it is clear that it gets none soon: a program that
+ * connects as its first act should not be told ENETUNREACH.  Context: thread, nothing held. */
+void net_wait_address(void);
+
+/* card.c: the card as an interface of lwIP's; NULL where there is none. */
+must_check struct netif *card_open(void);
+/* Takes in up to `most` frames of a queue; whether there may be more.  Under net_lock. */
+bool card_receive(unsigned queue, unsigned most);
+/* Tells the card of frames that wait for that.  Under net_lock. */
+void card_flush(void);
+/* Frees what the card has sent.  Under net_lock. */
+void card_reclaim(void);
+/* What it has done so far; zeros without a card.  Under net_lock. */
+struct netdev_counts;
+void card_count(struct netdev_counts *out);
+/* How many receive queues; 0 without a card. */
+unsigned card_queues(void);
+/* net.c: the card has something in `queue`.  Interrupt context. */
+void net_wake_queue(unsigned queue);
+
+/* address.c: gives the card its address; -EINVAL.  Under net_lock. */
+must_check int address_start(struct netif *card, const char *config);
+/* Boot, without the lock: /proc/net/pnp, and /etc/resolv.conf where the root has none. */
+void address_register(void);
+
+/* count.c: boot, once. */
+void count_register(void);
+
+#endif

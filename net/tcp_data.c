@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bytes of a TCP connection.
+ *
+ * In: lwIP gives a pbuf (see_data, under net_lock) that goes into the inbox; a
+ * reader takes the whole inbox over and copies to the program straight out of
+ * the card's buffers, without net_lock.  lwIP learns of it when a quarter of the
+ * window was read, or with the next that is sent, whichever is first; before
+ * that it could tell the peer nothing of use.
+ *
+ * A reader that lags holds buffers that are much larger than what came in them:
+ * behind unread bytes small segments are copied to where they fit.  When what
+ * all sockets hold exceeds a share of memory, one with unread bytes gets no
+ * more: lwIP keeps the segment, and the peer waits.
+ *
+ * Out: bytes are copied from the program first, with no lock held, then given
+ * to lwIP, which copies them into a segment.
+ */
+#include <asm-generic/errno.h>
+#include <linux/in.h>
+#include "kernel/machine.h"
+#include "kernel/slab.h"
+#include "net/tcp_impl.h"
+#include "net/tcp_lists.h"
+
+#define SMALL_SEGMENT 512u    /* worth a copy when it has to wait */
+#define SMALL_SEND    512u    /* goes by way of the stack */
+#define CHUNK         KIB(16) /* copied at a time, above that */
+#define MEMORY_SHARE  8       /* of memory, for received bytes that wait */
+
+static uint64_t held_bytes; /* given to sockets, and not yet known to be read; net_lock */
+
+static uint32_t inbox_add(struct tcp_socket *s, struct pbuf *p) {
+    uint32_t size = p->tot_len;
+    struct pbuf *last = p;
+    while (last->next)
+        last = last->next;
+    spin_lock(&s->inbox_lock);
+    if (s->inbox)
+        s->inbox_last->next = p;
+    else
+        s->inbox = p;
+    s->inbox_last = last;
+    spin_unlock(&s->inbox_lock);
+    return size;
+}
+
+/* lwIP: data, or the peer's end (NULL). */
+err_t tcp_see_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
+    struct tcp_socket *s = arg;
+    (void)pcb, (void)err;
+    if (!s) {
+        if (p)
+            pbuf_free(p);
+        return ERR_OK;
+    }
+    if (!p) {
+        atomic_store(&s->ended, true);
+        wait_wake_all(&s->socket.readable);
+        return ERR_OK;
+    }
+    if (s->available && held_bytes > machine.memory_bytes / MEMORY_SHARE)
+        return ERR_MEM;
+    if (s->available && p->tot_len <= SMALL_SEGMENT && (p->flags & PBUF_FLAG_IS_CUSTOM)) {
+        struct pbuf *copy = pbuf_clone(PBUF_RAW, PBUF_RAM, p);
+        if (copy) {
+            pbuf_free(p);
+            p = copy;
+        }
+    }
+    held_bytes += p->tot_len;
+    atomic_fetch_add(&s->available, inbox_add(s, p));
+    wait_wake_all(&s->socket.readable);
+    return ERR_OK;
+}
+
+void tcp_give_credit(struct tcp_socket *s) {
+    uint32_t credit = atomic_exchange(&s->credit, 0);
+    held_bytes -= credit;
+    while (credit && s->pcb) {
+        u16_t part = (u16_t)MIN(credit, (uint32_t)UINT16_MAX);
+        tcp_recved(s->pcb, part);
+        credit -= part;
+    }
+}
+
+/* The reader makes the inbox its own.  Under `reading`. */
+static void take_inbox(struct tcp_socket *s) {
+    spin_lock(&s->inbox_lock);
+    struct pbuf *taken = s->inbox;
+    s->inbox = s->inbox_last = NULL;
+    spin_unlock(&s->inbox_lock);
+    struct pbuf **end = &s->mine;
+    while (*end)
+        end = &(*end)->next;
+    *end = taken;
+}
+
+/* Frees the first of `mine`. */
+static void drop_first(struct tcp_socket *s) {
+    struct pbuf *p = s->mine;
+    s->mine = p->next;
+    s->mine_offset = 0;
+    p->next = NULL; /* pbuf_free() would follow it */
+    pbuf_free(p);
+}
+
+void tcp_drop_received(struct tcp_socket *s) {
+    take_inbox(s);
+    while (s->mine)
+        drop_first(s);
+    held_bytes -= atomic_exchange(&s->available, 0) + atomic_exchange(&s->credit, 0);
+}
+
+/* Copies what there is; NULL iter: passes over it (MSG_TRUNC).  Bytes moved. */
+static size_t copy_out(struct tcp_socket *s, struct iter *to, bool skip) {
+    size_t done = 0;
+    while (s->mine && to->left) {
+        struct pbuf *p = s->mine;
+        size_t n = p->len - s->mine_offset;
+        const char *from = (const char *)p->payload + s->mine_offset;
+        size_t moved = skip ? iter_skip(to, n) : iter_to(to, from, n);
+        done += moved;
+        s->mine_offset += (uint32_t)moved;
+        if (s->mine_offset == p->len)
+            drop_first(s);
+        else if (moved < n)
+            break;
+    }
+    return done;
+}
+
+static size_t peek(struct tcp_socket *s, struct iter *to) {
+    size_t done = 0, offset = s->mine_offset;
+    for (const struct pbuf *p = s->mine; p && to->left && !to->faulted; p = p->next) {
+        done += iter_to(to, (const char *)p->payload + offset, p->len - offset);
+        offset = 0;
+    }
+    return done;
+}
+
+/* Bytes were read: lwIP need not know at once. */
+static void account(struct tcp_socket *s, size_t done) {
+    atomic_fetch_sub(&s->available, (uint32_t)done);
+    uint32_t credit = atomic_fetch_add(&s->credit, (uint32_t)done) + (uint32_t)done;
+    if (credit < TCP_WND_UPDATE_THRESHOLD)
+        return;
+    net_lock();
+    if (s->pcb) {
+        tcp_lists_select(s->pcb);
+        tcp_give_credit(s);
+    }
+    net_unlock();
+}
+
+/* One look: bytes, 0 at the end, -EAGAIN where there is nothing. */
+static long receive_now(struct tcp_socket *s, struct socket_message *m) {
+    bool ended = atomic_load(&s->ended); /* before the look: what came first is then seen */
+    if (!s->mine || (m->flags & MSG_PEEK))
+        take_inbox(s);
+    if (!s->mine) {
+        int err = socket_take_error(&s->socket);
+        return err ? err : ended ? 0 : -EAGAIN;
+    }
+    if (m->flags & MSG_PEEK)
+        return iter_result(m->data, peek(s, m->data));
+    size_t done = copy_out(s, m->data, m->flags & MSG_TRUNC);
+    if (m->data->left && !m->data->faulted) { /* more may have come */
+        take_inbox(s);
+        done += copy_out(s, m->data, m->flags & MSG_TRUNC);
+    }
+    account(s, done);
+    return iter_result(m->data, done);
+}
+
+long tcp_socket_receive(struct socket *socket, struct socket_message *m) {
+    struct tcp_socket *s = tcp_of(socket);
+    uint64_t deadline = socket_deadline(m->nonblocking, socket->receive_timeout_ns);
+    bool all = (m->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL;
+    long done = 0;
+
+    if (m->flags & MSG_OOB)
+        return -EINVAL;
+    if (s->state == TCP_FRESH || s->state == TCP_LISTENING)
+        return -ENOTCONN;
+    for (;;) {
+        mutex_lock(&s->reading);
+        long n = receive_now(s, m);
+        mutex_unlock(&s->reading);
+        if (n > 0)
+            done += n;
+        if (n == 0 || (n > 0 && (!all || !m->data->left)) || (n < 0 && n != -EAGAIN))
+            return done ? done : n;
+        if (m->nonblocking)
+            return done ? done : -EAGAIN;
+        int err = wait_until(&socket->readable, s->available || s->ended || socket->error, deadline,
+                             true);
+        if (err)
+            return done ? done : err == -ETIMEDOUT ? -EAGAIN : err;
+    }
+}
+
+bool tcp_update_room(struct tcp_socket *s) {
+    bool room =
+        s->pcb && s->pcb->snd_buf >= TCP_SNDLOWAT && s->pcb->snd_queuelen <= TCP_SNDQUEUELOWAT;
+    atomic_store(&s->has_room, room);
+    return room;
+}
+
+err_t tcp_see_sent(void *arg, struct tcp_pcb *pcb, u16_t size) {
+    struct tcp_socket *s = arg;
+    (void)pcb, (void)size;
+    if (s && !s->has_room && tcp_update_room(s))
+        wait_wake_all(&s->socket.writable);
+    return ERR_OK;
+}
+
+/* Gives lwIP as much of `from` as there is room for: bytes, -EAGAIN, or why there never will be. */
+static long send_locked(struct tcp_socket *s, const void *from, size_t size, bool more) {
+    struct tcp_pcb *pcb = s->pcb;
+    if (s->no_more || !pcb)
+        return -EPIPE;
+    size = MIN(size, (size_t)pcb->snd_buf);
+    if (!size)
+        return -EAGAIN;
+    tcp_lists_select(pcb);
+    tcp_give_credit(s);
+    u8_t flags = (u8_t)(TCP_WRITE_FLAG_COPY | (more ? TCP_WRITE_FLAG_MORE : 0));
+    err_t err = tcp_write(pcb, from, (u16_t)size, flags);
+    if (err == ERR_MEM) /* with nothing under way no room will come about */
+        return pcb->unsent || pcb->unacked ? -EAGAIN : -ENOMEM;
+    if (err != ERR_OK)
+        return -EPIPE;
+    if (!more || pcb->snd_queuelen > 2)
+        tcp_output(pcb);
+    return (long)size;
+}
+
+static long send_part(struct tcp_socket *s, const void *from, size_t size, bool more) {
+    net_lock();
+    long n = send_locked(s, from, size, more || s->corked);
+    tcp_update_room(s);
+    net_unlock();
+    return n;
+}
+
+/* Sends one piece by way of `buffer`: bytes, or a negative errno and nothing taken. */
+static long send_piece(struct tcp_socket *s, struct socket_message *m, char *buffer, size_t size) {
+    struct iter before = *m->data;
+    size_t want = MIN(size, before.left), got = iter_from(m->data, buffer, want);
+    if (!got)
+        return -EFAULT;
+    bool more = (m->flags & MSG_MORE) || (m->data->left && !m->data->faulted);
+    long n = send_part(s, buffer, got, more);
+    if (n < (long)got) { /* the rest is to be taken again */
+        *m->data = before;
+        if (n > 0)
+            iter_skip(m->data, (size_t)n);
+    }
+    return n;
+}
+
+static long wait_room(struct tcp_socket *s, bool nonblocking, uint64_t deadline) {
+    if (nonblocking)
+        return -EAGAIN;
+    int err = wait_until(&s->socket.writable,
+                         s->has_room || s->no_more ||
+                             (s->state != TCP_CONNECTING && s->state != TCP_CONNECTED),
+                         deadline, true);
+    return err == -ETIMEDOUT ? -EAGAIN : err;
+}
+
+static long send_all(struct tcp_socket *s, struct socket_message *m, char *buffer, size_t size) {
+    uint64_t deadline = socket_deadline(m->nonblocking, s->socket.send_timeout_ns);
+    long done = 0;
+    while (m->data->left) {
+        long n = send_piece(s, m, buffer, size);
+        if (n == -EAGAIN)
+            n = wait_room(s, m->nonblocking, deadline);
+        if (n < 0)
+            return done ? done : n;
+        done += n;
+    }
+    return done;
+}
+
+long tcp_socket_send(struct socket *socket, struct socket_message *m) {
+    struct tcp_socket *s = tcp_of(socket);
+    char small[SMALL_SEND];
+
+    if (m->flags & MSG_OOB)
+        return -EOPNOTSUPP;
+    int err = socket_take_error(socket);
+    if (err)
+        return err;
+    if (s->state == TCP_CONNECTING) {
+        err = (int)wait_room(s, m->nonblocking,
+                             socket_deadline(m->nonblocking, socket->send_timeout_ns));
+        if (err)
+            return err;
+        err = socket_take_error(socket);
+        if (err)
+            return err;
+    }
+    if (s->state != TCP_CONNECTED)
+        return -EPIPE;
+    if (m->data->left <= sizeof small)
+        return send_all(s, m, small, sizeof small);
+    size_t size = MIN(m->data->left, (size_t)CHUNK);
+    char *buffer = kmalloc_uncleared(size);
+    if (!buffer)
+        return -ENOMEM;
+    long done = send_all(s, m, buffer, size);
+    kfree(buffer);
+    return done;
+}
+
+long tcp_socket_pending(struct socket *socket, bool output) {
+    struct tcp_socket *s = tcp_of(socket);
+    if (s->state == TCP_LISTENING)
+        return -EINVAL;
+    if (!output)
+        return s->available;
+    net_lock();
+    long queued = s->pcb ? (long)(TCP_SND_BUF - s->pcb->snd_buf) : 0;
+    net_unlock();
+    return queued;
+}

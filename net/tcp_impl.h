@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A TCP socket.
+ *
+ *   FRESH -> BOUND -> LISTENING
+ *     \________\-> CONNECTING -> CONNECTED -> CLOSED
+ *
+ * LISTENING's children begin as CONNECTED.  `pcb` is lwIP's side; it is NULL
+ * once lwIP has let go of it (a reset, or the connection's regular end).
+ */
+#ifndef NET_TCP_IMPL_H
+#define NET_TCP_IMPL_H
+
+#include "kernel/lock.h"
+#include "lwip/tcp.h"
+#include "net/inet_impl.h"
+#include "net/net_impl.h"
+#include "net/socket.h"
+
+enum tcp_state_of_socket { TCP_FRESH, TCP_LISTENING, TCP_CONNECTING, TCP_CONNECTED, TCP_CLOSED };
+
+struct tcp_socket {
+    struct socket socket;
+
+    /* net_lock; `state` is also read without it, which may be out of date at once. */
+    _Atomic(uint32_t) state; /* enum tcp_state_of_socket */
+    struct tcp_pcb *pcb;
+    ip_addr_t local_ip, remote_ip; /* for getsockname and getpeername, whatever becomes of pcb */
+    uint16_t local_port, remote_port;
+    bool v6_only, no_delay, corked;
+    bool unreported;                  /* connected, and no connect() has said so */
+    struct list link;                 /* in a listener's `finished` */
+    struct list finished;             /* connections that nobody has accepted */
+    unsigned backlog;                 /* most in `finished` */
+    _Atomic(unsigned) finished_count; /* written under net_lock; poll reads it */
+
+    /* Sending.  Written under net_lock, read anywhere. */
+    atomic_bool has_room; /* for a good part of the buffer */
+    atomic_bool no_more;  /* shut down for sending, or the connection is gone */
+
+    /* Receiving: lwIP fills the inbox; a reader takes all of it over and copies from that. */
+    struct spinlock inbox_lock; /* RANK_PIPE; guards the next two */
+    struct pbuf *inbox, *inbox_last;
+    _Atomic(uint32_t) available; /* bytes in the inbox and with the reader */
+    atomic_bool ended;           /* nothing more will come in */
+    struct mutex reading;        /* guards the next two; before inbox_lock and net_lock */
+    struct pbuf *mine;           /* what the reader took over */
+    uint32_t mine_offset;        /* bytes of its first that are read */
+    _Atomic(uint32_t) credit;    /* bytes read that lwIP has not been told of */
+};
+
+static inline struct tcp_socket *tcp_of(struct socket *s) {
+    return container_of(s, struct tcp_socket, socket);
+}
+
+/* tcp.c */
+/* A socket without a pcb; NULL without memory. */
+struct tcp_socket *tcp_socket_new(uint16_t family);
+/* Makes lwIP's callbacks lead to `s`.  Under net_lock. */
+void tcp_attach(struct tcp_socket *s, struct tcp_pcb *pcb);
+/* The opposite: no callback of `pcb` leads anywhere. */
+void tcp_detach(struct tcp_socket *s);
+/* Has lwIP a pcb for it; makes one if need be.  -ENOMEM.  Under net_lock. */
+must_check int tcp_need_pcb(struct tcp_socket *s);
+
+/* tcp_accept.c */
+int tcp_socket_listen(struct socket *s, int backlog);
+int tcp_socket_accept(struct socket *s, bool nonblocking, struct socket **out,
+                      struct socket_address *peer);
+/* Ends the listener and all that nobody has accepted.  Under net_lock. */
+void tcp_close_listener(struct tcp_socket *s);
+
+/* tcp_data.c */
+err_t tcp_see_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err);
+err_t tcp_see_sent(void *arg, struct tcp_pcb *pcb, u16_t size);
+long tcp_socket_send(struct socket *s, struct socket_message *m);
+long tcp_socket_receive(struct socket *s, struct socket_message *m);
+long tcp_socket_pending(struct socket *s, bool output);
+/* Whether there is room to send; has_room is brought up to date.  Under net_lock. */
+bool tcp_update_room(struct tcp_socket *s);
+/* Tells lwIP of what was read.  Under net_lock, pcb selected. */
+void tcp_give_credit(struct tcp_socket *s);
+/* Frees all that was received.  Nobody reads any more.  Under net_lock. */
+void tcp_drop_received(struct tcp_socket *s);
+
+/* tcp_options.c */
+int tcp_set_option(struct socket *s, int level, int name, const void *value, uint32_t size);
+int tcp_get_option(struct socket *s, int level, int name, void *value, uint32_t *size);
+/* Options that were set before there was a pcb.  Under net_lock. */
+void tcp_apply_options(struct tcp_socket *s);
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* Options of TCP sockets below SOL_SOCKET: TCP, IP and IPv6.  Those that are kept take effect. */
+#include <asm-generic/errno.h>
+#include <asm-generic/socket.h>
+#include <linux/in.h>
+#include "lwip/priv/tcp_priv.h"
+#include "net/tcp_impl.h"
+
+/* Linux's <linux/tcp.h>, which lwIP's names clash with. */
+enum {
+    OPTION_NODELAY = 1,
+    OPTION_MAXSEG = 2,
+    OPTION_CORK = 3,
+    OPTION_KEEPIDLE = 4,
+    OPTION_KEEPINTVL = 5,
+    OPTION_KEEPCNT = 6,
+    OPTION_QUICKACK = 12,
+};
+
+#define MSS_BEFORE      536 /* what Linux tells before a connection */
+#define KEEP_MOST_S     32767
+#define KEEP_MOST_TRIES 127
+
+void tcp_apply_options(struct tcp_socket *s) {
+    struct tcp_pcb *pcb = s->pcb;
+    if (s->socket.reuse_address)
+        ip_set_option(pcb, SOF_REUSEADDR);
+    else
+        ip_reset_option(pcb, SOF_REUSEADDR);
+    if (s->socket.keep_alive)
+        ip_set_option(pcb, SOF_KEEPALIVE);
+    else
+        ip_reset_option(pcb, SOF_KEEPALIVE);
+    if (pcb->state == LISTEN)
+        return;
+    if (s->no_delay)
+        tcp_nagle_disable(pcb);
+    else
+        tcp_nagle_enable(pcb);
+}
+
+static int set_keep(struct tcp_pcb *pcb, int name, int v) {
+    if (v < 1 || v > (name == OPTION_KEEPCNT ? KEEP_MOST_TRIES : KEEP_MOST_S))
+        return -EINVAL;
+    if (name == OPTION_KEEPIDLE)
+        pcb->keep_idle = (u32_t)v * 1000;
+    else if (name == OPTION_KEEPINTVL)
+        pcb->keep_intvl = (u32_t)v * 1000;
+    else
+        pcb->keep_cnt = (u32_t)v;
+    return 0;
+}
+
+static int set_tcp(struct tcp_socket *s, int name, int v) {
+    switch (name) {
+    case OPTION_NODELAY:
+        s->no_delay = v != 0;
+        break;
+    case OPTION_CORK:
+        s->corked = v != 0;
+        if (!v && s->pcb && s->state == TCP_CONNECTED)
+            tcp_output(s->pcb);
+        break;
+    case OPTION_KEEPIDLE:
+    case OPTION_KEEPINTVL:
+    case OPTION_KEEPCNT:
+        if (s->state == TCP_LISTENING || tcp_need_pcb(s))
+            return -ENOBUFS;
+        return set_keep(s->pcb, name, v);
+    case OPTION_QUICKACK: /* a hint */
+        if (v && s->pcb && s->state == TCP_CONNECTED && (s->pcb->flags & TF_ACK_DELAY))
+            tcp_ack_now(s->pcb);
+        break;
+    default:
+        return -ENOPROTOOPT;
+    }
+    if (s->pcb)
+        tcp_apply_options(s);
+    return 0;
+}
+
+static int set_ip(struct tcp_socket *s, int level, int name, int v) {
+    bool v6 = level == IPPROTO_IPV6;
+    if (v6 && name == IPV6_V6ONLY_OPTION) {
+        if (s->local_port || s->state != TCP_FRESH)
+            return -EINVAL;
+        if (s->pcb) { /* made for an option: another kind is needed */
+            struct tcp_pcb *pcb = s->pcb;
+            tcp_detach(s);
+            tcp_close(pcb);
+        }
+        s->v6_only = v != 0;
+        return 0;
+    }
+    if (!v6 && (name == IP_TOS || name == IP_TTL)) {
+        if (v < (name == IP_TTL) || v > 255)
+            return -EINVAL;
+        if (s->state == TCP_LISTENING || tcp_need_pcb(s))
+            return -ENOBUFS;
+        *(name == IP_TOS ? &s->pcb->tos : &s->pcb->ttl) = (u8_t)v;
+        return 0;
+    }
+    return -ENOPROTOOPT;
+}
+
+int tcp_set_option(struct socket *socket, int level, int name, const void *value, uint32_t size) {
+    struct tcp_socket *s = tcp_of(socket);
+    int v, err;
+
+    if (level == SOL_SOCKET) { /* net/socket.c has kept it: lwIP may have to know */
+        net_lock();
+        if (s->pcb)
+            tcp_apply_options(s);
+        net_unlock();
+        return 0;
+    }
+    if (level != IPPROTO_TCP && level != IPPROTO_IP && level != IPPROTO_IPV6)
+        return -ENOPROTOOPT;
+    if (level == IPPROTO_IPV6 && socket->family != AF_INET6)
+        return -ENOPROTOOPT;
+    err = inet_option_read(value, size, &v);
+    if (err)
+        return err;
+    net_lock();
+    err = level == IPPROTO_TCP ? set_tcp(s, name, v) : set_ip(s, level, name, v);
+    net_unlock();
+    return err;
+}
+
+static int get_tcp(struct tcp_socket *s, int name, int *v) {
+    struct tcp_pcb *pcb = s->state == TCP_LISTENING ? NULL : s->pcb;
+    switch (name) {
+    case OPTION_NODELAY:
+        *v = s->no_delay;
+        return 0;
+    case OPTION_CORK:
+        *v = s->corked;
+        return 0;
+    case OPTION_MAXSEG:
+        *v = pcb && s->state == TCP_CONNECTED ? pcb->mss : MSS_BEFORE;
+        return 0;
+    case OPTION_KEEPIDLE:
+        *v = pcb ? (int)(pcb->keep_idle / 1000) : (int)(TCP_KEEPIDLE_DEFAULT / 1000);
+        return 0;
+    case OPTION_KEEPINTVL:
+        *v = pcb ? (int)(pcb->keep_intvl / 1000) : (int)(TCP_KEEPINTVL_DEFAULT / 1000);
+        return 0;
+    case OPTION_KEEPCNT:
+        *v = pcb ? (int)pcb->keep_cnt : (int)TCP_KEEPCNT_DEFAULT;
+        return 0;
+    case OPTION_QUICKACK:
+        *v = 1;
+        return 0;
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+static int get_ip(struct tcp_socket *s, int level, int name, int *v) {
+    struct tcp_pcb *pcb = s->pcb;
+    if (level == IPPROTO_IPV6) {
+        *v = s->v6_only;
+        return name == IPV6_V6ONLY_OPTION && s->socket.family == AF_INET6 ? 0 : -ENOPROTOOPT;
+    }
+    if (name == IP_TOS)
+        *v = pcb ? pcb->tos : 0;
+    else if (name == IP_TTL)
+        *v = pcb ? pcb->ttl : TCP_TTL;
+    else
+        return -ENOPROTOOPT;
+    return 0;
+}
+
+int tcp_get_option(struct socket *socket, int level, int name, void *value, uint32_t *size) {
+    struct tcp_socket *s = tcp_of(socket);
+    int v = 0, err;
+
+    net_lock();
+    err = level == IPPROTO_TCP                           ? get_tcp(s, name, &v)
+          : level == IPPROTO_IP || level == IPPROTO_IPV6 ? get_ip(s, level, name, &v)
+                                                         : -ENOPROTOOPT;
+    net_unlock();
+    return err ? err : inet_option_write(value, size, v);
+}

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * UDP sockets.
+ *
+ * lwIP's callback, under net_lock, puts each datagram with its sender into a
+ * queue of at most `receive_buffer` bytes; what does not fit is lost, as
+ * UDP has it.  A reader takes the first off and copies it without net_lock.
+ */
+#include <asm-generic/errno.h>
+#include <asm-generic/poll.h>
+#include <asm-generic/socket.h>
+#include <linux/in.h>
+#include "base/list.h"
+#include "kernel/lock.h"
+#include "kernel/slab.h"
+#include "lwip/udp.h"
+#include "net/inet_impl.h"
+#include "net/net_impl.h"
+
+#define DATAGRAM_MOST 65507u /* payload over IPv4 */
+#define OVERHEAD      256u   /* what a waiting datagram counts for besides its bytes */
+
+struct datagram {
+    struct list link;
+    struct pbuf *data;
+    ip_addr_t from;
+    uint16_t port;
+};
+
+struct udp_socket {
+    struct socket socket;
+    struct udp_pcb *pcb;   /* net_lock */
+    bool bound, connected; /* net_lock */
+    bool v6_only;          /* net_lock */
+    atomic_bool ended;     /* shut down for reading */
+    atomic_bool no_more;   /* for sending */
+    struct spinlock lock;  /* RANK_PIPE; guards the queue */
+    struct list queue;     /* struct datagram */
+    _Atomic(uint32_t) queued_bytes;
+    _Atomic(uint32_t) queued;
+};
+
+static const struct socket_ops udp_ops;
+
+static struct udp_socket *udp_of(struct socket *s) {
+    return container_of(s, struct udp_socket, socket);
+}
+
+static void datagram_free(struct datagram *d) {
+    pbuf_free(d->data);
+    kfree(d);
+}
+
+static uint32_t cost(const struct datagram *d) {
+    return d->data->tot_len + OVERHEAD;
+}
+
+/* lwIP: a datagram. */
+static void see_datagram(void *arg, struct udp_pcb *pcb, struct pbuf *p, const ip_addr_t *from,
+                         u16_t port) {
+    struct udp_socket *s = arg;
+    (void)pcb;
+    struct datagram *d =
+        s && !s->ended && s->queued_bytes < s->socket.receive_buffer ? kmalloc(sizeof *d) : NULL;
+    if (!d) {
+        pbuf_free(p);
+        return;
+    }
+    *d = (struct datagram){ .data = p, .from = *from, .port = port };
+    spin_lock(&s->lock);
+    list_add_tail(&s->queue, &d->link);
+    s->queued_bytes += cost(d);
+    atomic_fetch_add(&s->queued, 1);
+    spin_unlock(&s->lock);
+    wait_wake_all(&s->socket.readable);
+}
+
+int udp_socket_create(uint16_t family, struct socket **out) {
+    struct udp_socket *s = kmalloc(sizeof *s);
+    if (!s)
+        return -ENOMEM;
+    socket_init(&s->socket, &udp_ops, family, SOCK_DGRAM, IPPROTO_UDP);
+    spin_init(&s->lock, RANK_PIPE);
+    list_init(&s->queue);
+    *out = &s->socket;
+    return 0;
+}
+
+/* Under net_lock. */
+static int need_pcb(struct udp_socket *s) {
+    if (s->pcb)
+        return 0;
+    s->pcb = udp_new_ip_type(s->socket.family == AF_INET ? IPADDR_TYPE_V4
+                             : s->v6_only                ? IPADDR_TYPE_V6
+                                                         : IPADDR_TYPE_ANY);
+    if (!s->pcb)
+        return -ENOMEM;
+    udp_recv(s->pcb, see_datagram, s);
+    return 0;
+}
+
+static int bind_locked(struct udp_socket *s, ip_addr_t *ip, uint16_t port) {
+    if (s->bound)
+        return -EINVAL;
+    if (!inet_address_is_ours(ip) && !ip_addr_ismulticast(ip))
+        return -EADDRNOTAVAIL;
+    int err = need_pcb(s);
+    if (err)
+        return err;
+    if (s->socket.reuse_address || s->socket.reuse_port)
+        ip_set_option(s->pcb, SOF_REUSEADDR);
+    if (ip_addr_isany(ip) && s->socket.family == AF_INET6 && !s->v6_only)
+        *ip = *IP_ANY_TYPE;
+    err = net_errno_or_0(udp_bind(s->pcb, ip, port));
+    s->bound = !err;
+    return err;
+}
+
+static int udp_socket_bind(struct socket *socket, const struct socket_address *a) {
+    ip_addr_t ip;
+    uint16_t port;
+    int err = inet_address_get(a, socket->family, &ip, &port);
+    if (err)
+        return err;
+    net_lock();
+    err = bind_locked(udp_of(socket), &ip, port);
+    net_unlock();
+    return err;
+}
+
+/* Under net_lock: a port of its own, for a first act that is not bind. */
+static int need_port(struct udp_socket *s) {
+    int err = need_pcb(s);
+    if (err || s->pcb->local_port)
+        return err;
+    ip_addr_t any = s->pcb->local_ip;
+    return net_errno_or_0(udp_bind(s->pcb, &any, 0));
+}
+
+static int udp_socket_connect(struct socket *socket, const struct socket_address *a,
+                              bool nonblocking) {
+    struct udp_socket *s = udp_of(socket);
+    ip_addr_t ip;
+    uint16_t port;
+    int err = 0;
+    (void)nonblocking;
+
+    if (a->length >= sizeof a->family && a->family == AF_UNSPEC) {
+        net_lock();
+        if (s->pcb)
+            udp_disconnect(s->pcb);
+        s->connected = false;
+        net_unlock();
+        return 0;
+    }
+    err = inet_address_get(a, socket->family, &ip, &port);
+    if (err)
+        return err;
+    inet_address_fix_destination(&ip);
+    if (!ip_addr_isloopback(&ip))
+        net_wait_address();
+    net_lock();
+    err = need_port(s);
+    struct netif *n = err ? NULL : ip_route(&s->pcb->local_ip, &ip);
+    if (!err && !n)
+        err = -ENETUNREACH;
+    if (!err) {
+        err = net_errno_or_0(udp_connect(s->pcb, &ip, port));
+        const ip_addr_t *local = ip_netif_get_local_ip(n, &ip);
+        if (!err && local && ip_addr_isany(&s->pcb->local_ip))
+            s->pcb->local_ip = *local;
+        s->connected = !err;
+    }
+    net_unlock();
+    return err;
+}
+
+static int udp_socket_shutdown(struct socket *socket, enum socket_shutdown how) {
+    struct udp_socket *s = udp_of(socket);
+    if (how != SOCKET_SHUT_WRITE)
+        s->ended = true;
+    if (how != SOCKET_SHUT_READ)
+        s->no_more = true;
+    wait_wake_all(&socket->readable);
+    return s->connected ? 0 : -ENOTCONN; /* it counts in any case, as on Linux */
+}
+
+static int udp_socket_name(struct socket *socket, bool of_peer, struct socket_address *a) {
+    struct udp_socket *s = udp_of(socket);
+    int err = 0;
+    net_lock();
+    if (of_peer && !s->connected)
+        err = -ENOTCONN;
+    else if (of_peer)
+        inet_address_put(a, socket->family, &s->pcb->remote_ip, s->pcb->remote_port);
+    else
+        inet_address_put(a, socket->family, s->pcb ? &s->pcb->local_ip : IP_ANY_TYPE,
+                         s->pcb ? s->pcb->local_port : 0);
+    net_unlock();
+    return err;
+}
+
+/* Sends `p` to `ip`, or to where the socket is connected (NULL). */
+static int send_pbuf(struct udp_socket *s, struct pbuf *p, const ip_addr_t *ip, uint16_t port) {
+    net_lock();
+    int err = need_port(s);
+    if (!err && s->socket.broadcast)
+        ip_set_option(s->pcb, SOF_BROADCAST);
+    if (!err && !ip && !s->connected)
+        err = -EDESTADDRREQ;
+    if (!err && ip && !s->socket.broadcast && IP_IS_V4(ip) &&
+        ip_2_ip4(ip)->addr == IPADDR_BROADCAST)
+        err = -EACCES;
+    if (!err)
+        err = net_errno_or_0(ip ? udp_sendto(s->pcb, p, ip, port) : udp_send(s->pcb, p));
+    net_unlock();
+    return err;
+}
+
+static long udp_socket_send(struct socket *socket, struct socket_message *m) {
+    struct udp_socket *s = udp_of(socket);
+    size_t size = m->data->left;
+    ip_addr_t ip;
+    uint16_t port = 0;
+    bool named = m->address && m->address->length;
+
+    if (m->flags & MSG_OOB)
+        return -EOPNOTSUPP;
+    if (s->no_more)
+        return -EPIPE;
+    if (size > DATAGRAM_MOST)
+        return -EMSGSIZE;
+    int err = named ? inet_address_get(m->address, socket->family, &ip, &port) : 0;
+    if (err)
+        return err;
+    if (named && port == 0)
+        return -EINVAL;
+    if (named) {
+        inet_address_fix_destination(&ip);
+        if (!ip_addr_isloopback(&ip))
+            net_wait_address();
+    }
+    struct pbuf *p = pbuf_alloc(PBUF_TRANSPORT, (u16_t)size, PBUF_RAM);
+    if (!p)
+        return -ENOBUFS;
+    if (iter_from(m->data, p->payload, size) < size)
+        err = -EFAULT;
+    else
+        err = send_pbuf(s, p, named ? &ip : NULL, port);
+    pbuf_free(p);
+    return err ? err : (long)size;
+}
+
+static struct datagram *take_first(struct udp_socket *s) {
+    struct datagram *d = NULL;
+    spin_lock(&s->lock);
+    if (!list_is_empty(&s->queue)) {
+        d = list_first(&s->queue, struct datagram, link);
+        list_remove(&d->link);
+        s->queued_bytes -= cost(d);
+        atomic_fetch_sub(&s->queued, 1);
+    }
+    spin_unlock(&s->lock);
+    return d;
+}
+
+static void put_back(struct udp_socket *s, struct datagram *d) {
+    spin_lock(&s->lock);
+    list_add_head(&s->queue, &d->link);
+    s->queued_bytes += cost(d);
+    atomic_fetch_add(&s->queued, 1);
+    spin_unlock(&s->lock);
+    wait_wake_all(&s->socket.readable);
+}
+
+static long copy_datagram(struct udp_socket *s, struct datagram *d, struct socket_message *m) {
+    size_t done = 0, want = MIN((size_t)d->data->tot_len, m->data->left);
+    for (const struct pbuf *p = d->data; p && m->data->left; p = p->next)
+        done += iter_to(m->data, p->payload, p->len);
+    if (m->address)
+        inet_address_put(m->address, s->socket.family, &d->from, d->port);
+    if (want < d->data->tot_len)
+        m->received |= MSG_TRUNC;
+    if (done < want)
+        return -EFAULT;
+    return m->flags & MSG_TRUNC ? d->data->tot_len : (long)done;
+}
+
+static long udp_socket_receive(struct socket *socket, struct socket_message *m) {
+    struct udp_socket *s = udp_of(socket);
+    uint64_t deadline = socket_deadline(m->nonblocking, socket->receive_timeout_ns);
+    bool peek = m->flags & MSG_PEEK;
+
+    if (m->flags & MSG_OOB)
+        return -EOPNOTSUPP;
+    for (;;) {
+        struct datagram *d = take_first(s);
+        if (d) {
+            long n = copy_datagram(s, d, m);
+            if (peek) /* it was off the queue meanwhile, so that nobody freed it */
+                put_back(s, d);
+            else
+                datagram_free(d);
+            return n;
+        }
+        int err = socket_take_error(socket);
+        if (err || s->ended)
+            return err;
+        if (m->nonblocking)
+            return -EAGAIN;
+        err = wait_until(&socket->readable, s->queued || s->ended || socket->error, deadline, true);
+        if (err)
+            return err == -ETIMEDOUT ? -EAGAIN : err;
+    }
+}
+
+static uint32_t udp_socket_poll(struct socket *socket, struct file *f, struct poll_table *pt) {
+    struct udp_socket *s = udp_of(socket);
+    uint32_t events = POLLOUT | POLLWRNORM;
+    poll_wait(pt, f, &socket->readable);
+    if (s->queued || s->ended)
+        events |= POLLIN | POLLRDNORM;
+    if (s->ended)
+        events |= POLLRDHUP;
+    if (s->ended && s->no_more)
+        events |= POLLHUP;
+    return socket->error ? events | POLLERR : events;
+}
+
+static long udp_socket_pending(struct socket *socket, bool output) {
+    struct udp_socket *s = udp_of(socket);
+    long size = 0;
+    if (output)
+        return 0;
+    spin_lock(&s->lock);
+    if (!list_is_empty(&s->queue))
+        size = list_first(&s->queue, struct datagram, link)->data->tot_len;
+    spin_unlock(&s->lock);
+    return size;
+}
+
+static int udp_set_option(struct socket *socket, int level, int name, const void *value,
+                          uint32_t size) {
+    struct udp_socket *s = udp_of(socket);
+    int v, err = inet_option_read(value, size, &v);
+    if (level == SOL_SOCKET)
+        return 0;
+    if (level != IPPROTO_IPV6 || name != IPV6_V6ONLY_OPTION || socket->family != AF_INET6)
+        return -ENOPROTOOPT;
+    if (err)
+        return err;
+    net_lock();
+    if (s->pcb)
+        err = -EINVAL;
+    else
+        s->v6_only = v != 0;
+    net_unlock();
+    return err;
+}
+
+static int udp_get_option(struct socket *socket, int level, int name, void *value, uint32_t *size) {
+    if (level != IPPROTO_IPV6 || name != IPV6_V6ONLY_OPTION || socket->family != AF_INET6)
+        return -ENOPROTOOPT;
+    return inet_option_write(value, size, udp_of(socket)->v6_only);
+}
+
+static void udp_socket_close(struct socket *socket) {
+    struct udp_socket *s = udp_of(socket);
+    net_lock();
+    if (s->pcb)
+        udp_remove(s->pcb);
+    s->pcb = NULL;
+    net_unlock();
+    for (struct datagram *d; (d = take_first(s));)
+        datagram_free(d);
+}
+
+static void udp_socket_destroy(struct socket *socket) {
+    kfree(udp_of(socket));
+}
+
+static const struct socket_ops udp_ops = {
+    .bind = udp_socket_bind,
+    .connect = udp_socket_connect,
+    .shutdown = udp_socket_shutdown,
+    .name = udp_socket_name,
+    .send = udp_socket_send,
+    .receive = udp_socket_receive,
+    .poll = udp_socket_poll,
+    .pending = udp_socket_pending,
+    .set_option = udp_set_option,
+    .get_option = udp_get_option,
+    .close = udp_socket_close,
+    .destroy = udp_socket_destroy,
+};
