@@ -33,6 +33,7 @@ include kernel/kernel.mk
 include cli/cli.mk
 include heaps/heaps.mk
 include lab/lab.mk
+include apps/apps.mk
 include test/test.mk
 
 help:
