@@ -25,29 +25,31 @@
  * s path, b buffer that the call reads (its size is the next argument), B buffer
  * that it fills (as many bytes as it returns), and flags: O open, A directory
  * descriptor, P protection, M mmap, F futex, C clone, S signal, T timespec,
- * H what rt_sigprocmask does.
+ * H what rt_sigprocmask does, E what epoll_ctl does.
  */
 static const struct {
     uint16_t number;
     const char *args;
 } formats[] = {
-    { 0, "dBu" },    { 1, "dbu" },      { 2, "sOo" },     { 3, "d" },      { 4, "sp" },
-    { 5, "dp" },     { 6, "sp" },       { 7, "pud" },     { 8, "ddd" },    { 9, "puPMdx" },
-    { 10, "puP" },   { 11, "pu" },      { 12, "p" },      { 13, "Sppu" },  { 14, "Hppu" },
-    { 15, "" },      { 16, "dxp" },     { 17, "dBud" },   { 18, "dbud" },  { 19, "dpd" },
-    { 20, "dpd" },   { 21, "so" },      { 22, "p" },      { 24, "" },      { 25, "puuxp" },
-    { 28, "pud" },   { 32, "d" },       { 33, "dd" },     { 34, "" },      { 35, "Tp" },
-    { 39, "" },      { 56, "Cpppx" },   { 60, "d" },      { 61, "dpxp" },  { 62, "dS" },
-    { 63, "p" },     { 72, "ddx" },     { 74, "d" },      { 76, "sd" },    { 77, "dd" },
-    { 79, "pu" },    { 80, "s" },       { 82, "ss" },     { 83, "so" },    { 84, "s" },
-    { 87, "s" },     { 89, "spu" },     { 96, "pp" },     { 98, "dp" },    { 99, "p" },
-    { 102, "" },     { 104, "" },       { 107, "" },      { 108, "" },     { 110, "" },
-    { 130, "pu" },   { 131, "pp" },     { 157, "dxxxx" }, { 158, "xp" },   { 186, "" },
-    { 200, "dS" },   { 202, "pFdppx" }, { 203, "dup" },   { 204, "dup" },  { 217, "dpu" },
-    { 218, "p" },    { 228, "dp" },     { 229, "dp" },    { 230, "ddTp" }, { 231, "d" },
-    { 234, "ddS" },  { 257, "AsOo" },   { 258, "Aso" },   { 262, "Aspx" }, { 263, "Asx" },
-    { 267, "Aspu" }, { 273, "pu" },     { 293, "pO" },    { 302, "ddpp" }, { 318, "pux" },
-    { 334, "puxx" }, { 435, "pu" },     { 439, "Asox" },
+    { 0, "dBu" },    { 1, "dbu" },      { 2, "sOo" },     { 3, "d" },        { 4, "sp" },
+    { 5, "dp" },     { 6, "sp" },       { 7, "pud" },     { 8, "ddd" },      { 9, "puPMdx" },
+    { 10, "puP" },   { 11, "pu" },      { 12, "p" },      { 13, "Sppu" },    { 14, "Hppu" },
+    { 15, "" },      { 16, "dxp" },     { 17, "dBud" },   { 18, "dbud" },    { 19, "dpd" },
+    { 20, "dpd" },   { 21, "so" },      { 22, "p" },      { 24, "" },        { 25, "puuxp" },
+    { 28, "pud" },   { 32, "d" },       { 33, "dd" },     { 34, "" },        { 35, "Tp" },
+    { 39, "" },      { 56, "Cpppx" },   { 60, "d" },      { 61, "dpxp" },    { 62, "dS" },
+    { 63, "p" },     { 72, "ddx" },     { 74, "d" },      { 76, "sd" },      { 77, "dd" },
+    { 79, "pu" },    { 80, "s" },       { 82, "ss" },     { 83, "so" },      { 84, "s" },
+    { 87, "s" },     { 89, "spu" },     { 96, "pp" },     { 98, "dp" },      { 99, "p" },
+    { 102, "" },     { 104, "" },       { 107, "" },      { 108, "" },       { 110, "" },
+    { 130, "pu" },   { 131, "pp" },     { 157, "dxxxx" }, { 158, "xp" },     { 186, "" },
+    { 200, "dS" },   { 202, "pFdppx" }, { 203, "dup" },   { 204, "dup" },    { 213, "d" },
+    { 217, "dpu" },  { 218, "p" },      { 228, "dp" },    { 229, "dp" },     { 230, "ddTp" },
+    { 231, "d" },    { 232, "dpdd" },   { 233, "dEdp" },  { 234, "ddS" },    { 257, "AsOo" },
+    { 258, "Aso" },  { 262, "Aspx" },   { 263, "Asx" },   { 267, "Aspu" },   { 281, "dpddpu" },
+    { 283, "dO" },   { 284, "u" },      { 286, "dxpp" },  { 287, "dp" },     { 290, "uO" },
+    { 291, "O" },    { 273, "pu" },     { 293, "pO" },    { 302, "ddpp" },   { 318, "pux" },
+    { 334, "puxx" }, { 435, "pu" },     { 439, "Asox" },  { 441, "dpdTpu" },
 };
 
 struct flag {
@@ -81,6 +83,8 @@ static const char *const futex_commands[] = {
     "FUTEX_TRYLOCK_PI",  "FUTEX_WAIT_BITSET", "FUTEX_WAKE_BITSET", "FUTEX_WAIT_REQUEUE_PI",
 };
 
+static const char *const epoll_changes[] = { "0", "EPOLL_CTL_ADD", "EPOLL_CTL_DEL",
+                                             "EPOLL_CTL_MOD" };
 static const char *const mask_changes[] = { "SIG_BLOCK", "SIG_UNBLOCK", "SIG_SETMASK" };
 
 #define ERRNO(name) [name] = #name
@@ -205,6 +209,13 @@ static void put_timespec(struct line *l, long addr) {
         put(l, "{tv_sec=%ld, tv_nsec=%ld}", t[0], t[1]);
 }
 
+static void put_name(struct line *l, unsigned value, const char *const *names, size_t count) {
+    if (value < count)
+        put(l, "%s", names[value]);
+    else
+        put(l, "%#x", value);
+}
+
 /* One argument; `next` is the one behind it, `result` what the call returned. */
 static void put_argument(struct line *l, char kind, long value, long next, long result) {
     switch (kind) {
@@ -250,11 +261,11 @@ static void put_argument(struct line *l, char kind, long value, long next, long 
     case 'F':
         put_futex(l, (uint64_t)value);
         break;
+    case 'E':
+        put_name(l, (unsigned)value, epoll_changes, ARRAY_SIZE(epoll_changes));
+        break;
     case 'H':
-        if ((unsigned)value < ARRAY_SIZE(mask_changes))
-            put(l, "%s", mask_changes[(unsigned)value]);
-        else
-            put(l, "%#lx", (unsigned long)value);
+        put_name(l, (unsigned)value, mask_changes, ARRAY_SIZE(mask_changes));
         break;
     case 'S':
         put(l, "%s", signal_name((int)value));

@@ -6,8 +6,35 @@
 #include "test/guest/scratch.h"
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/timerfd.h>
+
+/* Files in epolls, an epoll in an epoll, taken out or closed in any order. */
+static void epoll_round(int round) {
+    int inner = epoll_create1(0), outer = epoll_create1(0), fds[24];
+    struct epoll_event e = { .events = EPOLLIN };
+    CHECK_EQ(epoll_ctl(outer, EPOLL_CTL_ADD, inner, &e), 0);
+    for (int i = 0; i < 24; i++) {
+        fds[i] = i % 2 ? eventfd(1, 0) : timerfd_create(CLOCK_MONOTONIC, 0);
+        CHECK_EQ(epoll_ctl(inner, EPOLL_CTL_ADD, fds[i], &e), 0);
+        CHECK_EQ(epoll_ctl(outer, EPOLL_CTL_ADD, fds[i], &e), 0);
+        struct itimerspec s = { { 0, 1000 }, { 0, 1000 } };
+        if (i % 4 == 0)
+            CHECK_EQ(timerfd_settime(fds[i], 0, &s, NULL), 0);
+    }
+    CHECK_EQ(epoll_wait(outer, &e, 1, -1), 1);
+    CHECK_EQ(epoll_ctl(inner, EPOLL_CTL_DEL, fds[round % 24], NULL), 0);
+    if (round % 3 == 0)
+        close(inner), close(outer);
+    for (int i = 0; i < 24; i++)
+        close(fds[i]);
+    if (round % 3 == 1)
+        close(inner), close(outer);
+    else if (round % 3 == 2)
+        close(outer), close(inner);
+}
 
 static void one_round(int round) {
     char name[32], bytes[4096] = "";
@@ -40,6 +67,7 @@ static void one_round(int round) {
     CHECK(read(fd, bytes, sizeof bytes) > 0);
     close(fd);
     close(eventfd(1, 0));
+    epoll_round(round);
     DIR *dir = opendir("/proc/self/fd");
     while (readdir(dir))
         ;

@@ -33,6 +33,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+#define EPOLL_PWAIT2 441 /* newer than some C libraries */
 #define WORKERS_MAX  10
 #define REGION_PAGES 16L
 #define REGION       (REGION_PAGES * 4096)
@@ -275,6 +276,10 @@ static int tame(struct worker *w, long call, unsigned long a[6]) {
     case SYS_ppoll:
     case SYS_pselect6:
         a[call == SYS_ppoll ? 3 : 5] = 0; /* likewise */
+        return 1;
+    case SYS_epoll_pwait:
+    case EPOLL_PWAIT2:
+        a[4] = 0;
         return 1;
     case SYS_prlimit64:
         a[2] = 0;
