@@ -8,6 +8,7 @@
  * again later, as it does with Linux.  All under net_lock.
  */
 #include <asm-generic/errno.h>
+#include <asm-generic/poll.h>
 #include "kernel/slab.h"
 #include "net/tcp_impl.h"
 #include "net/tcp_lists.h"
@@ -40,7 +41,7 @@ static err_t see_finished(void *arg, struct tcp_pcb *pcb, err_t err) {
     tcp_update_room(s);
     list_add_tail(&listener->finished, &s->link);
     listener->finished_count++;
-    wait_wake_all(&listener->socket.readable);
+    wait_wake_events(&listener->socket.readable, POLLIN | POLLRDNORM);
     return ERR_OK;
 }
 

@@ -17,6 +17,7 @@
  * to lwIP, which copies them into a segment.
  */
 #include <asm-generic/errno.h>
+#include <asm-generic/poll.h>
 #include <linux/in.h>
 #include "kernel/machine.h"
 #include "kernel/slab.h"
@@ -56,7 +57,7 @@ err_t tcp_see_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
     }
     if (!p) {
         atomic_store(&s->ended, true);
-        wait_wake_all(&s->socket.readable);
+        wait_wake_events(&s->socket.readable, POLLIN | POLLRDNORM | POLLRDHUP | POLLHUP);
         return ERR_OK;
     }
     if (s->available && held_bytes > machine.memory_bytes / MEMORY_SHARE)
@@ -70,7 +71,7 @@ err_t tcp_see_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
     }
     held_bytes += p->tot_len;
     atomic_fetch_add(&s->available, inbox_add(s, p));
-    wait_wake_all(&s->socket.readable);
+    wait_wake_events(&s->socket.readable, POLLIN | POLLRDNORM);
     return ERR_OK;
 }
 
@@ -211,7 +212,7 @@ err_t tcp_see_sent(void *arg, struct tcp_pcb *pcb, u16_t size) {
     struct tcp_socket *s = arg;
     (void)pcb, (void)size;
     if (s && !s->has_room && tcp_update_room(s))
-        wait_wake_all(&s->socket.writable);
+        wait_wake_events(&s->socket.writable, POLLOUT | POLLWRNORM);
     return ERR_OK;
 }
 

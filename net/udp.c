@@ -72,7 +72,7 @@ static void see_datagram(void *arg, struct udp_pcb *pcb, struct pbuf *p, const i
     s->queued_bytes += cost(d);
     atomic_fetch_add(&s->queued, 1);
     spin_unlock(&s->lock);
-    wait_wake_all(&s->socket.readable);
+    wait_wake_events(&s->socket.readable, POLLIN | POLLRDNORM);
 }
 
 int udp_socket_create(uint16_t family, struct socket **out) {
