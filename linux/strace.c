@@ -17,6 +17,7 @@
 #include "kernel/log.h"
 #include "linux/process.h"
 #include "linux/syscalls.h"
+#include "net/socket_abi.h"
 
 #define STRING_SHOWN 32
 
@@ -25,31 +26,38 @@
  * s path, b buffer that the call reads (its size is the next argument), B buffer
  * that it fills (as many bytes as it returns), and flags: O open, A directory
  * descriptor, P protection, M mmap, F futex, C clone, S signal, T timespec,
- * H what rt_sigprocmask does, E what epoll_ctl does.
+ * H what rt_sigprocmask does, E what epoll_ctl does, D address family, K socket
+ * type, G MSG_*, N an
+ * address (its size is the next argument), n one that the call filled (the next
+ * argument leads to its size).
  */
 static const struct {
     uint16_t number;
     const char *args;
 } formats[] = {
-    { 0, "dBu" },    { 1, "dbu" },      { 2, "sOo" },     { 3, "d" },        { 4, "sp" },
-    { 5, "dp" },     { 6, "sp" },       { 7, "pud" },     { 8, "ddd" },      { 9, "puPMdx" },
-    { 10, "puP" },   { 11, "pu" },      { 12, "p" },      { 13, "Sppu" },    { 14, "Hppu" },
-    { 15, "" },      { 16, "dxp" },     { 17, "dBud" },   { 18, "dbud" },    { 19, "dpd" },
-    { 20, "dpd" },   { 21, "so" },      { 22, "p" },      { 24, "" },        { 25, "puuxp" },
-    { 28, "pud" },   { 32, "d" },       { 33, "dd" },     { 34, "" },        { 35, "Tp" },
-    { 39, "" },      { 56, "Cpppx" },   { 60, "d" },      { 61, "dpxp" },    { 62, "dS" },
-    { 63, "p" },     { 72, "ddx" },     { 74, "d" },      { 76, "sd" },      { 77, "dd" },
-    { 79, "pu" },    { 80, "s" },       { 82, "ss" },     { 83, "so" },      { 84, "s" },
-    { 87, "s" },     { 89, "spu" },     { 96, "pp" },     { 98, "dp" },      { 99, "p" },
-    { 102, "" },     { 104, "" },       { 107, "" },      { 108, "" },       { 110, "" },
-    { 130, "pu" },   { 131, "pp" },     { 157, "dxxxx" }, { 158, "xp" },     { 186, "" },
-    { 200, "dS" },   { 202, "pFdppx" }, { 203, "dup" },   { 204, "dup" },    { 213, "d" },
-    { 217, "dpu" },  { 218, "p" },      { 228, "dp" },    { 229, "dp" },     { 230, "ddTp" },
-    { 231, "d" },    { 232, "dpdd" },   { 233, "dEdp" },  { 234, "ddS" },    { 257, "AsOo" },
-    { 258, "Aso" },  { 262, "Aspx" },   { 263, "Asx" },   { 267, "Aspu" },   { 281, "dpddpu" },
-    { 283, "dO" },   { 284, "u" },      { 286, "dxpp" },  { 287, "dp" },     { 290, "uO" },
-    { 291, "O" },    { 273, "pu" },     { 293, "pO" },    { 302, "ddpp" },   { 318, "pux" },
-    { 334, "puxx" }, { 435, "pu" },     { 439, "Asox" },  { 441, "dpdTpu" },
+    { 0, "dBu" },     { 1, "dbu" },      { 2, "sOo" },      { 3, "d" },       { 4, "sp" },
+    { 5, "dp" },      { 6, "sp" },       { 7, "pud" },      { 8, "ddd" },     { 9, "puPMdx" },
+    { 10, "puP" },    { 11, "pu" },      { 12, "p" },       { 13, "Sppu" },   { 14, "Hppu" },
+    { 15, "" },       { 16, "dxp" },     { 17, "dBud" },    { 18, "dbud" },   { 19, "dpd" },
+    { 20, "dpd" },    { 21, "so" },      { 22, "p" },       { 24, "" },       { 25, "puuxp" },
+    { 28, "pud" },    { 32, "d" },       { 33, "dd" },      { 34, "" },       { 35, "Tp" },
+    { 39, "" },       { 40, "ddpu" },    { 41, "DKd" },     { 42, "dNd" },    { 43, "dnp" },
+    { 44, "dbuGNd" }, { 45, "dBuGnp" },  { 46, "dpG" },     { 47, "dpG" },    { 48, "dd" },
+    { 49, "dNd" },    { 50, "dd" },      { 51, "dnp" },     { 52, "dnp" },    { 53, "DKdp" },
+    { 54, "dddpu" },  { 55, "dddpp" },   { 56, "Cpppx" },   { 60, "d" },      { 61, "dpxp" },
+    { 62, "dS" },     { 63, "p" },       { 72, "ddx" },     { 74, "d" },      { 76, "sd" },
+    { 77, "dd" },     { 79, "pu" },      { 80, "s" },       { 82, "ss" },     { 83, "so" },
+    { 84, "s" },      { 87, "s" },       { 89, "spu" },     { 96, "pp" },     { 98, "dp" },
+    { 99, "p" },      { 102, "" },       { 104, "" },       { 107, "" },      { 108, "" },
+    { 110, "" },      { 130, "pu" },     { 131, "pp" },     { 157, "dxxxx" }, { 158, "xp" },
+    { 186, "" },      { 200, "dS" },     { 202, "pFdppx" }, { 203, "dup" },   { 204, "dup" },
+    { 213, "d" },     { 217, "dpu" },    { 218, "p" },      { 228, "dp" },    { 229, "dp" },
+    { 230, "ddTp" },  { 231, "d" },      { 232, "dpdd" },   { 233, "dEdp" },  { 234, "ddS" },
+    { 257, "AsOo" },  { 258, "Aso" },    { 262, "Aspx" },   { 263, "Asx" },   { 267, "Aspu" },
+    { 273, "pu" },    { 281, "dpddpu" }, { 283, "dO" },     { 284, "u" },     { 286, "dxpp" },
+    { 287, "dp" },    { 288, "dnpK" },   { 290, "uO" },     { 291, "O" },     { 293, "pO" },
+    { 299, "dpuGp" }, { 302, "ddpp" },   { 307, "dpuG" },   { 318, "pux" },   { 334, "puxx" },
+    { 435, "pu" },    { 439, "Asox" },   { 441, "dpdTpu" },
 };
 
 struct flag {
@@ -77,6 +85,18 @@ static const struct flag clone_flags[] = {
     FLAG(CLONE_DETACHED),     FLAG(CLONE_CHILD_CLEARTID),
     FLAG(CLONE_CHILD_SETTID), FLAG(CLONE_VFORK),
 };
+static const struct flag message_flags[] = {
+    FLAG(MSG_OOB),        FLAG(MSG_PEEK),     FLAG(MSG_TRUNC),        FLAG(MSG_DONTWAIT),
+    FLAG(MSG_EOR),        FLAG(MSG_WAITALL),  FLAG(MSG_NOSIGNAL),     FLAG(MSG_MORE),
+    FLAG(MSG_WAITFORONE), FLAG(MSG_ERRQUEUE), FLAG(MSG_CMSG_CLOEXEC),
+};
+static const struct flag socket_flags[] = { FLAG(SOCK_NONBLOCK), FLAG(SOCK_CLOEXEC) };
+static const char *const socket_types[] = {
+    [SOCK_STREAM] = "SOCK_STREAM",
+    [SOCK_DGRAM] = "SOCK_DGRAM",
+    [SOCK_RAW] = "SOCK_RAW",
+    [SOCK_SEQPACKET] = "SOCK_SEQPACKET",
+};
 static const char *const futex_commands[] = {
     "FUTEX_WAIT",        "FUTEX_WAKE",        "FUTEX_FD",          "FUTEX_REQUEUE",
     "FUTEX_CMP_REQUEUE", "FUTEX_WAKE_OP",     "FUTEX_LOCK_PI",     "FUTEX_UNLOCK_PI",
@@ -97,6 +117,11 @@ static const char *const errno_names[] = {
     ERRNO(EFBIG),   ERRNO(ENOSPC),  ERRNO(ESPIPE),  ERRNO(EROFS),   ERRNO(EMLINK),  ERRNO(EPIPE),
     ERRNO(EDOM),    ERRNO(ERANGE),  ERRNO(EDEADLK), ERRNO(ENAMETOOLONG), ERRNO(ENOSYS),
     ERRNO(ENOTEMPTY), ERRNO(ELOOP), ERRNO(EOVERFLOW), ERRNO(EOPNOTSUPP), ERRNO(ETIMEDOUT),
+    ERRNO(ENOTSOCK), ERRNO(EDESTADDRREQ), ERRNO(EMSGSIZE), ERRNO(EPROTOTYPE), ERRNO(ENOPROTOOPT),
+    ERRNO(EPROTONOSUPPORT), ERRNO(ESOCKTNOSUPPORT), ERRNO(EAFNOSUPPORT), ERRNO(EADDRINUSE),
+    ERRNO(EADDRNOTAVAIL), ERRNO(ENETUNREACH), ERRNO(ECONNABORTED), ERRNO(ECONNRESET),
+    ERRNO(ENOBUFS), ERRNO(EISCONN), ERRNO(ENOTCONN), ERRNO(ECONNREFUSED), ERRNO(EHOSTUNREACH),
+    ERRNO(EALREADY), ERRNO(EINPROGRESS),
     [ERESTARTSYS] = "ERESTARTSYS",       [ERESTARTNOINTR] = "ERESTARTNOINTR",
     [ERESTARTNOHAND] = "ERESTARTNOHAND", [ERESTART_RESTARTBLOCK] = "ERESTART_RESTARTBLOCK",
 };
@@ -216,6 +241,93 @@ static void put_name(struct line *l, unsigned value, const char *const *names, s
         put(l, "%#x", value);
 }
 
+static void put_family(struct line *l, unsigned family) {
+    if (family == AF_UNIX)
+        put(l, "AF_UNIX");
+    else if (family == AF_INET || family == AF_INET6)
+        put(l, family == AF_INET ? "AF_INET" : "AF_INET6");
+    else
+        put(l, "%u", family);
+}
+
+static void put_socket_type(struct line *l, uint64_t value) {
+    unsigned type = value & SOCK_TYPE_MASK;
+    const char *name = type < ARRAY_SIZE(socket_types) ? socket_types[type] : NULL;
+
+    if (value & ~(uint64_t)SOCK_TYPE_MASK || !type)
+        put_flags(l, value & ~(uint64_t)SOCK_TYPE_MASK, socket_flags, ARRAY_SIZE(socket_flags),
+                  type ? name : NULL);
+    else if (name)
+        put(l, "%s", name);
+    else
+        put(l, "%u", type);
+}
+
+static void put_address(struct line *l, long addr, long size) {
+    union {
+        uint16_t family;
+        uint8_t bytes[128];
+    } a = { .family = AF_UNSPEC };
+    size_t n = MIN((size_t)size, sizeof(a));
+
+    if (!addr || n < sizeof(a.family) || copy_from_user(&a, (const void *)addr, n)) {
+        put(l, addr ? "%#lx" : "NULL", addr);
+        return;
+    }
+    put(l, "{");
+    put_family(l, a.family);
+    if (a.family == AF_UNIX && n > 2) {
+        const char *path = (const char *)a.bytes + 2;
+        bool abstract = !*path;
+
+        put(l, abstract ? ", @" : ", ");
+        path += abstract;
+        n -= 2u + abstract;
+        put_bytes(l, path, abstract ? n : strnlen(path, n), false);
+    } else if (a.family == AF_INET && n >= 8) {
+        put(l, ", %u.%u.%u.%u:%u", a.bytes[4], a.bytes[5], a.bytes[6], a.bytes[7],
+            a.bytes[2] << 8 | a.bytes[3]);
+    } else if (a.family == AF_INET6 && n >= 24) {
+        put(l, ", [");
+        for (unsigned i = 8; i < 24; i += 2)
+            put(l, i == 8 ? "%x" : ":%x", a.bytes[i] << 8 | a.bytes[i + 1]);
+        put(l, "]:%u", a.bytes[2] << 8 | a.bytes[3]);
+    }
+    put(l, "}");
+}
+
+/* One that a call filled, if it did; its size lies at `user_size`. */
+static void put_filled_address(struct line *l, long addr, long user_size, long result) {
+    uint32_t size = 0;
+
+    if (result < 0 || user_read_u32(&size, (const uint32_t *)user_size))
+        size = 0;
+    put_address(l, addr, size);
+}
+
+static void put_socket_argument(struct line *l, char kind, long value, long next, long result) {
+    switch (kind) {
+    case 'D':
+        put_family(l, (unsigned)value);
+        break;
+    case 'K':
+        put_socket_type(l, (uint32_t)value);
+        break;
+    case 'G':
+        put_flags(l, (uint32_t)value, message_flags, ARRAY_SIZE(message_flags), NULL);
+        break;
+    case 'N':
+        put_address(l, value, MAX((int)next, 0));
+        break;
+    case 'n':
+        put_filled_address(l, value, next, result);
+        break;
+    default:
+        put(l, "%#lx", (unsigned long)value);
+        break;
+    }
+}
+
 /* One argument; `next` is the one behind it, `result` what the call returned. */
 static void put_argument(struct line *l, char kind, long value, long next, long result) {
     switch (kind) {
@@ -274,7 +386,7 @@ static void put_argument(struct line *l, char kind, long value, long next, long 
         put_timespec(l, value);
         break;
     default:
-        put(l, "%#lx", (unsigned long)value);
+        put_socket_argument(l, kind, value, next, result);
         break;
     }
 }

@@ -28,6 +28,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -43,7 +44,7 @@
 #define CALLS        463
 #define ROUNDS       2
 #define LEAK_KB      256  /* kernel stacks, half-used slabs; 100 bytes of each call are more */
-#define FIRST_FD     8    /* below are those of prepare() */
+#define FIRST_FD     12   /* below are those of prepare() */
 #define TIMERS       4096 /* whose numbers cleaning up goes through */
 #define CLONE3       435
 
@@ -131,7 +132,7 @@ static void region_fill(struct worker *w) {
                                          "a/../b" };
     char *at = w->region + pick(w, REGION_PAGES) * 4096;
     unsigned long words[64];
-    switch (pick(w, 5)) {
+    switch (pick(w, 6)) {
     case 0:
         for (unsigned i = 0; i < LENGTH(words); i++)
             words[i] = guest_random(&w->state);
@@ -148,6 +149,10 @@ static void region_fill(struct worker *w) {
         break;
     case 3:
         memset(words, 0, sizeof words);
+        break;
+    case 4: /* struct sockaddr_un: a path, or an abstract name */
+        memset(words, 0, sizeof words);
+        words[0] = AF_UNIX | (pick(w, 4) + (pick(w, 2) ? 'a' : 0)) << 16;
         break;
     default:
         memset(words, 0, sizeof words);
@@ -232,13 +237,25 @@ static int tame_refused(struct worker *w, long call, unsigned long a[6]) {
     return 0;
 }
 
+/* Random numbers alone would make few of them. */
+static int tame_sockets(struct worker *w, long call, unsigned long a[6]) {
+    if (call != SYS_socket && call != SYS_socketpair)
+        return 0;
+    if (pick(w, 4)) {
+        a[0] = AF_UNIX;
+        a[1] = pick(w, 6) | (pick(w, 2) ? SOCK_NONBLOCK : 0);
+        a[2] = 0;
+    }
+    return 1;
+}
+
 /* Bends the arguments of calls that could hurt the program; false: leave the call out. */
 static int tame(struct worker *w, long call, unsigned long a[6]) {
     unsigned long page = pick(w, REGION_PAGES);
     for (unsigned i = 0; i < LENGTH(avoided); i++)
         if (call == avoided[i])
             return 0;
-    if (tame_signals(w, call, a) || tame_refused(w, call, a))
+    if (tame_signals(w, call, a) || tame_refused(w, call, a) || tame_sockets(w, call, a))
         return 1;
     if (a[0] >= OUT && a[0] < SPARE + SPARES)
         a[0] = 3;
@@ -377,7 +394,8 @@ static void close_descriptors(void) {
 static void open_descriptors(void) {
     int ends[2];
     close_descriptors();
-    if (pipe2(ends, O_NONBLOCK))
+    if (pipe2(ends, O_NONBLOCK) || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) ||
+        socketpair(AF_UNIX, SOCK_DGRAM, 0, ends))
         _exit(12);
     for (int i = 0; i < SPARES; i++)
         if (dup(SPARE + i) >= FIRST_FD)
