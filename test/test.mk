@@ -3,7 +3,7 @@
 # host tests (test/host) are unit tests with cmocka under sanitizers.
 #
 # A program is one source file; a name with a dash is a variant of the source
-# before the dash.  Host test FILE_test.c says in a line `/* tests: A.c B.c */`
+# before the dash.  Host test FILE_test.c says in lines `/* tests: A.c B.c */`
 # which sources of the kernel it compiles along, with -DHOST_TEST.
 
 .PHONY: test test-all test-need test-host test-linux test-guest test-guest-q35 test-errors test-wire \

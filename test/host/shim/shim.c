@@ -22,6 +22,7 @@ uintptr_t percpu_offsets[MAX_CPUS];
 unsigned cpu_count = 1;
 PERCPU unsigned percpu_cpu;
 PERCPU struct thread *current_thread;
+_Thread_local unsigned host_locks_held;
 static PERCPU struct thread host_thread;
 struct machine machine;
 bool host_panic_expected;
@@ -56,9 +57,11 @@ void preempt_enable(void) {
 void spin_lock(struct spinlock *l) {
     while (atomic_exchange_explicit(&l->held, 1, memory_order_acquire))
         cpu_relax();
+    host_locks_held++;
 }
 
 void spin_unlock(struct spinlock *l) {
+    host_locks_held--;
     atomic_store_explicit(&l->held, 0, memory_order_release);
 }
 
