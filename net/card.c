@@ -13,6 +13,8 @@
  * card did not.
  */
 #include <asm-generic/errno.h>
+#include "arch/x86_64/percpu.h"
+#include "base/checksum.h"
 #include "base/string.h"
 #include "dev/netdev.h"
 #include "kernel/panic.h"
@@ -23,10 +25,13 @@
 #include "lwip/prot/ip4.h"
 #include "lwip/prot/ip6.h"
 #include "lwip/prot/tcp.h"
+#include "lwip/tcp.h"
 #include "netif/ethernet.h"
 #include "net/net_impl.h"
 
 #define CHECK_TRANSPORT (NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP)
+
+#define SEGMENTS_AT_ONCE 10 /* that the card makes of one */
 
 static struct netif card;
 static struct netdev *device;
@@ -89,16 +94,43 @@ bool card_receive(unsigned queue, unsigned most) {
     return true;
 }
 
+/*
+ * Segments that the card cuts.  lwIP sends segments of pcb->mss, so that is made
+ * a multiple of the peer's; each says on its first pbuf what to cut it to.  lwIP
+ * would fragment an IP packet that is longer than the interface's MTU; this one
+ * is raised just for that look, between card_see_segment() and output_ip4().
+ */
+void card_lengthen_segments(struct tcp_pcb *pcb) {
+    if (!device || !features->sends_segments || !IP_IS_V4_VAL(pcb->remote_ip) ||
+        !ip4_addr_cmp(ip_2_ip4(&pcb->local_ip), netif_ip4_addr(&card)) ||
+        ip4_addr_cmp(ip_2_ip4(&pcb->remote_ip), netif_ip4_addr(&card)))
+        return;
+    tcp_ext_arg_set(pcb, PCB_SEGMENT, (void *)(uintptr_t)pcb->mss);
+    pcb->mss = (u16_t)(pcb->mss * SEGMENTS_AT_ONCE);
+    pcb->cwnd = MAX(pcb->cwnd, (tcpwnd_size_t)pcb->mss); /* an initial window of ten: RFC 6928 */
+}
+
+/* lwIP: `p`, TCP header and payload, is about to be sent. */
+void card_see_segment(struct pbuf *p, const struct tcp_pcb *pcb) {
+    if (!device || p->tot_len + IP_HLEN <= features->mtu)
+        return;
+    p->segment_bytes = (uint16_t)(uintptr_t)tcp_ext_arg_get(pcb, PCB_SEGMENT);
+    if (p->segment_bytes)
+        card.mtu = UINT16_MAX;
+}
+
+static err_t output_ip4(struct netif *n, struct pbuf *p, const ip4_addr_t *to) {
+    n->mtu = features->mtu;
+    return etharp_output(n, p, to);
+}
+
 /* The sum of TCP's pseudo header, where the card expects it. */
 static void offload_checksum(struct tcp_hdr *tcp, const void *addresses, size_t size,
                              uint32_t length) {
-    uint32_t sum = IP_PROTO_TCP + length;
-    const uint8_t *p = addresses;
-    for (size_t i = 0; i < size; i += 2)
-        sum += (uint32_t)p[i] << 8 | p[i + 1];
-    while (sum >> 16)
-        sum = (sum & 0xffff) + (sum >> 16);
-    tcp->chksum = lwip_htons((u16_t)sum);
+    uint32_t rest = lwip_htonl(IP_PROTO_TCP + length);
+    uint32_t sum = checksum_sum(addresses, size) + (rest & 0xffff) + (rest >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    tcp->chksum = (u16_t)((sum & 0xffff) + (sum >> 16));
 }
 
 /* What the card is to do to the frame whose headers are all in `p`. */
@@ -130,6 +162,11 @@ static void prepare_offload(const struct pbuf *p, struct netdev_offload *o) {
     o->checksum_start = (uint16_t)at;
     o->checksum_offset = offsetof(struct tcp_hdr, chksum);
     o->is_ipv6 = is_ipv6;
+    if (p->tot_len <= SIZEOF_ETH_HDR + features->mtu)
+        return;
+    const struct tcp_hdr *tcp = (const void *)(frame + at);
+    o->segment_bytes = p->segment_bytes;
+    o->header_bytes = (uint16_t)(at + TCPH_HDRLEN_BYTES(tcp));
 }
 
 static void sent(void *token) {
@@ -146,12 +183,13 @@ static err_t send_frame(struct pbuf *p) {
     for (const struct pbuf *q = p; q && count < NETDEV_MAX_PIECES; q = q->next)
         if (q->len)
             pieces[count++] = (struct netdev_piece){ q->payload, q->len };
-    int err = netdev_send(device, 0, pieces, count, &offload, sent, p);
+    unsigned queue = cpu_id() % features->queues; /* this CPU's, as far as there are so many */
+    int err = netdev_send(device, queue, pieces, count, &offload, sent, p);
     if (err) {
         pbuf_free(p);
         return err == -ENOSPC ? ERR_MEM : ERR_IF;
     }
-    unflushed |= 1;
+    unflushed |= 1ul << queue;
     return ERR_OK;
 }
 
@@ -166,18 +204,22 @@ static err_t output(struct netif *n, struct pbuf *p) {
         return send_frame(p);
     }
     struct pbuf *copy = pbuf_clone(PBUF_RAW_TX, PBUF_RAM, p);
-    return copy ? send_frame(copy) : ERR_MEM;
+    if (!copy)
+        return ERR_MEM;
+    copy->segment_bytes = p->segment_bytes;
+    return send_frame(copy);
 }
 
 void card_flush(void) {
-    if (unflushed)
-        netdev_flush(device, 0);
-    unflushed = 0;
+    if (device)
+        card.mtu = features->mtu; /* a segment that found no way out has left it raised */
+    for (; unflushed; unflushed &= unflushed - 1)
+        netdev_flush(device, (unsigned)__builtin_ctzl(unflushed));
 }
 
 void card_reclaim(void) {
-    if (device)
-        netdev_reclaim(device, 0);
+    for (unsigned queue = 0; queue < card_queues(); queue++)
+        netdev_reclaim(device, queue);
 }
 
 void card_count(struct netdev_counts *out) {
@@ -194,7 +236,7 @@ static err_t init(struct netif *n) {
     n->hwaddr_len = ETH_HWADDR_LEN;
     memcpy(n->hwaddr, features->address, ETH_HWADDR_LEN);
     n->mtu = features->mtu;
-    n->output = etharp_output;
+    n->output = output_ip4;
     n->output_ip6 = ethip6_output;
     n->linkoutput = output;
     n->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP |

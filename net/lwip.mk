@@ -10,6 +10,7 @@ LWIP_NAMES := $(addprefix core/,def inet_chksum ip mem memp netif pbuf tcp tcp_i
               $(addprefix core/ipv4/,dhcp etharp icmp ip4 ip4_addr ip4_frag) \
               $(addprefix core/ipv6/,ethip6 icmp6 ip6 ip6_addr ip6_frag mld6 nd6) netif/ethernet
 LWIP_OBJECTS := $(LWIP_NAMES:%=$(K)/lwip/%.o)
+LWIP_OPTIONS := $(wildcard net/lwip/*.h net/lwip/arch/*.h)
 LWIP_INCLUDES := -Inet/lwip -isystem $(LWIP)/include
 # Its own style of code is not ours to warn about.
 LWIP_CFLAGS = $(filter-out -W%,$(K_CFLAGS)) -w -Inet/lwip -Inet/lwip/libc -I$(LWIP)/include
@@ -19,10 +20,11 @@ $(LWIP)/../.complete: tools/sources.txt
 	$(Q)touch $@
 
 $(K)/lwip/core/tcp_in.o: LWIP_DEFS := -Dtcp_input=lwip_tcp_input
-$(LWIP_OBJECTS): $(K)/lwip/%.o: $(LWIP)/../.complete net/lwip/lwipopts.h
+$(LWIP_OBJECTS): $(K)/lwip/%.o: $(LWIP)/../.complete $(LWIP_OPTIONS)
 	@mkdir -p $(@D)
 	$(call say,CC,lwip/$*.c)
 	$(Q)$(K_CC) $(LWIP_CFLAGS) $(LWIP_DEFS) -MMD -c $(LWIP)/$*.c -o $@
 
 $(patsubst %,$(K)/%.o,$(wildcard net/*.c)): K_INCLUDES := $(LWIP_INCLUDES)
-$(patsubst %,$(K)/%.o,$(wildcard net/*.c)): | $(LWIP)/../.complete
+# gcc leaves out of its lists what a system's header includes.
+$(patsubst %,$(K)/%.o,$(wildcard net/*.c)): $(LWIP_OPTIONS) | $(LWIP)/../.complete

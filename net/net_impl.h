@@ -31,8 +31,15 @@ int net_errno_or_0(err_t err);
  * connects as its first act should not be told ENETUNREACH.  Context: thread, nothing held. */
 void net_wait_address(void);
 
+/* What goes with a pcb besides its argument: net/tcp.c hears of its end; payload bytes of the
+ * segments that the card makes of its long ones, 0: it makes none. */
+enum { PCB_LIFETIME, PCB_SEGMENT };
+
 /* card.c: the card as an interface of lwIP's; NULL where there is none. */
 must_check struct netif *card_open(void);
+/* A connection is complete: where the card can cut, lwIP makes long segments.  Under net_lock. */
+struct tcp_pcb;
+void card_lengthen_segments(struct tcp_pcb *pcb);
 /* Takes in up to `most` frames of a queue; whether there may be more.  Under net_lock. */
 bool card_receive(unsigned queue, unsigned most);
 /* Tells the card of frames that wait for that.  Under net_lock. */

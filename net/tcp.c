@@ -56,6 +56,7 @@ static err_t see_connected(void *arg, struct tcp_pcb *pcb, err_t err) {
         return ERR_OK;
     s->state = TCP_CONNECTED;
     s->local_ip = pcb->local_ip;
+    card_lengthen_segments(pcb);
     tcp_update_room(s);
     wake_all(s);
     return ERR_OK;
@@ -64,8 +65,8 @@ static err_t see_connected(void *arg, struct tcp_pcb *pcb, err_t err) {
 void tcp_attach(struct tcp_socket *s, struct tcp_pcb *pcb) {
     s->pcb = pcb;
     tcp_arg(pcb, s);
-    tcp_ext_arg_set_callbacks(pcb, 0, &lifetime);
-    tcp_ext_arg_set(pcb, 0, s);
+    tcp_ext_arg_set_callbacks(pcb, PCB_LIFETIME, &lifetime);
+    tcp_ext_arg_set(pcb, PCB_LIFETIME, s);
     if (pcb->state == LISTEN)
         return;
     tcp_recv(pcb, tcp_see_data);
@@ -82,7 +83,7 @@ void tcp_detach(struct tcp_socket *s) {
     struct tcp_pcb *pcb = s->pcb;
     s->pcb = NULL;
     tcp_arg(pcb, NULL);
-    tcp_ext_arg_set(pcb, 0, NULL);
+    tcp_ext_arg_set(pcb, PCB_LIFETIME, NULL);
     if (pcb->state == LISTEN)
         return;
     tcp_recv(pcb, NULL);

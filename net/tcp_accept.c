@@ -38,6 +38,7 @@ static err_t see_finished(void *arg, struct tcp_pcb *pcb, err_t err) {
     s->socket.send_buffer = listener->socket.send_buffer;
     s->socket.receive_buffer = listener->socket.receive_buffer;
     tcp_attach(s, pcb);
+    card_lengthen_segments(pcb);
     tcp_update_room(s);
     list_add_tail(&listener->finished, &s->link);
     listener->finished_count++;

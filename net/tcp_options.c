@@ -127,6 +127,12 @@ int tcp_set_option(struct socket *socket, int level, int name, const void *value
     return err;
 }
 
+/* What goes over the wire, whatever the card makes it of. */
+static int real_mss(const struct tcp_pcb *pcb) {
+    uintptr_t cut = (uintptr_t)tcp_ext_arg_get(pcb, PCB_SEGMENT);
+    return cut ? (int)cut : pcb->mss;
+}
+
 static int get_tcp(struct tcp_socket *s, int name, int *v) {
     struct tcp_pcb *pcb = s->state == TCP_LISTENING ? NULL : s->pcb;
     switch (name) {
@@ -137,7 +143,7 @@ static int get_tcp(struct tcp_socket *s, int name, int *v) {
         *v = s->corked;
         return 0;
     case OPTION_MAXSEG:
-        *v = pcb && s->state == TCP_CONNECTED ? pcb->mss : MSS_BEFORE;
+        *v = pcb && s->state == TCP_CONNECTED ? real_mss(pcb) : MSS_BEFORE;
         return 0;
     case OPTION_KEEPIDLE:
         *v = pcb ? (int)(pcb->keep_idle / 1000) : (int)(TCP_KEEPIDLE_DEFAULT / 1000);

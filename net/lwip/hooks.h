@@ -15,8 +15,16 @@ void net_assert_locked(void);
 /* Sequence numbers that nobody can guess (RFC 6528). */
 #define LWIP_HOOK_TCP_ISN(local_ip, local_port, remote_ip, remote_port) ((uint32_t)random_u64())
 
-/* A full listener takes no more: net/tcp_accept.c.  0 to go on. */
 struct tcp_pcb;
+
+/* Segments that the card cuts (net/card.c): how long those that it makes are. */
+#define LWIP_PBUF_CUSTOM_DATA uint16_t segment_bytes;
+struct pbuf;
+void card_see_segment(struct pbuf *p, const struct tcp_pcb *pcb);
+#define LWIP_HOOK_TCP_OUT_TCPOPT_LENGTH(pcb, length)           (length)
+#define LWIP_HOOK_TCP_OUT_ADD_TCPOPTS(p, header, pcb, options) (card_see_segment(p, pcb), (options))
+
+/* A full listener takes no more: net/tcp_accept.c.  0 to go on. */
 int tcp_refuses_packet(struct tcp_pcb *pcb);
 #define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, optlen, opt1len, opt2, p) tcp_refuses_packet(pcb)
 

@@ -6,6 +6,7 @@
 #ifndef NET_LWIP_LWIPOPTS_H
 #define NET_LWIP_LWIPOPTS_H
 
+#include "base/checksum.h"
 #include "base/types.h"
 #include "net/lwip/hooks.h"
 
@@ -57,6 +58,7 @@
 #define LWIP_LOOPBACK_MAX_PBUFS 0 /* windows and queues bound it */
 
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
+#define LWIP_CHKSUM(data, size)      checksum_sum(data, (size_t)(size))
 
 /* UDP: net/udp.c looks at where a datagram was sent to. */
 #define LWIP_UDP             1
@@ -77,7 +79,7 @@
 #define TCP_WND_UPDATE_THRESHOLD       (TCP_WND / 4)
 #define TCP_LISTEN_BACKLOG             1
 #define LWIP_TCP_KEEPALIVE             1
-#define LWIP_TCP_PCB_NUM_EXT_ARGS      1 /* net/tcp.c hears of the end of each */
+#define LWIP_TCP_PCB_NUM_EXT_ARGS      2 /* PCB_LIFETIME, PCB_SEGMENT: net/net_impl.h */
 #define LWIP_TCP_SACK_OUT              1
 #define TCP_OOSEQ_MAX_BYTES            TCP_WND
 #define TCP_MSL                        30000ul /* TIME_WAIT is 60 seconds, as Linux's */
