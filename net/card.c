@@ -17,6 +17,7 @@
 #include "base/checksum.h"
 #include "base/string.h"
 #include "dev/netdev.h"
+#include "kernel/machine.h"
 #include "kernel/panic.h"
 #include "lwip/etharp.h"
 #include "lwip/ethip6.h"
@@ -31,11 +32,16 @@
 
 #define CHECK_TRANSPORT (NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP)
 
+#define BUFFER_BYTES         2048u /* about what a received buffer takes */
+#define BUFFERS_SHARE        2     /* of memory, for received buffers */
+#define FRAMES_BETWEEN_LOOKS 256u
+
 #define SEGMENTS_AT_ONCE 10 /* that the card makes of one */
 
 static struct netif card;
 static struct netdev *device;
 static const struct netdev_features *features;
+static uint64_t dropped;   /* frames that we had no memory for */
 static uint64_t unflushed; /* bit per queue that has frames to tell the card of */
 
 static void free_received(struct pbuf *p) {
@@ -77,11 +83,36 @@ static struct pbuf *wrap_frame(struct netdev_buffer *first) {
     return head;
 }
 
+/* Whether what is received and not yet read takes more memory than it may.  A look now and then
+ * will do: so few frames do not fill the rest. */
+static bool is_overdrawn(void) {
+    static unsigned frames;
+    static bool overdrawn;
+    struct netdev_counts counts;
+    if (overdrawn || frames++ % FRAMES_BETWEEN_LOOKS == 0) {
+        netdev_count(device, &counts);
+        overdrawn = counts.buffers_out * BUFFER_BYTES > machine.memory_bytes / BUFFERS_SHARE;
+    }
+    return overdrawn;
+}
+
+static void drop(struct netdev_buffer *b) {
+    for (struct netdev_buffer *next; b; b = next) {
+        next = b->next;
+        netdev_buffer_free(b);
+    }
+    dropped++;
+}
+
 bool card_receive(unsigned queue, unsigned most) {
     for (unsigned n = 0; n < most; n++) {
         struct netdev_buffer *b = netdev_receive(device, queue);
         if (!b)
             return false;
+        if (is_overdrawn()) {
+            drop(b);
+            continue;
+        }
         bool checked = b->offload.checksum_valid || b->offload.needs_checksum;
         struct pbuf *p = wrap_frame(b);
         if (!p)
@@ -225,6 +256,7 @@ void card_reclaim(void) {
 void card_count(struct netdev_counts *out) {
     if (device)
         netdev_count(device, out);
+    out->dropped += dropped;
 }
 
 unsigned card_queues(void) {

@@ -9,9 +9,10 @@
  * that it could tell the peer nothing of use.
  *
  * A reader that lags holds buffers that are much larger than what came in them:
- * behind unread bytes small segments are copied to where they fit.  When what
- * all sockets hold exceeds a share of memory, one with unread bytes gets no
- * more: lwIP keeps the segment, and the peer waits.
+ * behind unread bytes small segments are copied to where they fit, so that a byte
+ * holds four of memory at the worst.  When what all sockets hold exceeds a share
+ * of memory, one with unread bytes gets no more: lwIP keeps the segment, and the
+ * peer waits.
  *
  * Out: bytes are copied from the program first, with no lock held, then given
  * to lwIP, which copies them into a segment.
@@ -27,7 +28,7 @@
 #define SMALL_SEGMENT 512u    /* worth a copy when it has to wait */
 #define SMALL_SEND    512u    /* goes by way of the stack */
 #define CHUNK         KIB(16) /* copied at a time, above that */
-#define MEMORY_SHARE  8       /* of memory, for received bytes that wait */
+#define MEMORY_SHARE  16      /* of memory, for received bytes that wait */
 
 static uint64_t held_bytes; /* given to sockets, and not yet known to be read; net_lock */
 
