@@ -87,8 +87,7 @@ bool inet_address_is_ours(const ip_addr_t *ip) {
         if (IP_IS_V6(ip) && netif_get_ip6_addr_match(n, ip_2_ip6(ip)) >= 0)
             return true;
     }
-    /* All of 127.0.0.0/8 is this machine. */
-    return IP_IS_V4(ip) && ip4_addr_isloopback(ip_2_ip4(ip));
+    return false;
 }
 
 void inet_address_fix_destination(ip_addr_t *ip) {

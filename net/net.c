@@ -50,6 +50,7 @@ static unsigned thread_count; /* constant after net_init */
 static struct netif *card;    /* NULL: none; constant after net_init */
 static bool tcp_clock_runs;   /* lwIP wants its TCP clock; lock */
 static atomic_bool address_known;
+static uint64_t address_deadline; /* nobody waits for it beyond; constant after net_init */
 static struct wait_queue address_wait;
 
 uint32_t net_tcp_window, net_tcp_send_buffer;
@@ -59,6 +60,7 @@ void net_lock(void) {
 }
 
 void net_unlock(void) {
+    card_trust_loopback();
     netif_poll_all();
     card_flush();
     mutex_unlock(&lock);
@@ -184,8 +186,7 @@ static noreturn_fn void queue_main(void *arg) {
 void net_wait_address(void) {
     if (!card || atomic_load(&address_known))
         return;
-    int err = wait_until(&address_wait, atomic_load(&address_known),
-                         clock_now_ns() + ADDRESS_WAIT_NS, true);
+    int err = wait_until(&address_wait, atomic_load(&address_known), address_deadline, true);
     (void)err; /* without an address the call says so itself */
 }
 
@@ -234,6 +235,7 @@ int net_init(const char *config) {
     /* The loopback, which is alone so far, loses nothing. */
     NETIF_SET_CHECKSUM_CTRL(netif_list, NETIF_CHECKSUM_DISABLE_ALL);
     atomic_store(&address_known, !config);
+    address_deadline = clock_now_ns() + ADDRESS_WAIT_NS;
     if (config) {
         card = card_open();
         if (card)

@@ -159,7 +159,8 @@ static int tcp_socket_bind(struct socket *socket, const struct socket_address *a
 /* The local side of a connection to s->pcb's remote side, as far as it is not bound. */
 static int choose_local(struct tcp_pcb *pcb) {
     struct netif *n = ip_route(&pcb->local_ip, &pcb->remote_ip);
-    if (!n)
+    /* Of 127.0.0.0/8 lwIP's loopback has the first address only. */
+    if (!n || (ip_addr_isloopback(&pcb->remote_ip) && !inet_address_is_ours(&pcb->remote_ip)))
         return -ENETUNREACH;
     if (ip_addr_isany(&pcb->local_ip)) {
         const ip_addr_t *ip = ip_netif_get_local_ip(n, &pcb->remote_ip);
