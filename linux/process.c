@@ -19,6 +19,7 @@
 #include "linux/exec.h"
 #include "linux/proc_self.h"
 #include "linux/syscalls.h"
+#include "net/net.h"
 
 #define OUR_FAILURE  125u
 #define LIMIT_NPROC  6
@@ -150,5 +151,7 @@ void process_run(const struct manifest *m) {
     }
     console_set_handlers(signal_from_command, report_all_threads);
     (void)wait_until(&process.exited, process.ended, TIME_NEVER, false);
+    fd_table_destroy(process.files);
+    net_drain();
     console_exit(process.exit_status, process.exit_signal);
 }

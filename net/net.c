@@ -37,6 +37,9 @@
 #define TICKS_SECOND    4u
 #define ADDRESS_WAIT_NS (5 * NS_PER_SEC)
 
+#define DRAIN_MOST_NS (2 * NS_PER_SEC)
+#define DRAIN_LOOK_NS (2 * NS_PER_MS)
+
 struct queue_thread {
     struct thread thread;
     unsigned queue;
@@ -188,6 +191,24 @@ void net_wait_address(void) {
         return;
     int err = wait_until(&address_wait, atomic_load(&address_known), address_deadline, true);
     (void)err; /* without an address the call says so itself */
+}
+
+void net_drain(void) {
+    struct wait_queue nobody;
+    wait_init(&nobody);
+    uint64_t end = clock_now_ns() + DRAIN_MOST_NS;
+    for (bool some = card; some;) {
+        net_lock();
+        some = tcp_lists_unsent();
+        net_unlock();
+        uint64_t now = clock_now_ns();
+        if (now >= end)
+            return;
+        if (some) {
+            int err = wait_until(&nobody, false, now + DRAIN_LOOK_NS, false);
+            (void)err; /* the time is over */
+        }
+    }
 }
 
 /* Windows and buffers of a connection: a 256th of memory, within reason. */

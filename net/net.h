@@ -16,4 +16,10 @@
  */
 must_check int net_init(const char *config);
 
+/*
+ * The program has ended and its sockets are closed: waits, for two seconds at
+ * most, until its peers have all that it sent them.  Thread context.
+ */
+void net_drain(void);
+
 #endif

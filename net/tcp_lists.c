@@ -187,6 +187,20 @@ bool tcp_lists_tick(void) {
     return some;
 }
 
+static bool has_unsent(const struct tcp_pcb *list) {
+    for (; list; list = list->next)
+        if ((list->unsent || list->unacked) && list->state >= ESTABLISHED)
+            return true;
+    return false;
+}
+
+bool tcp_lists_unsent(void) {
+    for (uint32_t i = 0; i <= mask; i++)
+        if (has_unsent(i == selected ? tcp_active_pcbs : table[i].active))
+            return true;
+    return false;
+}
+
 void tcp_lists_count(struct tcp_counts *out) {
     *out = counts;
 }
