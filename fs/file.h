@@ -13,6 +13,7 @@
 #include "base/types.h"
 #include "fs/iter.h"
 #include "kernel/lock.h"
+#include "kernel/mutex.h"
 #include "kernel/wait.h"
 
 struct entry;

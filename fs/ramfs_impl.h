@@ -4,6 +4,7 @@
 #define FS_RAMFS_IMPL_H
 
 #include "fs/ramfs.h"
+#include "kernel/mutex.h"
 
 /* Contents of a regular file: see ramfs_file.c. */
 struct ram_contents {

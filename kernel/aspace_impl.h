@@ -13,6 +13,7 @@
 #include "base/types.h"
 #include "kernel/aspace.h"
 #include "kernel/lock.h"
+#include "kernel/mutex.h"
 #include "kernel/region.h"
 #include "kernel/thread.h"
 

@@ -285,8 +285,3 @@ int thread_block(uint64_t deadline_ns) {
     thread_block_cancel();
     return err;
 }
-
-void preempt_enable(void) {
-    atomic_signal_fence(memory_order_seq_cst);
-    current->preempt_count--;
-}

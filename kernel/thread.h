@@ -38,7 +38,7 @@ enum thread_state {
 struct thread {
     /* Read by entry.S; keep the order (checked by static asserts there). */
     atomic_uint work;       /* WORK_* bits; set by anyone */
-    uint32_t preempt_count; /* > 0: no preemption; own thread only */
+    uint32_t preempt_count; /* debug builds: of preempt_disable; own thread only */
     uintptr_t stack_top;    /* of the kernel stack; the trap frame from ring 3 ends there */
     uintptr_t saved_rsp;    /* while not running */
 
@@ -130,11 +130,24 @@ void thread_set_affinity(struct thread *t, uint64_t mask);
 /* CPU time that `t` has used, the running slice included. */
 uint64_t thread_runtime_ns(struct thread *t);
 
+/*
+ * Round what must stay on its CPU.  The kernel is preempted at named points only
+ * (sched.c), so nothing has to be done: debug builds count, and assert at those
+ * points that the count is zero.
+ */
 static inline void preempt_disable(void) {
+#ifdef DEBUG
     current->preempt_count++;
+#endif
     atomic_signal_fence(memory_order_seq_cst);
 }
-void preempt_enable(void); /* reschedules here where that was put off */
+
+static inline void preempt_enable(void) {
+    atomic_signal_fence(memory_order_seq_cst);
+#ifdef DEBUG
+    current->preempt_count--;
+#endif
+}
 
 extern _Atomic(uint64_t) cpus_online; /* bit per CPU that schedules */
 

@@ -23,6 +23,7 @@
 
 #include "arch/x86_64/uaccess.h"
 #include "base/string.h"
+#include "kernel/mutex.h"
 #include "kernel/slab.h"
 #include "linux/interval_timer.h"
 #include "linux/process.h"

@@ -11,7 +11,7 @@
 #include "net/net.h"
 #include <asm-generic/errno.h>
 #include <stdatomic.h>
-#include "kernel/lock.h"
+#include "kernel/mutex.h"
 #include "kernel/log.h"
 #include "kernel/machine.h"
 #include "kernel/slab.h"

@@ -12,6 +12,7 @@
 #define NET_TCP_IMPL_H
 
 #include "kernel/lock.h"
+#include "kernel/mutex.h"
 #include "lwip/tcp.h"
 #include "net/inet_impl.h"
 #include "net/net_impl.h"

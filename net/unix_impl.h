@@ -3,6 +3,7 @@
 #ifndef NET_UNIX_IMPL_H
 #define NET_UNIX_IMPL_H
 
+#include "kernel/mutex.h"
 #include "net/socket.h"
 
 /*

@@ -35,13 +35,13 @@ static uint16_t kept[NET_DEVICE_QUEUES]; /* a chain that the card took and did n
 static bool has_kept[NET_DEVICE_QUEUES];
 
 static void ready(unsigned queue) {
-    must(queue < 4 && host_locks_held == 0);
+    must(queue < 4 && current->preempt_count == 0);
 }
 
 static void done(void *token) {
     void **frame = token;
 
-    must(host_locks_held == 0);
+    must(current->preempt_count == 0);
     must(frame >= sent && frame < sent + sent_count && *frame);
     free(*frame);
     *frame = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tests: dev/console_input.c test/host/shim/shim.c */
+/* tests: dev/console_input.c kernel/lock.c test/host/shim/shim.c */
 /* The input ring: order of bytes through wraps and growth, and that credit never exceeds room. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tests: kernel/pages.c test/host/shim/shim.c */
+/* tests: kernel/pages.c kernel/lock.c test/host/shim/shim.c */
 /* The frame allocator: exhaustion, merging, misuse, and threads at once. */
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tests: test/host/shim/shim.c */
+/* tests: kernel/lock.c test/host/shim/shim.c */
 /* Random bytes: the generator itself, repetition, and what is mixed in. */
 #include <setjmp.h>
 #include <stdarg.h>

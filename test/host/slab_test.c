@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tests: kernel/slab.c kernel/pages.c test/host/shim/shim.c */
+/* tests: kernel/slab.c kernel/pages.c kernel/lock.c test/host/shim/shim.c */
 /* Kernel objects: classes, clearing, alignment, and frees on other CPUs. */
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Locks, preemption, panics and physical memory for kernel code under test on the host. */
+/* Threads, panics and physical memory for kernel code under test on the host. */
 #include "arch/x86_64/percpu.h"
 
 #include <stdarg.h>
@@ -7,9 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "arch/x86_64/cpu.h"
 #include "arch/x86_64/paging.h"
-#include "kernel/lock.h"
 #include "kernel/log.h"
 #include "kernel/machine.h"
 #include "kernel/panic.h"
@@ -22,7 +20,6 @@ uintptr_t percpu_offsets[MAX_CPUS];
 unsigned cpu_count = 1;
 PERCPU unsigned percpu_cpu;
 PERCPU struct thread *current_thread;
-_Thread_local unsigned host_locks_held;
 static PERCPU struct thread host_thread;
 struct machine machine;
 bool host_panic_expected;
@@ -48,31 +45,6 @@ void host_cpu_start(unsigned n) {
 
 void host_cpu_stop(unsigned n) {
     percpu_offsets[n] = 0;
-}
-
-void preempt_enable(void) {
-    current->preempt_count--;
-}
-
-void spin_lock(struct spinlock *l) {
-    while (atomic_exchange_explicit(&l->held, 1, memory_order_acquire))
-        cpu_relax();
-    host_locks_held++;
-}
-
-void spin_unlock(struct spinlock *l) {
-    host_locks_held--;
-    atomic_store_explicit(&l->held, 0, memory_order_release);
-}
-
-uint64_t spin_lock_irqsave(struct spinlock *l) {
-    spin_lock(l);
-    return 0;
-}
-
-void spin_unlock_irqrestore(struct spinlock *l, uint64_t flags) {
-    (void)flags;
-    spin_unlock(l);
 }
 
 void log_line(enum log_level level, const char *fmt, ...) {

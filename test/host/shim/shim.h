@@ -17,7 +17,6 @@ void host_cpu_start(unsigned n);
 void host_cpu_stop(unsigned n);
 
 /* Spinlocks that the calling thread holds. */
-extern _Thread_local unsigned host_locks_held;
 
 /* A panic ends the test, unless one is expected: then it comes back with true. */
 #define host_panics(statement)                                                                     \
