@@ -19,7 +19,7 @@ GUEST_ALL := $(GUEST_NAMES) $(GUEST_TLS) $(GUEST_PIE)
 ERROR_NAMES := $(patsubst test/errors/%.c,%,$(wildcard test/errors/*.c))
 HOST_TESTS := $(patsubst test/host/%.c,%,$(wildcard test/host/*_test.c))
 # Kernel code that threads hammer is built with the thread sanitizer as well.
-HOST_TESTS += pages_test-tsan slab_test-tsan
+HOST_TESTS += mutex_test-tsan pages_test-tsan slab_test-tsan
 GUEST_BUILT := $(GUEST_ALL:%=$(O)/test/guest/%) $(GUEST_ALL:%=$(O)/test/guest-glibc/%) \
         $(ERROR_NAMES:%=$(O)/test/errors/%) $(O)/test/wire/stdio $(O)/test/wire/options \
         $(O)/test/wire/pty $(O)/test/wire/waiting $(O)/test/wire/waiting_pie
