@@ -11,6 +11,7 @@ void wait_add(struct wait_queue *q, struct waiter *w) {
     uint64_t flags = spin_lock_irqsave(&q->lock);
     list_add_tail(&q->waiters, &w->link);
     spin_unlock_irqrestore(&q->lock, flags);
+    atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in wait_wake_events */
 }
 
 void wait_remove(struct wait_queue *q, struct waiter *w) {
@@ -23,7 +24,7 @@ static bool wake(struct waiter *w, uint32_t events) {
     return w->notify ? w->notify(w, events) : thread_wake(w->thread);
 }
 
-void wait_wake_events(struct wait_queue *q, uint32_t events) {
+void wait_wake_waiters(struct wait_queue *q, uint32_t events) {
     struct waiter *w;
     bool served = false;
     uint64_t flags = spin_lock_irqsave(&q->lock);

@@ -9,6 +9,12 @@
  * afterwards.  Context: waiting is for threads without spinlocks; waking is for
  * any context.
  *
+ * Waking when nobody waits takes no lock.  A waiter enters itself, then looks at
+ * the condition, with a full barrier in between (wait_add ends with one); a waker
+ * makes the condition true, then looks whether anybody waits, with a full barrier
+ * in between (wait_wake_events begins with one).  So one of the two sees the other,
+ * and the condition itself may be made true, and be looked at, in any memory order.
+ *
  * A waiter with `notify` (poll, epoll) is called instead of woken, and told what
  * happened as POLL* bits, where the waker says so with wait_wake_events.  Of the
  * exclusive ones, only as many are called as it takes for one to make use of it.
@@ -37,13 +43,22 @@ struct waiter {
     { SPINLOCK_INIT(RANK_WAIT), LIST_INIT((name).waiters) }
 
 void wait_init(struct wait_queue *q);
-void wait_add(struct wait_queue *q, struct waiter *w);
+void wait_add(struct wait_queue *q, struct waiter *w); /* a full barrier: see the top */
 void wait_remove(struct wait_queue *q, struct waiter *w);
 /* Whether anybody waits; without the lock, so the caller must know why that is enough. */
 static inline bool wait_has_waiters(const struct wait_queue *q) {
     return __atomic_load_n(&q->waiters.next, __ATOMIC_RELAXED) != &q->waiters;
 }
-void wait_wake_events(struct wait_queue *q, uint32_t events);
+
+/* The rest of wait_wake_events, where somebody waits. */
+void wait_wake_waiters(struct wait_queue *q, uint32_t events);
+
+static inline void wait_wake_events(struct wait_queue *q, uint32_t events) {
+    atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in wait_add: see the top */
+    if (wait_has_waiters(q))
+        wait_wake_waiters(q, events);
+}
+
 static inline void wait_wake_all(struct wait_queue *q) {
     wait_wake_events(q, 0);
 }

@@ -106,7 +106,7 @@ size_t unix_queue_read(struct unix_queue *q, uint64_t at, struct iter *to, size_
     return done;
 }
 
-/* Release: the bytes come before the count; sleepers are woken through a lock anyway. */
+/* Release: the bytes come before the count; sleepers are woken behind a full barrier anyway. */
 static void set_used(struct unix_queue *q) {
     atomic_store_explicit(&q->used, q->head - q->tail, memory_order_release);
 }
