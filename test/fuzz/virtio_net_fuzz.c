@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* tests: dev/virtio_net.c dev/virtio_net_rx.c dev/virtio_net_tx.c dev/virtio_net_header.c */
-/* tests: dev/virtio.c dev/virtq.c base/string.c kernel/random.c test/host/net_device.c */
+/* tests: dev/virtio.c dev/virtq.c base/string.c kernel/random.c kernel/lock.c test/host/net_device.c */
 /* tests: test/host/shim/shim.c test/host/shim/memory.c */
 /*
  * An evil network card against its driver: the input says what the card offers,
@@ -19,6 +19,7 @@
 #include "test/fuzz/fuzz.h"
 #include "test/host/net_device.h"
 #include "test/host/shim/memory.h"
+#include "kernel/thread.h"
 #include "test/host/shim/shim.h"
 
 #define MAX_HELD 8

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* tests: dev/virtio_net.c dev/virtio_net_rx.c dev/virtio_net_tx.c dev/virtio_net_header.c */
-/* tests: dev/virtio.c dev/virtq.c base/string.c kernel/random.c test/host/net_device.c */
+/* tests: dev/virtio.c dev/virtq.c base/string.c kernel/random.c kernel/lock.c test/host/net_device.c */
 /* tests: test/host/shim/shim.c test/host/shim/memory.c */
 /* A virtio network card: what is agreed, frames in and out, interrupts, a full queue, lies. */
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include "kernel/timer.h"
 #include "test/host/net_device.h"
 #include "test/host/shim/memory.h"
+#include "kernel/thread.h"
 #include "test/host/shim/shim.h"
 
 #define F_MTU (1ul << 3)

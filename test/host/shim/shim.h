@@ -16,8 +16,6 @@ void host_cpu_start(unsigned n);
 /* The CPU's thread ends; its variables must not be looked at any more. */
 void host_cpu_stop(unsigned n);
 
-/* Spinlocks that the calling thread holds. */
-
 /* A panic ends the test, unless one is expected: then it comes back with true. */
 #define host_panics(statement)                                                                     \
     ({                                                                                             \
