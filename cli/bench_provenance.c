@@ -104,7 +104,7 @@ static void fact_options(struct bench *bench) {
 
 /* The comparison kernel. */
 static void fact_linux(struct bench *bench) {
-    char *folder = bench->linux_kernel ? NULL : linux_vm_find();
+    char *folder = bench->linux_kernel ? NULL : linux_find("linux-vm");
 
     if (bench->linux_kernel) {
         fact_hash(bench, "linux-vm kernel sha256", bench->linux_kernel);

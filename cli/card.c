@@ -249,7 +249,7 @@ static char *hardware_address(const struct run_options *options) {
 }
 
 void card_add(const struct card *card, struct words *command, const struct run_options *options) {
-    bool pci = options->machine == MACHINE_Q35 || options->on == ON_LINUX_VM;
+    bool pci = options_machine(options) == MACHINE_Q35;
 
     if (options->net == NET_NONE) {
         return;

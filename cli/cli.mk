@@ -30,13 +30,13 @@ $(O)/cli/bench_provenance.o: CLI_DEFS = -DMIMOSA_COMMIT='"$(shell cat $(O)/commi
 
 -include $(CLI_OBJ:.o=.d)
 
-# Linux's first process for --on linux-vm: static, without libraries of the host.
+# Linux's first process for --on linux-vm and linux-lean: static, without libraries of the host.
 cli: $(O)/linux-init
-$(O)/linux-init: lab/vm/linux-init.c base/wire.h
+$(O)/linux-init: lab/vm/linux-init.c lab/vm/linux-net.c lab/vm/linux-net.h base/wire.h
 	@MIMOSA_NEED_WHY="link static programs" tools/need musl-tools
 	@mkdir -p $(@D)
 	$(call say,GUEST,$@)
-	$(Q)musl-gcc -std=gnu11 -O2 -g $(WARN) -I. -D_GNU_SOURCE -static $< -o $@
+	$(Q)musl-gcc -std=gnu11 -O2 -g $(WARN) -I. -D_GNU_SOURCE -static $(filter %.c,$^) -o $@
 
 # The examples, as programs for `mimosa run NAME`: the small ones plain musl,
 # the threaded one with every heap.

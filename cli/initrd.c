@@ -146,14 +146,14 @@ char *kernel_find(const struct run_options *options) {
     return kernel;
 }
 
-char *linux_vm_find(void) {
+char *linux_find(const char *system) {
     const char *cache = getenv("MIMOSA_CACHE");
     const char *home = getenv("HOME");
     char *folders[] = {
-        xasprintf("%s/linux-vm", cache && *cache ? cache : "."),
-        xasprintf("%s/../.cache/linux-vm", cli_home()),
-        xstrdup(".cache/linux-vm"),
-        xasprintf("%s/.cache/mimosa/linux-vm", home ? home : ""),
+        xasprintf("%s/%s", cache && *cache ? cache : ".", system),
+        xasprintf("%s/../.cache/%s", cli_home(), system),
+        xasprintf(".cache/%s", system),
+        xasprintf("%s/.cache/mimosa/%s", home ? home : "", system),
     };
     char *found = NULL;
 

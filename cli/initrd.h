@@ -34,9 +34,10 @@ char *kernel_find(const struct run_options *options);
 
 /*
  * The folder with Linux's kernel (vmlinuz), its version and its drivers for
- * linux-vm.  Returns its path, which the caller frees, or NULL.
+ * `system`, "linux-vm" or "linux-lean".  Returns its path, which the caller
+ * frees, or NULL.
  */
-char *linux_vm_find(void);
+char *linux_find(const char *system);
 
 /* The program's environment, NAME=VALUE; strings and list belong to the caller. */
 void environment_build(const struct run_options *options, struct words *environment);
@@ -53,7 +54,7 @@ void manifest_add(struct manifest *manifest, const char *key, const char *value)
 /*
  * Builds the initrd for `options` with the program at `program_path`.
  * Returns a file descriptor (a memfd) and its size, or -1 after printing why.
- * For ON_LINUX_VM, the init at `init_path` and the modules in `module_folder`
+ * For a Linux machine, the init at `init_path` and the modules in `module_folder`
  * (both may be NULL) go in as /init and .mimosa/modules.
  */
 int initrd_build(const struct run_options *options, const char *program_path, const char *init_path,

@@ -100,7 +100,7 @@ static void add_machine(struct words *words, const struct run_options *options) 
         [MACHINE_Q35] = "-M q35,vmport=off,smbus=off,sata=off",
     };
 
-    add_split(words, options->on == ON_LINUX_VM ? types[MACHINE_Q35] : types[options->machine]);
+    add_split(words, types[options_machine(options)]);
     if (uses_kvm(options)) {
         add_split(words, "-accel kvm -cpu host,-arch-capabilities");
     } else if (options->icount) {
@@ -120,7 +120,7 @@ static void add_machine(struct words *words, const struct run_options *options) 
 
 static void add_channels(struct words *words, const struct run_options *options, int wire,
                          int serial) {
-    bool pci = options->machine == MACHINE_Q35 || options->on == ON_LINUX_VM;
+    bool pci = options_machine(options) == MACHINE_Q35;
     /* Port 0 is for consoles, which lose bytes: see base/wire.h. */
     char *text = xasprintf(
         "-chardev socket,id=wire,fd=%d -device %s,max_ports=2 "
@@ -146,7 +146,7 @@ static void build_command(struct words *words, const struct machine *machine,
     add(words, "-initrd");
     words_add(words, xasprintf("/dev/fd/%d", initrd));
     add(words, "-append");
-    if (options->on == ON_LINUX_VM) {
+    if (system_is_linux_machine(options->on)) {
         add(words, options->verbose ? LINUX_WORDS : LINUX_WORDS " quiet loglevel=3");
     } else {
         bool software_kvm = uses_kvm(options) && !has_virtualisation();

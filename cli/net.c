@@ -233,6 +233,10 @@ int net_settle(struct run_options *options) {
     if (options->ip && options->net == NET_NONE) {
         return cli_usage("run", "--ip needs a network: --net user, tap:IFNAME or socket:ARGS");
     }
+    if (options->on == ON_LINUX_LEAN && options->net > NET_USER && !options->ip) {
+        return cli_usage("run", "--on linux-lean asks nobody for its address: on this network, "
+                                "give it with --ip ADDR/PREFIX[,GATEWAY[,DNS]]");
+    }
     if (options->ip && options->net == NET_USER) {
         net_ip_read(&ip, options->ip);
         if (ip.prefix < 8 || ip.prefix > 29) {
@@ -254,12 +258,12 @@ void net_note(const struct run_options *options) {
     struct net_port port;
     bool moved = false;
 
-    if (options->net == NET_NONE || options->on == ON_QEMU) {
+    if (options->net == NET_NONE || options->on == ON_QEMU || options->on == ON_LINUX_LEAN) {
         return;
     }
     if (options->on == ON_LINUX_VM) {
-        fprintf(stderr, "mimosa: note: --on linux-vm has the network card, but nothing there "
-                        "brings its network up\n");
+        fprintf(stderr, "mimosa: note: --on linux-vm has the network card, but its kernel no "
+                        "driver for it; --on linux-lean has one\n");
         return;
     }
     fprintf(stderr, "mimosa: note: with --on linux the program is in this host's network as it "

@@ -33,7 +33,8 @@ static const char run_help[] =
     "  --cpus N           virtual CPUs, 1 to 64 (default 1)\n"
     "  --mem SIZE         memory: 64M, 2G ... (default 256M, at least 4M)\n"
     "  --on SYSTEM        qemu (Mimosa in QEMU, the default), linux (a process here),\n"
-    "                     linux-vm (Debian's cloud kernel in the same QEMU)\n"
+    "                     linux-vm (Debian's cloud kernel in the same QEMU), linux-lean (a\n"
+    "                     Linux kernel built for nothing else, by tools/build-linux-lean)\n"
     "  --machine TYPE     microvm (default), microvm-acpi, q35\n"
     "  --accel NAME       auto (default: kvm where the CPU offers it), kvm, tcg\n"
     "  --icount           the clock counts instructions: the same work takes the same\n"
@@ -41,7 +42,7 @@ static const char run_help[] =
     "  --populate         give every mapping its memory at once\n"
     "  --prealloc         take the machine's memory from the host at the start, so that no\n"
     "                     first touch waits for the host (it is what bench does)\n"
-    "  --kernel FILE      another Mimosa kernel; --linux-kernel FILE for linux-vm\n"
+    "  --kernel FILE      another Mimosa kernel; --linux-kernel FILE another Linux\n"
     "  --qemu 'OPTIONS'   more options for QEMU, split at spaces\n"
     "\n"
     "The program:\n"
@@ -229,13 +230,13 @@ static int parse_memory(struct run_options *options, const char *text) {
 }
 
 static int parse_choice(struct run_options *options, int id, const char *text) {
-    static const char *const systems[] = { "qemu", "linux", "linux-vm" };
+    static const char *const systems[] = { "qemu", "linux", "linux-vm", "linux-lean" };
     static const char *const machines[] = { "microvm", "microvm-acpi", "q35" };
     static const char *const accels[] = { "auto", "kvm", "tcg" };
     int choice;
 
     if (id == OPT_ON) {
-        choice = choose(text, systems, 3, "on");
+        choice = choose(text, systems, 4, "on");
         options->on = (enum run_system)choice;
     } else if (id == OPT_MACHINE) {
         choice = choose(text, machines, 3, "machine");

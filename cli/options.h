@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum run_system { ON_QEMU, ON_LINUX, ON_LINUX_VM };
+enum run_system { ON_QEMU, ON_LINUX, ON_LINUX_VM, ON_LINUX_LEAN };
 enum run_machine { MACHINE_MICROVM, MACHINE_MICROVM_ACPI, MACHINE_Q35 };
 enum run_accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
 enum run_net { NET_NONE, NET_USER, NET_TAP, NET_SOCKET };
@@ -42,11 +42,21 @@ struct run_options {
     const char *ip;           /* ADDR/PREFIX[,GATEWAY[,DNS]]; NULL: DHCP */
     const char *qemu;         /* more QEMU options, separated by spaces */
     const char *kernel;       /* NULL: the one that belongs to this command */
-    const char *linux_kernel; /* NULL: the one in the cache */
+    const char *linux_kernel; /* of linux-vm or linux-lean; NULL: the one in the cache */
     char **program;           /* what to run and its arguments, NULL-terminated */
 };
 
 void words_add(struct words *words, char *item);
+
+/* A Linux kernel in QEMU, whichever. */
+static inline bool system_is_linux_machine(enum run_system on) {
+    return on == ON_LINUX_VM || on == ON_LINUX_LEAN;
+}
+
+/* The machine that QEMU makes: Linux has a q35, whatever --machine says. */
+static inline enum run_machine options_machine(const struct run_options *options) {
+    return system_is_linux_machine(options->on) ? MACHINE_Q35 : options->machine;
+}
 
 /*
  * Reads the command line of `run`.  Returns -1 when the run can start, else

@@ -18,8 +18,8 @@
 struct boot {
     char *kernel;  /* file for QEMU */
     char *symbols; /* file with the kernel's names, or NULL */
-    char *init;    /* linux-vm: the relay that is Linux's first process */
-    char *modules; /* linux-vm: folder of drivers to load, or NULL */
+    char *init;    /* a Linux machine: the relay that is Linux's first process */
+    char *modules; /* a Linux machine: folder of drivers to load, or NULL */
 };
 
 static void boot_free(struct boot *boot) {
@@ -44,7 +44,8 @@ static int find_mimosa(const struct run_options *options, struct boot *boot) {
 
 static int find_linux(const struct run_options *options, struct boot *boot) {
     static const char *const inits[] = { "linux-init", NULL };
-    char *folder = options->linux_kernel ? NULL : linux_vm_find();
+    bool lean = options->on == ON_LINUX_LEAN;
+    char *folder = options->linux_kernel ? NULL : linux_find(lean ? "linux-lean" : "linux-vm");
 
     if (folder) {
         boot->kernel = xasprintf("%s/vmlinuz", folder);
@@ -57,8 +58,11 @@ static int find_linux(const struct run_options *options, struct boot *boot) {
     if (!boot->kernel || access(boot->kernel, R_OK)) {
         return boot->kernel
                    ? cli_fail("cannot read the Linux kernel %s", boot->kernel)
-                   : cli_fail("no Linux kernel in the cache; type tools/fetch-linux in Mimosa's "
-                              "sources, or give --linux-kernel FILE");
+                   : cli_fail("no %s kernel in the cache; type %s in Mimosa's sources%s, or give "
+                              "--linux-kernel FILE",
+                              lean ? "lean Linux" : "Linux",
+                              lean ? "tools/build-linux-lean" : "tools/fetch-linux",
+                              lean ? " (once, ten minutes)" : "");
     }
     /* Drivers as modules may lie next to a kernel of the user's own, too. */
     if (!boot->modules) {
@@ -170,8 +174,8 @@ int cmd_run(int argc, char **argv) {
     if (options.on == ON_LINUX) {
         status = process_run(&options, program);
     } else {
-        status =
-            options.on == ON_LINUX_VM ? find_linux(&options, &boot) : find_mimosa(&options, &boot);
+        status = system_is_linux_machine(options.on) ? find_linux(&options, &boot)
+                                                     : find_mimosa(&options, &boot);
         status = status ? status : run_machine(&options, &boot, program);
     }
     boot_free(&boot);

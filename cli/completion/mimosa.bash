@@ -13,7 +13,7 @@ _mimosa_value() {
         COMPREPLY=($(compgen -W "$_mimosa_heaps $more" -- "$2"))
         ;;
     --heaps | --baseline) COMPREPLY=($(compgen -W "$_mimosa_heaps" -- "$2")) ;;
-    --on) COMPREPLY=($(compgen -W "qemu linux linux-vm" -- "$2")) ;;
+    --on) COMPREPLY=($(compgen -W "qemu linux linux-vm linux-lean" -- "$2")) ;;
     --machine) COMPREPLY=($(compgen -W "microvm microvm-acpi q35" -- "$2")) ;;
     --accel) COMPREPLY=($(compgen -W "auto kvm tcg" -- "$2")) ;;
     --net)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The first process of `mimosa run --on linux-vm`: what Mimosa's kernel does
- * around a program, done on Linux.  It mounts the usual file systems, loads
- * the drivers that the kernel wants as modules, reads the manifest
- * (base/wire.h), starts the program, carries its input and output between
+ * The first process of `mimosa run --on linux-vm` and linux-lean: what Mimosa's
+ * kernel does around a program, done on Linux.  It mounts the usual file
+ * systems, loads the drivers that the kernel wants as modules, reads the manifest
+ * (base/wire.h), brings the network up, starts the program, carries its input and output between
  * pipes and the wire, and switches the machine off.
  *
  * The wire is a virtio port.  It is written without blocking (Linux's driver
@@ -11,6 +11,7 @@
  * the other side has all.  While the program computes, this process sleeps.
  */
 #include "base/wire.h"
+#include "lab/vm/linux-net.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -35,7 +36,7 @@
 #define QUEUE      128 /* buffers that the virtio port's queue holds in QEMU */
 
 static struct {
-    char *program, *cwd;
+    char *program, *cwd, *net;
     char *arguments[MOST_WORDS], *environment[MOST_WORDS];
     char *text;
 } manifest = { .cwd = (char[]){ "/" } };
@@ -151,6 +152,8 @@ static void read_manifest(void) {
             manifest.environment[variables++] = at + 4;
         } else if (!strncmp(at, "cwd=", 4)) {
             manifest.cwd = at + 4;
+        } else if (!strncmp(at, "net=", 4)) {
+            manifest.net = at + 4;
         }
     }
 }
@@ -436,6 +439,17 @@ static void finish(int status) {
     push_through();
 }
 
+/* A machine without its network still runs its program, and says so: as Mimosa does. */
+static void begin_network(void) {
+    const char *why = net_begin(manifest.net);
+    char line[128];
+
+    if (why) {
+        int length = snprintf(line, sizeof(line), "linux-init: %s\n", why);
+        put(WIRE_LOG, 0, line, (size_t)length);
+    }
+}
+
 int main(void) {
     struct wire_hello hello = { .version = WIRE_VERSION, .stdin_credit = WIRE_WINDOW };
     sigset_t set;
@@ -456,6 +470,7 @@ int main(void) {
     int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     hello.cpus = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
     put(WIRE_HELLO, 0, &hello, sizeof(hello));
+    begin_network();
     start_program();
     finish(relay(signals));
     power_off();

@@ -83,6 +83,14 @@ static void test_options(void **state) {
     assert_int_equal(options.on, ON_LINUX_VM);
     assert_int_equal(options.machine, MACHINE_Q35);
     assert_string_equal(options.program[0], "prog");
+    assert_int_equal(parse(&options, "--on linux-lean --port 6379:6379 prog"), -1);
+    assert_int_equal(options.on, ON_LINUX_LEAN);
+    assert_true(system_is_linux_machine(options.on));
+    assert_int_equal(options_machine(&options), MACHINE_Q35);
+    assert_string_equal(net_manifest(&options), "dhcp");
+    assert_int_equal(parse(&options, "--machine microvm-acpi prog"), -1);
+    assert_false(system_is_linux_machine(options.on));
+    assert_int_equal(options_machine(&options), MACHINE_MICROVM_ACPI);
 }
 
 static void test_network(void **state) {
@@ -97,6 +105,9 @@ static void test_network(void **state) {
         "--port 80:80 --port 80:80/udp --port 127.0.0.2:80:80/tcp p",
         "--net tap:t --ip 10.0.0.2/31,10.0.0.3 p",
         "--net tap:t --ip 10.0.0.2/32 p",
+        "--net tap:t p",
+        "--on linux-lean --net tap:t --ip 10.0.0.2/24 p",
+        "--on linux-lean --net user p",
     };
     struct run_options options;
     struct net_port port;
@@ -189,6 +200,8 @@ static void test_wrong_network(void **state) {
         "--net user --ip 10.0.0.2/24,10.0.0.2 p",
         "--net user --ip 10.0.0.2/24,10.0.0.1,x p",
         "--net user --ip 10.0.0.2/24,10.0.0.1,10.0.0.3,x p",
+        "--on linux-lean --net tap:t p",
+        "--on linux-lean --net socket:listen=:1 p",
     };
 
     (void)state;
@@ -206,6 +219,7 @@ static void test_wrong_options(void **state) {
         "--mem much p",
         "--heap no p",
         "--on mars p",
+        "--on linux-leaner p",
         "--machine pc p",
         "--accel x p",
         "--timeout -1 p",
