@@ -31,23 +31,32 @@ static const char help_text[] =
     "  --loads X,Y      of: compute, cache-thrash, cache-scratch, larson (these), faults\n"
     "  --cpus 1,2       CPUs of the machine; on linux the program is bound to so many\n"
     "  --threads 1,2    threads; shapes with fewer threads than CPUs are left out\n"
-    "  --on A,B         of: qemu (Mimosa), linux-vm, linux (all; with --micro or --boot,\n"
-    "                   which boot machines: qemu, linux-vm)\n"
+    "  --on A,B         of: qemu (Mimosa), linux-vm, linux (these), linux-lean; with\n"
+    "                   --micro or --boot, which boot machines, not linux\n"
     "  --runs N         rounds; each runs every cell once (5)\n"
     "  --baseline HEAP  what the others are compared with (buddy, else the first)\n"
     "  --budget SECONDS size the work so that all of it ends in this time (165)\n"
     "  --cell MS        size the work by the time of one cell instead\n"
     "  --quick          what bench does without options; those beside it still count\n"
     "  --mem SIZE       memory of a machine (512M)\n"
-    "  --machine TYPE   of Mimosa: microvm, microvm-acpi, q35 (linux-vm has a q35)\n"
+    "  --machine TYPE   of Mimosa: microvm, microvm-acpi, q35 (Linux machines have a q35)\n"
     "  --populate       Mimosa commits all memory when it is mapped\n"
     "  --icount         machines count instructions instead of time (one CPU at a time)\n"
     "  --param K=V      a parameter of the loads (`build/lab/workloads --help`)\n"
-    "  --linux-kernel FILE  another kernel for linux-vm\n"
+    "  --linux-kernel FILE  another kernel for linux-vm or linux-lean\n"
     "  --seed N         of the order of the runs (random; the report says it)\n"
     "  --timeout SECONDS  for one boot (120)\n"
     "  --json FILE, --html FILE  more reports\n"
     "  --micro          instructions of single operations\n"
+    "  --app redis      a real server (`make redis`) under redis-benchmark, a table of its own:\n"
+    "                   requests, latencies, the time to its first answer, its memory after\n"
+    "                   fill and churn; on qemu, linux-lean, linux; --heaps all but bump,\n"
+    "                   --cell 2000; with --quick: mimalloc, less of all, 3 rounds.  With\n"
+    "                   --icount: instructions of a request, kernel's and program's\n"
+    "  --net KIND       with --app: user (through QEMU), or tap:IFNAME, an interface with an\n"
+    "                   address\n"
+    "  --tests A,B      with --app: of set, get, incr, lpush, lpop, sadd, hset, zadd,\n"
+    "                   lrange_100, mset (all; with --quick or --icount: set, get)\n"
     "  --boot           milliseconds to a program's first line, for each of --cpus, and what\n"
     "                   remains without those of a null kernel in the same machine\n"
     "  --check FILE     with --micro, which then runs on qemu: fail where a figure is more\n"
@@ -56,6 +65,9 @@ static const char help_text[] =
     "\n"
     "One sample: one cell (heap, load, CPUs, threads, system) of one round, timed inside\n"
     "the program by its own clock.  Threads share a fixed number of operations.\n";
+
+#define RUNS       5u
+#define RUNS_QUICK 3u
 
 enum {
     OPT_HEAPS = 256,
@@ -82,6 +94,9 @@ enum {
     OPT_CHECK,
     OPT_KEEP,
     OPT_BOOT,
+    OPT_APP,
+    OPT_NET,
+    OPT_TESTS,
     OPT_HELP,
 };
 
@@ -108,6 +123,9 @@ static const struct option options[] = {
     { "html", required_argument, NULL, OPT_HTML },
     { "micro", no_argument, NULL, OPT_MICRO },
     { "boot", no_argument, NULL, OPT_BOOT },
+    { "app", required_argument, NULL, OPT_APP },
+    { "net", required_argument, NULL, OPT_NET },
+    { "tests", required_argument, NULL, OPT_TESTS },
     { "check", required_argument, NULL, OPT_CHECK },
     { "keep", required_argument, NULL, OPT_KEEP },
     { "help", no_argument, NULL, OPT_HELP },
@@ -117,9 +135,9 @@ static const struct option options[] = {
 /* What the command line said, before it becomes a matrix. */
 struct wishes {
     const char *heaps, *loads, *cpus, *threads, *on, *baseline;
-    const char *json, *html, *check, *keep;
-    unsigned runs;
-    bool micro, boot;
+    const char *json, *html, *check, *keep, *app, *net, *tests;
+    unsigned runs; /* 0: not given */
+    bool micro, boot, quick;
 };
 
 void bench_note(struct bench *bench, const char *format, ...) {
@@ -130,70 +148,6 @@ void bench_note(struct bench *bench, const char *format, ...) {
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     results_note(&bench->results, text);
-}
-
-/* Splits at commas into copies.  Returns the count, or -1 (none, or too many). */
-static int split(const char *list, char **names) {
-    int count = 0;
-
-    while (*list) {
-        size_t length = strcspn(list, ",");
-
-        if (!length || count == (int)RESULTS_MAX) {
-            return -1;
-        }
-        names[count++] = xasprintf("%.*s", (int)length, list);
-        list += length;
-        list += *list == ',';
-    }
-    return count ? count : -1;
-}
-
-static int split_names(const char *option, const char *list, const char *known, char **names,
-                       unsigned *count) {
-    int parts = split(list, names);
-
-    if (parts < 0) {
-        return cli_usage("bench", "%s '%s': not a list of names", option, list);
-    }
-    *count = (unsigned)parts;
-    for (int i = 0; i < parts; i++) {
-        char *padded = xasprintf(",%s,", names[i]);
-        bool found = strstr(known, padded) != NULL;
-
-        free(padded);
-        if (!found) {
-            return cli_usage("bench", "%s: there is no '%s' (there are: %.*s)", option, names[i],
-                             (int)strlen(known) - 2, known + 1);
-        }
-        for (int j = 0; j < i; j++) {
-            if (!strcmp(names[i], names[j])) {
-                return cli_usage("bench", "%s: '%s' is named twice", option, names[i]);
-            }
-        }
-    }
-    return 0;
-}
-
-static int split_numbers(const char *option, const char *list, unsigned *numbers, unsigned *count) {
-    char *names[RESULTS_MAX];
-    int parts = split(list, names), status = 0;
-
-    if (parts < 0) {
-        return cli_usage("bench", "%s '%s': not a list of numbers", option, list);
-    }
-    for (int i = 0; i < parts; i++) {
-        char *end;
-        unsigned long value = strtoul(names[i], &end, 10);
-
-        if (!status && (*end || value < 1 || value > 64)) {
-            status = cli_usage("bench", "%s: '%s' is not a number from 1 to 64", option, names[i]);
-        }
-        numbers[i] = (unsigned)value;
-        free(names[i]);
-    }
-    *count = (unsigned)parts;
-    return status;
 }
 
 /* Whether an argument of the user's program depends on the number of threads. */
@@ -208,9 +162,9 @@ static bool mentions_threads(const struct bench *bench) {
 
 static int make_shapes(struct results *r, const struct wishes *wishes, bool uses_threads) {
     unsigned cpus[RESULTS_MAX], threads[RESULTS_MAX], cpu_count, thread_count;
-    int status = split_numbers("--cpus", wishes->cpus, cpus, &cpu_count);
+    int status = bench_numbers("--cpus", wishes->cpus, cpus, &cpu_count);
 
-    status = status ? status : split_numbers("--threads", wishes->threads, threads, &thread_count);
+    status = status ? status : bench_numbers("--threads", wishes->threads, threads, &thread_count);
     if (r->whole_program && !uses_threads) {
         threads[0] = 0; /* the program decides */
         thread_count = 1;
@@ -233,12 +187,13 @@ static int make_shapes(struct results *r, const struct wishes *wishes, bool uses
     return status;
 }
 
-/* The systems of --on, of which `known` are possible: all of them by default. */
-static int take_systems(struct bench *bench, const struct wishes *wishes, const char *known) {
+/* The systems of --on, of which `known` are possible; `usual` without it. */
+static int take_systems(struct bench *bench, const struct wishes *wishes, const char *usual,
+                        const char *known) {
     struct results *r = &bench->results;
-    char *all = xasprintf("%.*s", (int)strlen(known) - 2, known + 1);
+    char *all = xasprintf("%.*s", (int)strlen(usual) - 2, usual + 1);
     int status =
-        split_names("--on", wishes->on ? wishes->on : all, known, r->systems, &r->system_count);
+        bench_names("--on", wishes->on ? wishes->on : all, known, r->systems, &r->system_count);
 
     free(all);
     for (unsigned i = 0; !status && i < r->system_count; i++) {
@@ -250,18 +205,26 @@ static int take_systems(struct bench *bench, const struct wishes *wishes, const 
     return status;
 }
 
+static int take_heaps(struct bench *bench, const struct wishes *wishes, const char *usual) {
+    struct results *r = &bench->results;
+
+    return bench_names("--heaps", wishes->heaps ? wishes->heaps : usual,
+                       ",buddy,buddy-page,mimalloc,musl,bump,", r->heaps, &r->heap_count);
+}
+
 /* Turns the wishes into the matrix.  0, or the status to exit with. */
 static int make_matrix(struct bench *bench, const struct wishes *wishes) {
     struct results *r = &bench->results;
-    int status = split_names("--heaps", wishes->heaps, ",buddy,buddy-page,mimalloc,musl,bump,",
-                             r->heaps, &r->heap_count);
+    int status = take_heaps(bench, wishes, "buddy,buddy-page,mimalloc,musl,bump");
 
-    status = status ? status : take_systems(bench, wishes, ",qemu,linux-vm,linux,");
+    status = status ? status
+                    : take_systems(bench, wishes, ",qemu,linux-vm,linux,",
+                                   ",qemu,linux-vm,linux-lean,linux,");
     if (!status && r->whole_program) {
         const char *slash = strrchr(bench->program, '/');
         r->loads[r->load_count++] = xstrdup(slash ? slash + 1 : bench->program);
     } else if (!status) {
-        status = split_names("--loads", wishes->loads,
+        status = bench_names("--loads", wishes->loads,
                              ",compute,cache-thrash,cache-scratch,larson,faults,", r->loads,
                              &r->load_count);
     }
@@ -275,7 +238,7 @@ static int make_matrix(struct bench *bench, const struct wishes *wishes) {
         return cli_usage("bench", "--baseline %s is not among the heaps", baseline);
     }
     r->baseline = heap < 0 ? 0 : (unsigned)heap;
-    r->rounds = wishes->runs;
+    r->rounds = wishes->runs ? wishes->runs : RUNS;
     return 0;
 }
 
@@ -361,6 +324,12 @@ static const char **option_text(struct bench *bench, struct wishes *wishes, int 
         return &wishes->check;
     case OPT_KEEP:
         return &wishes->keep;
+    case OPT_APP:
+        return &wishes->app;
+    case OPT_NET:
+        return &wishes->net;
+    case OPT_TESTS:
+        return &wishes->tests;
     case OPT_MACHINE:
         return &bench->machine;
     case OPT_KERNEL:
@@ -387,7 +356,8 @@ static int take_option(struct bench *bench, struct wishes *wishes, int option) {
         wishes->boot = true;
         break;
     case OPT_QUICK:
-        break; /* the defaults are the quick matrix */
+        wishes->quick = true; /* but for --app, the defaults are the quick matrix */
+        break;
     case OPT_POPULATE:
         bench->populate = true;
         break;
@@ -424,21 +394,31 @@ static int take_command_line(struct bench *bench, struct wishes *wishes, int arg
             return status;
         }
     }
-    if (wishes->micro && wishes->boot) {
-        return cli_usage("bench", "--micro and --boot are two things: one at a time");
+    if (wishes->micro + wishes->boot + (wishes->app != NULL) > 1) {
+        return cli_usage("bench", "--micro, --boot and --app are different things: one at a time");
+    }
+    if (wishes->app && strcmp(wishes->app, "redis") != 0) {
+        return cli_usage("bench", "--app: there is no '%s' (there are: redis)", wishes->app);
+    }
+    if ((wishes->net || wishes->tests) && !wishes->app) {
+        return cli_usage("bench", "--net and --tests go with --app");
+    }
+    if (wishes->app && wishes->html) {
+        return cli_usage("bench", "--app has no page with plots: not with --html");
     }
     if ((wishes->check || wishes->keep) && !wishes->micro) {
         return cli_usage("bench", "--check and --keep are for the figures of --micro");
     }
-    if (argv[optind] && (wishes->micro || wishes->boot)) {
-        return cli_usage("bench", "--micro and --boot bring their own program");
+    if (argv[optind] && (wishes->micro || wishes->boot || wishes->app)) {
+        return cli_usage("bench", "--micro, --boot and --app bring their own program");
     }
     if (argv[optind]) {
         bench->program = xstrdup(argv[optind]);
         bench->program_arguments = argv + optind + 1;
         bench->results.whole_program = true;
     } else {
-        bench->program = xasprintf("%s/lab/workloads", cli_home());
+        bench->program =
+            xasprintf(wishes->app ? "%s/apps/redis-server" : "%s/lab/workloads", cli_home());
     }
     return -1;
 }
@@ -478,7 +458,7 @@ static int compare(struct bench *bench, const struct wishes *wishes) {
     }
     for (unsigned i = 0; i < r->system_count && !status; i++) {
         /* A missing comparison kernel is not our failure; it is in the notes. */
-        if (r->system_dropped[i] && strcmp(r->systems[i], "linux-vm")) {
+        if (r->system_dropped[i] && !bench_is_linux(r->systems[i])) {
             status = 1;
         }
     }
@@ -487,17 +467,48 @@ static int compare(struct bench *bench, const struct wishes *wishes) {
 
 static int measure_micro(struct bench *bench, const struct wishes *wishes) {
     /* The comparison with the file needs only ourselves. */
-    int status = take_systems(bench, wishes, wishes->check ? ",qemu," : ",qemu,linux-vm,");
+    int status = take_systems(bench, wishes, wishes->check ? ",qemu," : ",qemu,linux-vm,",
+                              wishes->check ? ",qemu," : ",qemu,linux-vm,linux-lean,");
 
     return status ? status : micro_run(bench, wishes->check, wishes->keep);
 }
 
 static int measure_boots(struct bench *bench, const struct wishes *wishes) {
     unsigned cpus[RESULTS_MAX], count;
-    int status = split_numbers("--cpus", wishes->cpus, cpus, &count);
+    int status = bench_numbers("--cpus", wishes->cpus, cpus, &count);
 
-    status = status ? status : take_systems(bench, wishes, ",qemu,linux-vm,");
-    return status ? status : start_run(bench, cpus, count, wishes->runs);
+    status = status ? status
+                    : take_systems(bench, wishes, ",qemu,linux-vm,", ",qemu,linux-vm,linux-lean,");
+    return status ? status : start_run(bench, cpus, count, wishes->runs ? wishes->runs : RUNS);
+}
+
+static int measure_app(struct bench *bench, const struct wishes *wishes) {
+    unsigned cpus[RESULTS_MAX];
+    struct app_wishes app = { .net = wishes->net ? wishes->net : "user",
+                              .tests = wishes->tests,
+                              .cpus = cpus,
+                              .quick = wishes->quick };
+    bool counts = bench->icount;
+    int status = bench_numbers("--cpus", wishes->cpus, cpus, &app.cpu_count);
+
+    bench->cell_s = bench->cell_s > 0 ? bench->cell_s : wishes->quick ? 1 : 2;
+    bench->results.rounds = wishes->runs              ? wishes->runs
+                            : wishes->quick || counts ? RUNS_QUICK
+                                                      : RUNS;
+    status = status ? status
+                    : take_systems(bench, wishes,
+                                   counts ? ",qemu,linux-lean," : ",qemu,linux-lean,linux,",
+                                   counts ? ",qemu,linux-lean," : ",qemu,linux-lean,linux,");
+    status = status ? status
+                    : take_heaps(bench, wishes,
+                                 wishes->quick || counts ? "mimalloc"
+                                                         : "buddy,buddy-page,mimalloc,musl");
+    status = status ? status : app_run(bench, &app);
+    if (wishes->json && bench->results.cells &&
+        write_report(wishes->json, report_json, &bench->results)) {
+        return CLI_FAILED;
+    }
+    return status;
 }
 
 int cmd_bench(int argc, char **argv) {
@@ -505,15 +516,12 @@ int cmd_bench(int argc, char **argv) {
         .memory = "512M",
         .timeout_s = 120,
         .budget_s = 165,
-        .cell_s = 0.1,
         .started_ns = bench_now_ns(),
     };
     struct wishes wishes = {
-        .heaps = "buddy,buddy-page,mimalloc,musl,bump",
         .loads = "compute,cache-thrash,cache-scratch,larson",
         .cpus = "1,2",
         .threads = "1,2",
-        .runs = 5,
     };
 
     if (getrandom(&bench.seed, sizeof(bench.seed), 0) != sizeof(bench.seed)) {
@@ -526,11 +534,15 @@ int cmd_bench(int argc, char **argv) {
         bench.mimosa = xasprintf("%s/mimosa", cli_home());
         if (access(bench.program, X_OK)) {
             status = cli_fail("%s: %s%s", bench.program, strerror(errno),
-                              bench.results.whole_program ? "" : " (make lab builds it)");
+                              bench.results.whole_program ? ""
+                              : wishes.app                ? " (make redis builds it)"
+                                                          : " (make lab builds it)");
         } else if (wishes.micro) {
             status = measure_micro(&bench, &wishes);
         } else if (wishes.boot) {
             status = measure_boots(&bench, &wishes);
+        } else if (wishes.app) {
+            status = measure_app(&bench, &wishes);
         } else {
             status = compare(&bench, &wishes);
         }

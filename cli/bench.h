@@ -3,10 +3,12 @@
  * `mimosa bench`: what its parts share.
  *
  *   bench.c             options, and the order of events
+ *   bench_lists.c       lists of names and numbers among the options
  *   bench_plan.c        which cells, in which boots, how much work, in what order
  *   bench_boot.c        one boot: starts the machine, reads the samples
  *   bench_micro.c       --micro: the table of single operations
  *   bench_start.c       --boot: how long a machine takes to its program
+ *   bench_app.c         --app: a real server, its requests, its memory
  *   bench_provenance.c  where the figures come from
  */
 #ifndef CLI_BENCH_H
@@ -25,7 +27,9 @@ struct bench {
     const char *memory;       /* as given to --mem */
     const char *machine;      /* NULL: run's default */
     const char *linux_kernel;
+    char *const *more_options; /* of `mimosa run`, for the next boots; NULL: none */
     bool icount, populate;
+    bool lazy_memory;           /* the next boots take no memory before it is touched */
     const char *parameters[16]; /* key=value, for every workload that knows the key */
     unsigned parameter_count;
     unsigned timeout_s; /* of one boot */
@@ -83,6 +87,9 @@ void boot_command(const struct bench *bench, unsigned system, unsigned cpus, con
 int child_run(char *const *argv, int pin_cpus, unsigned timeout_s,
               void (*line)(void *context, char *text), void *context, char **errors);
 
+/* Whether the system is a Linux machine ("linux-vm", "linux-lean"), not the host ("linux"). */
+bool bench_is_linux(const char *system);
+
 /* The type of machine that `run` makes for a system ("mimosa", "linux-vm"). */
 const char *boot_machine(const struct bench *bench, const char *system);
 
@@ -96,6 +103,9 @@ bool json_text(const char *line, const char *key, char *text, size_t bytes);
  */
 int plan_run(struct bench *bench);
 
+/* The first line that a command prints, as a fact; no fact when it fails. */
+void provenance_first_line(struct bench *bench, const char *key, char *const *argv);
+
 /* Adds the facts that do not need a run. */
 void provenance_collect(struct bench *bench);
 
@@ -106,6 +116,15 @@ void provenance_collect(struct bench *bench);
  */
 int micro_run(struct bench *bench, const char *compare, const char *keep);
 
+/*
+ * `list`, names (of which `known` has all, ",A,B,") or numbers from 1 to 64 with
+ * commas between, as the value of `option`: 0, or the status to exit with.
+ * Names are copies, the caller's.
+ */
+int bench_names(const char *option, const char *list, const char *known, char **names,
+                unsigned *count);
+int bench_numbers(const char *option, const char *list, unsigned *numbers, unsigned *count);
+
 /* Puts `count` items of `size` bytes (64 at most) in random order. */
 void bench_shuffle(struct bench *bench, void *items, size_t count, size_t size);
 
@@ -114,6 +133,28 @@ void bench_shuffle(struct bench *bench, void *items, size_t count, size_t size);
  * of `results`.  Returns the exit status.
  */
 int start_run(struct bench *bench, const unsigned *cpus, unsigned cpu_count, unsigned rounds);
+
+/* A line that says what goes on: in place on a terminal, else now and then (or `always`). */
+struct progress {
+    bool live;
+    uint64_t last_ns;
+};
+void progress_show(struct progress *progress, const struct bench *bench, bool always,
+                   const char *text);
+void progress_clear(const struct progress *progress);
+
+struct app_wishes {
+    const char *net, *tests; /* tests NULL: all, or the quick ones */
+    const unsigned *cpus;
+    unsigned cpu_count;
+    bool quick;
+};
+
+/*
+ * --app: systems, heaps, rounds and `program` of `bench` stand; measures,
+ * prints the table and leaves the results there.  Returns the exit status.
+ */
+int app_run(struct bench *bench, const struct app_wishes *wishes);
 
 /* A note that is a sentence made by printf's rules. */
 void bench_note(struct bench *bench, const char *format, ...) __attribute__((format(printf, 2, 3)));

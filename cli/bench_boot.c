@@ -51,9 +51,13 @@ static void push_option(struct word_list *list, const char *option, const char *
     words_push(list, xstrdup(value));
 }
 
+bool bench_is_linux(const char *system) {
+    return !strncmp(system, "linux-", strlen("linux-"));
+}
+
 const char *boot_machine(const struct bench *bench, const char *system) {
     /* `run` gives Linux a q35, whatever --machine says. */
-    return !strcmp(system, "linux-vm") ? "q35" : bench->machine ? bench->machine : "microvm";
+    return bench_is_linux(system) ? "q35" : bench->machine ? bench->machine : "microvm";
 }
 
 void boot_command(const struct bench *bench, unsigned system, unsigned cpus, const char *heap,
@@ -72,16 +76,21 @@ void boot_command(const struct bench *bench, unsigned system, unsigned cpus, con
     if (machine) {
         push_option(list, "--mem", bench->memory);
         /* The first touch of memory that the host has not given yet is ten times as slow. */
-        words_push(list, xstrdup(bench->icount ? "--icount" : "--prealloc"));
+        if (bench->icount || !bench->lazy_memory) {
+            words_push(list, xstrdup(bench->icount ? "--icount" : "--prealloc"));
+        }
         if (bench->machine) {
             push_option(list, "--machine", bench->machine);
         }
-        if (bench->linux_kernel && !strcmp(on, "linux-vm")) {
+        if (bench->linux_kernel && bench_is_linux(on)) {
             push_option(list, "--linux-kernel", bench->linux_kernel);
         }
         if (bench->populate && !strcmp(on, "mimosa")) {
             words_push(list, xstrdup("--populate"));
         }
+    }
+    for (char *const *option = bench->more_options; option && *option; option++) {
+        words_push(list, xstrdup(*option));
     }
     words_push(list, xstrdup(bench->program));
 }

@@ -23,7 +23,7 @@
 #define TOLERANCE    0.05
 #define MEASURES_MAX 16u
 
-static const char *const systems[] = { "mimosa", "linux-vm" };
+static const char *const systems[] = { "mimosa", "linux-vm", "linux-lean" };
 #define SYSTEMS (sizeof(systems) / sizeof(systems[0]))
 
 static const struct {

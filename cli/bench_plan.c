@@ -36,17 +36,13 @@
 #define FAULTS_MOST_BYTES      (256.0 * (1 << 20)) /* beyond, a page costs the same */
 #define LARSON_BLOCK_BYTES     272.0               /* mean, with what a heap adds */
 #define SHRINK_MOST            0.3                 /* of a cell's work from one round to the next */
+#define CELL_S                 0.1                 /* where nothing fits the budget */
 #define CELL_MAX_S             0.5
 #define PLAIN_LINE_EVERY_S     10.0 /* progress where the terminal is none */
 
 struct plan {
     struct boot *boots; /* of one round */
     unsigned count;
-};
-
-struct progress {
-    bool live;
-    uint64_t last_ns;
 };
 
 uint64_t bench_operations(const struct bench *bench, unsigned system, unsigned load) {
@@ -79,7 +75,7 @@ void bench_shuffle(struct bench *bench, void *items, size_t count, size_t size) 
 
 /* Mimosa has no execve yet; a program of the user's does not know of heaps. */
 static bool heaps_share_boot(const struct results *r, unsigned system) {
-    return !r->whole_program && !strcmp(r->systems[system], "linux-vm");
+    return !r->whole_program && bench_is_linux(r->systems[system]);
 }
 
 static void boot_add_cells(struct bench *bench, struct boot *boot, unsigned heap) {
@@ -174,8 +170,8 @@ static void plan_round(struct bench *bench, struct plan *plan) {
     bench_shuffle(bench, plan->boots, plan->count, sizeof(*plan->boots));
 }
 
-static void progress_show(struct progress *progress, const struct bench *bench, bool always,
-                          const char *text) {
+void progress_show(struct progress *progress, const struct bench *bench, bool always,
+                   const char *text) {
     uint64_t now = bench_now_ns();
     double elapsed = (double)(now - bench->started_ns) / 1e9;
 
@@ -188,7 +184,7 @@ static void progress_show(struct progress *progress, const struct bench *bench, 
     }
 }
 
-static void progress_clear(const struct progress *progress) {
+void progress_clear(const struct progress *progress) {
     if (progress->live) {
         fprintf(stderr, "\r\033[K");
     }
@@ -297,7 +293,7 @@ static double cell_seconds(struct bench *bench) {
         }
     }
     if (bench->budget_s <= 0 || !cells) {
-        return bench->cell_s;
+        return bench->cell_s > 0 ? bench->cell_s : CELL_S;
     }
     double elapsed_s = (double)(bench_now_ns() - bench->started_ns) / 1e9;
     double seconds = (0.9 * (bench->budget_s - elapsed_s) / r->rounds - boots_s) / cells;

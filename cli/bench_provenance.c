@@ -33,7 +33,7 @@ static void keep_first(void *context, char *text) {
 }
 
 /* The first line a command prints, as a fact; no fact when it fails. */
-static void fact_from(struct bench *bench, const char *key, char *const *argv) {
+void provenance_first_line(struct bench *bench, const char *key, char *const *argv) {
     struct first_line first = { "" };
 
     if (!child_run(argv, 0, TOOL_TIMEOUT_S, keep_first, &first, NULL) && first.text[0]) {
@@ -45,7 +45,7 @@ static void fact_from_shell(struct bench *bench, const char *key, const char *co
     char *copy = xstrdup(command), *shell = xstrdup("sh"), *flag = xstrdup("-c");
     char *argv[] = { shell, flag, copy, NULL };
 
-    fact_from(bench, key, argv);
+    provenance_first_line(bench, key, argv);
     free(copy);
     free(shell);
     free(flag);
@@ -102,22 +102,25 @@ static void fact_options(struct bench *bench) {
     results_fact(&bench->results, "options", text);
 }
 
-/* The comparison kernel. */
-static void fact_linux(struct bench *bench) {
-    char *folder = bench->linux_kernel ? NULL : linux_find("linux-vm");
+/* A comparison kernel. */
+static void fact_linux(struct bench *bench, const char *system) {
+    char *folder = bench->linux_kernel ? NULL : linux_find(system);
+    char *key = xasprintf("%s kernel", system), *hash = xasprintf("%s kernel sha256", system);
 
     if (bench->linux_kernel) {
-        fact_hash(bench, "linux-vm kernel sha256", bench->linux_kernel);
+        fact_hash(bench, hash, bench->linux_kernel);
     } else if (folder) {
         char *version = xasprintf("%s/version", folder);
         char *kernel = xasprintf("%s/vmlinuz", folder);
 
-        fact_file(bench, "linux-vm kernel", version);
-        fact_hash(bench, "linux-vm kernel sha256", kernel);
+        fact_file(bench, key, version);
+        fact_hash(bench, hash, kernel);
         free(version);
         free(kernel);
         free(folder);
     }
+    free(key);
+    free(hash);
 }
 
 /* What the machines are, and in what they run. */
@@ -140,7 +143,7 @@ static void fact_machines(struct bench *bench) {
                  kvm             ? "kvm"
                  : bench->icount ? "tcg, one thread, counting instructions"
                                  : "tcg, one thread for each CPU");
-    fact_from(bench, "qemu", version);
+    provenance_first_line(bench, "qemu", version);
     free(version[0]);
     free(version[1]);
 }
@@ -170,13 +173,17 @@ static void fact_programs(struct bench *bench) {
 
     fact_hash(bench, "program sha256", bench->program);
     if (!bench->results.whole_program) {
-        fact_from(bench, "program", version);
+        provenance_first_line(bench, "program", version);
     }
     fact_file(bench, "mimalloc (MI_MALLOC_VERSION)", mimalloc);
     if (kernel) {
         fact_hash(bench, "kernel sha256", kernel);
     }
-    fact_linux(bench);
+    for (unsigned i = 0; i < bench->results.system_count; i++) {
+        if (bench_is_linux(bench->results.systems[i])) {
+            fact_linux(bench, bench->results.systems[i]);
+        }
+    }
     free(kernel);
     free(mimalloc);
     free(version[1]);

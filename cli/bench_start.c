@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 struct start_cell {
-    const char *system;  /* "mimosa", "linux-vm"; NULL: the null kernel */
+    const char *system;  /* "mimosa", "linux-vm", "linux-lean"; NULL: the null kernel */
     const char *machine; /* its type */
     unsigned cpus;
     unsigned null;        /* index of the cell of the null kernel in such a machine */
@@ -41,7 +41,7 @@ static void take_line(void *context, char *text) {
 }
 
 static bool is_linux(const struct start_cell *cell) {
-    return cell->system && !strcmp(cell->system, "linux-vm");
+    return cell->system && bench_is_linux(cell->system);
 }
 
 /* The words of `mimosa run` for one cell. */
@@ -50,7 +50,7 @@ static void start_command(const struct bench *bench, const struct start_cell *ce
     words_push(list, xstrdup(bench->mimosa));
     words_push(list, xstrdup("run"));
     words_push(list, xstrdup("--on"));
-    words_push(list, xstrdup(is_linux(cell) ? "linux-vm" : "qemu"));
+    words_push(list, xstrdup(is_linux(cell) ? cell->system : "qemu"));
     words_push(list, xstrdup("--cpus"));
     words_push(list, xasprintf("%u", cell->cpus));
     words_push(list, xstrdup("--mem"));

@@ -13,6 +13,12 @@
 /* The table, what it says, and where the figures come from; 96 columns at most. */
 void report_text(const struct results *results, FILE *to);
 
+/* The same of a server: requests, latencies, memory, in parts of the peer's. */
+void report_server(const struct results *results, FILE *to);
+
+/* Notes as sentences, wrapped; nothing where there are none. */
+void report_notes(const struct results *results, FILE *to);
+
 /* Everything: raw samples as the harness printed them, medians, provenance. */
 void report_json(const struct results *results, FILE *to);
 

@@ -2,6 +2,7 @@
 /* The report for programs: raw samples, medians, ratios and provenance. */
 #include "lab/report.h"
 
+#include <stddef.h>
 #include <string.h>
 
 static void print_string(const char *text, FILE *to) {
@@ -55,6 +56,29 @@ static void print_samples(const struct results *r, const struct cell *cell, FILE
     fputc(']', to);
 }
 
+/* What a server's figures are in parts of the peer's. */
+static void print_peer(const struct results *r, const struct cell *cell, const struct cell *peer,
+                       FILE *to) {
+    static const struct {
+        const char *key;
+        size_t offset;
+    } ratios[] = {
+        { "rate_to_peer", offsetof(struct sample, rate) },
+        { "p50_to_peer", offsetof(struct sample, p50_ns) },
+        { "p99_to_peer", offsetof(struct sample, p99_ns) },
+        { "p999_to_peer", offsetof(struct sample, p999_ns) },
+        { "kernel_instructions_to_peer", offsetof(struct sample, kernel_instructions) },
+        { "resident_to_peer", offsetof(struct sample, peak_rss_kib) },
+    };
+    struct stats_interval ratio;
+
+    for (size_t i = 0; i < sizeof(ratios) / sizeof(ratios[0]); i++) {
+        if (results_ratio_of(r, cell, peer, ratios[i].offset, &ratio)) {
+            print_interval(ratios[i].key, &ratio, to);
+        }
+    }
+}
+
 static void print_cell(const struct results *r, const unsigned at[4], FILE *to) {
     const struct cell *cell = results_cell(r, at[0], at[1], at[2], at[3]);
     const struct shape *shape = &r->shapes[at[3]];
@@ -74,6 +98,9 @@ static void print_cell(const struct results *r, const unsigned at[4], FILE *to) 
     if (results_ratio(r, cell, results_cell(r, at[0], r->baseline, at[2], at[3]), &ratio)) {
         print_interval("ratio_to_baseline", &ratio, to);
         fprintf(to, ", \"within_noise\": %s", stats_within_noise(&ratio) ? "true" : "false");
+    }
+    if (r->is_server && r->peer >= 0) {
+        print_peer(r, cell, results_cell(r, (unsigned)r->peer, at[1], at[2], at[3]), to);
     }
     if (single >= 0) {
         const struct cell *alone = results_cell(r, at[0], at[1], at[2], (unsigned)single);
@@ -98,6 +125,11 @@ void report_json(const struct results *r, FILE *to) {
 
     fprintf(to, "{\n  \"format\": 1,\n  \"rounds\": %u,\n  \"unit\": \"%s/s\",\n", r->rounds_done,
             r->whole_program ? "runs" : "operations");
+    if (r->is_server && r->peer >= 0) {
+        fputs("  \"peer\": ", to);
+        print_string(r->systems[r->peer], to);
+        fputs(",\n", to);
+    }
     print_names("systems", r->systems, r->system_count, to);
     print_names("heaps", r->heaps, r->heap_count, to);
     print_names("loads", r->loads, r->load_count, to);

@@ -223,6 +223,10 @@ void report_text(const struct results *results, FILE *to) {
     print_parallelism(results, to);
     print_latency(results, to);
     report_findings(results, say_finding, to);
+    report_notes(results, to);
+}
+
+void report_notes(const struct results *results, FILE *to) {
     if (results->note_count) {
         fputs("\nNotes\n", to);
         for (size_t i = 0; i < results->note_count; i++) {

@@ -94,6 +94,10 @@ static int find(char *const *names, unsigned count, const char *name) {
     return -1;
 }
 
+int results_find_system(const struct results *results, const char *system) {
+    return find(results->systems, results->system_count, system);
+}
+
 int results_find_load(const struct results *results, const char *load) {
     return find(results->loads, results->load_count, load);
 }
@@ -127,21 +131,35 @@ bool results_rate(const struct results *results, const struct cell *cell,
     return count > 0;
 }
 
-bool results_ratio(const struct results *results, const struct cell *cell, const struct cell *base,
-                   struct stats_interval *ratio) {
-    double rates[STATS_MAX], bases[STATS_MAX];
+static double number_at(const struct sample *sample, size_t offset) {
+    double number;
+
+    memcpy(&number, (const char *)sample + offset, sizeof(number));
+    return number;
+}
+
+bool results_ratio_of(const struct results *results, const struct cell *cell,
+                      const struct cell *base, size_t offset, struct stats_interval *ratio) {
+    double above[STATS_MAX], below[STATS_MAX];
     size_t count = 0;
 
     for (unsigned i = 0; i < results->rounds && count < STATS_MAX; i++) {
-        if (cell->samples[i].rate > 0 && base->samples[i].rate > 0) {
-            rates[count] = cell->samples[i].rate;
-            bases[count++] = base->samples[i].rate;
+        double a = number_at(&cell->samples[i], offset), b = number_at(&base->samples[i], offset);
+
+        if (a > 0 && b > 0) {
+            above[count] = a;
+            below[count++] = b;
         }
     }
     if (count) {
-        *ratio = stats_ratio_paired(rates, bases, count, RESULTS_CONFIDENCE);
+        *ratio = stats_ratio_paired(above, below, count, RESULTS_CONFIDENCE);
     }
     return count > 0;
+}
+
+bool results_ratio(const struct results *results, const struct cell *cell, const struct cell *base,
+                   struct stats_interval *ratio) {
+    return results_ratio_of(results, cell, base, offsetof(struct sample, rate), ratio);
 }
 
 bool results_ratio_of_ratios(const struct results *results, const struct cell *cell,
@@ -171,7 +189,7 @@ double results_median_of(const struct results *results, const struct cell *cell,
 
     for (unsigned i = 0; i < results->rounds && count < STATS_MAX; i++) {
         if (cell->samples[i].rate > 0) {
-            memcpy(&values[count++], (const char *)&cell->samples[i] + offset, sizeof(double));
+            values[count++] = number_at(&cell->samples[i], offset);
         }
     }
     return count ? stats_median(values, count) : 0;

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define RESULTS_MAX        16u  /* systems, heaps, loads, shapes: of each at most */
+#define RESULTS_MAX        48u  /* systems, heaps, loads, shapes: of each at most */
 #define RESULTS_CONFIDENCE 0.93 /* what five rounds can give (the sign test: 93.75 %) */
 
 struct shape {
@@ -31,6 +31,9 @@ struct sample {
     double seconds;
     double p50_ns, p99_ns; /* latency of one operation */
     double faults, peak_rss_kib;
+    /* Of a server: */
+    double p999_ns, fragmentation;
+    double kernel_instructions, user_instructions; /* for each request */
     char *line; /* what the harness printed; NULL for other programs */
 };
 
@@ -51,6 +54,8 @@ struct results {
     double operations[RESULTS_MAX][RESULTS_MAX]; /* of a cell, by system and load */
     unsigned rounds, rounds_done;
     unsigned baseline;  /* a heap */
+    int peer;           /* the system that a server's figures are compared with; -1: none */
+    bool is_server;     /* loads are requests to a server that somebody else makes */
     unsigned failures;  /* cells that should have run and did not */
     bool whole_program; /* samples are runs of a program of the user's */
 
@@ -73,6 +78,7 @@ void results_fact(struct results *results, const char *key, const char *text);
 void results_note(struct results *results, const char *text);
 
 /* Index of a name or shape, or -1. */
+int results_find_system(const struct results *results, const char *system);
 int results_find_load(const struct results *results, const char *load);
 int results_find_heap(const struct results *results, const char *heap);
 int results_find_shape(const struct results *results, unsigned cpus, unsigned threads);
@@ -89,6 +95,13 @@ bool results_rate(const struct results *results, const struct cell *cell,
  */
 bool results_ratio(const struct results *results, const struct cell *cell, const struct cell *base,
                    struct stats_interval *ratio);
+
+/*
+ * The same for any of a sample's numbers, by its offset in struct sample.
+ * Samples of which the number is 0 do not count.
+ */
+bool results_ratio_of(const struct results *results, const struct cell *cell,
+                      const struct cell *base, size_t offset, struct stats_interval *ratio);
 
 /*
  * The ratio above, divided round by round by the ratio of two control cells:

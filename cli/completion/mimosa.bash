@@ -17,8 +17,15 @@ _mimosa_value() {
     --machine) COMPREPLY=($(compgen -W "microvm microvm-acpi q35" -- "$2")) ;;
     --accel) COMPREPLY=($(compgen -W "auto kvm tcg" -- "$2")) ;;
     --net)
-        [ "${COMP_WORDS[1]}" = run ] || return 1 # that of image takes no value
-        COMPREPLY=($(compgen -W "user tap: socket: none" -- "$2"))
+        case ${COMP_WORDS[1]} in
+        run) COMPREPLY=($(compgen -W "user tap: socket: none" -- "$2")) ;;
+        bench) COMPREPLY=($(compgen -W "user tap:" -- "$2")) ;;
+        *) return 1 ;; # that of image takes no value
+        esac
+        ;;
+    --app) COMPREPLY=($(compgen -W "redis" -- "$2")) ;;
+    --tests)
+        COMPREPLY=($(compgen -W "set get incr lpush lpop sadd hset zadd lrange_100 mset" -- "$2"))
         ;;
     --cpus) COMPREPLY=($(compgen -W "1 2 4 8" -- "$2")) ;;
     --mem) COMPREPLY=($(compgen -W "64M 256M 1G 2G" -- "$2")) ;;
@@ -58,7 +65,7 @@ _mimosa() {
     image) options="-o --root --heap --env --net --ip --kernel --help" ;;
     bench) options="--heaps --loads --cpus --threads --on --runs --baseline --budget --cell --quick
         --mem --machine --populate --icount --param --linux-kernel --seed --timeout --json --html
-        --micro --boot --check --keep --help" ;;
+        --micro --boot --app --net --tests --check --keep --help" ;;
     cc) options="--heap --help" ;;
     syscalls) options="--json --help done partial none" ;;
     *) options="--help" ;;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* tests: lab/results.c lab/stats.c lab/findings.c */
-/* tests: lab/report_text.c lab/report_json.c lab/report_html.c */
+/* tests: lab/report_text.c lab/report_json.c lab/report_html.c lab/report_server.c */
 /* The matrix of results, its ratios, and what the reports make of them. */
 #include "lab/report.h"
 
@@ -167,6 +167,52 @@ static void test_html(void **state) {
     free(text);
 }
 
+/* A server on two systems: what serves twice as much in half the time. */
+static void test_server(void **state) {
+    struct results r = { .is_server = true, .rounds = ROUNDS, .rounds_done = ROUNDS };
+    struct stats_interval ratio;
+    char *text;
+    size_t size;
+
+    (void)state;
+    r.systems[r.system_count++] = strdup("mimosa");
+    r.systems[r.system_count++] = strdup("linux-lean");
+    r.heaps[r.heap_count++] = strdup("buddy");
+    r.loads[r.load_count++] = strdup("get 3B P1");
+    r.loads[r.load_count++] = strdup("fill and churn");
+    r.shapes[r.shape_count++] = (struct shape){ 1, 0 };
+    r.peer = results_find_system(&r, "linux-lean");
+    assert_int_equal(r.peer, 1);
+    assert_int_equal(results_find_system(&r, "linux"), -1);
+    results_make_cells(&r);
+    for (unsigned system = 0; system < 2; system++) {
+        for (unsigned round = 0; round < ROUNDS; round++) {
+            struct sample *get = &results_cell(&r, system, 0, 0, 0)->samples[round];
+            struct sample *churn = &results_cell(&r, system, 0, 1, 0)->samples[round];
+            double share = system ? 1 : 2;
+            get->rate = 20000 * share * mood[round];
+            get->p50_ns = 1e6;
+            get->p99_ns = round == 2 ? 0 : 4e6 / share / mood[round];
+            churn->rate = 1000;
+            churn->peak_rss_kib = 2048 * share;
+        }
+    }
+    const struct cell *ours = results_cell(&r, 0, 0, 0, 0), *theirs = results_cell(&r, 1, 0, 0, 0);
+    assert_true(results_ratio_of(&r, ours, theirs, offsetof(struct sample, p99_ns), &ratio));
+    CLOSE(ratio.median, 0.5);
+    assert_false(results_ratio_of(&r, ours, theirs, offsetof(struct sample, p999_ns), &ratio));
+    FILE *to = open_memstream(&text, &size);
+    report_server(&r, to);
+    report_json(&r, to);
+    fclose(to);
+    assert_non_null(strstr(text, "ratios to linux-lean"));
+    assert_non_null(strstr(text, "2.00"));
+    assert_non_null(strstr(text, "resident 4.0 MiB 2.00"));
+    assert_non_null(strstr(text, "\"p99_to_peer\": {\"median\": 0.5"));
+    free(text);
+    results_free(&r);
+}
+
 static void test_quantity(void **state) {
     char buffer[16];
 
@@ -186,6 +232,7 @@ int main(void) {
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_html),
+        cmocka_unit_test(test_server),
         cmocka_unit_test(test_quantity),
     };
 
