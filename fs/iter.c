@@ -6,10 +6,15 @@
 #include "base/string.h"
 
 void iter_init_user(struct iter *it, void *buffer, size_t size) {
-    *it = (struct iter){
-        .part_count = 1, .left = size, .only = { .base = buffer, .size = size }, .user = true
-    };
+    /* Field by field: the compiler would clear the whole with a string instruction first. */
+    it->only.base = buffer;
+    it->only.size = size;
     it->parts = &it->only;
+    it->part_count = 1;
+    it->offset = 0;
+    it->left = size;
+    it->user = true;
+    it->faulted = false;
 }
 
 void iter_init_kernel(struct iter *it, void *buffer, size_t size) {

@@ -33,7 +33,7 @@
 
 #define MAX_CACHES      64
 #define MAX_SLAB_ORDER  3
-#define MAGAZINE_ROUNDS 31
+#define MAGAZINE_ROUNDS 63
 #define UNIT            16u /* objects are multiples of this */
 
 struct magazine {
@@ -232,7 +232,7 @@ struct slab_cache *slab_cache_create(const char *name, size_t size, size_t align
     c->id = (uint8_t)id;
     c->order = order_for(size);
     c->per_slab = (uint16_t)((PAGE_SIZE << c->order) / size);
-    c->rounds = (uint8_t)MIN(MAX(PAGE_SIZE * 2 / size, 4ul), (size_t)MAGAZINE_ROUNDS);
+    c->rounds = (uint8_t)MIN(MAX(PAGE_SIZE * 4 / size, 8ul), (size_t)MAGAZINE_ROUNDS);
     spin_init(&c->lock, RANK_SLAB);
     list_init(&c->partial);
     return c;
