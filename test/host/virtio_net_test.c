@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tests: dev/virtio_net.c dev/virtio_net_rx.c dev/virtio_net_tx.c dev/virtio_net_header.c */
-/* tests: dev/virtio.c dev/virtq.c base/string.c kernel/random.c kernel/lock.c test/host/net_device.c */
+/* tests: dev/virtio.c dev/virtq.c base/string.c kernel/random.c kernel/lock.c */
+/* tests: test/host/net_device.c */
 /* tests: test/host/shim/shim.c test/host/shim/memory.c */
 /* A virtio network card: what is agreed, frames in and out, interrupts, a full queue, lies. */
 #include <errno.h>
