@@ -146,9 +146,11 @@ int socket_set_option(struct socket *s, int level, int name, const void *value, 
     }
     memcpy(&number, value, sizeof number);
     int err = set_number(s, name, number);
-    return err == -ENOPROTOOPT && s->ops->set_option
-               ? s->ops->set_option(s, level, name, value, size)
-               : err;
+    if (!s->ops->set_option || (err && err != -ENOPROTOOPT))
+        return err;
+    /* What is kept here the family may have to know as well. */
+    int of_family = s->ops->set_option(s, level, name, value, size);
+    return err ? of_family : 0;
 }
 
 /* As much of the answer as there is room for. */
