@@ -10,10 +10,13 @@
  */
 #include "net/tcp_lists.h"
 #include <asm-generic/errno.h>
+#include "base/siphash.h"
+#include "base/string.h"
 #include "kernel/machine.h"
 #include "kernel/panic.h"
 #include "kernel/random.h"
 #include "kernel/slab.h"
+#include "kernel/timer.h"
 #include "lwip/priv/tcp_priv.h"
 
 #define LISTS_LEAST 64u
@@ -33,6 +36,7 @@ static struct lists *table;
 static uint32_t mask;            /* one less than their number */
 static uint32_t selected = NONE; /* whose lists lwIP holds; NONE: all are gathered */
 static uint64_t key;
+static uint64_t sequence_key[2];
 static uint64_t waiting_most;
 static struct tcp_counts counts;
 
@@ -46,6 +50,7 @@ int tcp_lists_init(void) {
     mask = (uint32_t)count - 1;
     selected = 0;
     key = random_u64() | 1;
+    random_bytes(sequence_key, sizeof sequence_key);
     waiting_most = machine.memory_bytes / WAITING_SHARE / sizeof(struct tcp_pcb);
     return 0;
 }
@@ -187,6 +192,24 @@ bool tcp_lists_tick(void) {
     return some;
 }
 
+/*
+ * RFC 6528: a clock and a keyed hash of who talks to whom.  The clock, 64 ns as
+ * Linux has it, is what makes a connection that comes again begin behind where
+ * the last one ended; see end_waiting().
+ */
+uint32_t tcp_lists_sequence(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote,
+                            uint16_t remote_port) {
+    struct {
+        ip_addr_t local, remote;
+        uint32_t ports;
+    } who;
+    memset(&who, 0, sizeof who); /* padding is hashed too */
+    ip_addr_set(&who.local, local);
+    ip_addr_set(&who.remote, remote);
+    who.ports = (uint32_t)local_port << 16 | remote_port;
+    return (uint32_t)siphash(sequence_key, &who, sizeof who) + (uint32_t)(clock_now_ns() >> 6);
+}
+
 void tcp_lists_count(struct tcp_counts *out) {
     *out = counts;
 }
@@ -194,11 +217,33 @@ void tcp_lists_count(struct tcp_counts *out) {
 /* lwIP's own, renamed when it is compiled. */
 void lwip_tcp_input(struct pbuf *p, struct netif *from);
 
+/* Whoever begins anew has no use for what is left of the last connection (RFC 1122, 4.2.2.13);
+ * lwIP would refuse it for a minute. */
+static void end_waiting(const struct tcp_hdr *header) {
+    for (struct tcp_pcb **link = &tcp_tw_pcbs; *link; link = &(*link)->next) {
+        struct tcp_pcb *p = *link;
+        if (p->local_port != lwip_ntohs(header->dest) ||
+            p->remote_port != lwip_ntohs(header->src) ||
+            !ip_addr_cmp(&p->local_ip, ip_current_dest_addr()) ||
+            !ip_addr_cmp(&p->remote_ip, ip_current_src_addr()))
+            continue;
+        if (!TCP_SEQ_GT(lwip_ntohl(header->seqno), p->rcv_nxt))
+            return;
+        *link = p->next;
+        tcp_pcb_purge(p);
+        tcp_free(p);
+        return;
+    }
+}
+
 /* Called by lwIP's IP layers. */
 void tcp_input(struct pbuf *p, struct netif *from) {
     const struct tcp_hdr *header = p->payload;
-    if (p->len >= TCP_HLEN)
+    if (p->len >= TCP_HLEN) {
         select(hash(ip_current_dest_addr(), lwip_ntohs(header->dest), ip_current_src_addr(),
                     lwip_ntohs(header->src)));
+        if ((TCPH_FLAGS(header) & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN)
+            end_waiting(header);
+    }
     lwip_tcp_input(p, from);
 }

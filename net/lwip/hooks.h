@@ -12,8 +12,11 @@ extern uint32_t net_tcp_window, net_tcp_send_buffer;
 /* Debug builds check that the current thread holds net_lock. */
 void net_assert_locked(void);
 
-/* Sequence numbers that nobody can guess (RFC 6528). */
-#define LWIP_HOOK_TCP_ISN(local_ip, local_port, remote_ip, remote_port) ((uint32_t)random_u64())
+/* Sequence numbers that nobody can guess, and that grow for who comes again: net/tcp_lists.c. */
+struct ip_addr;
+uint32_t tcp_lists_sequence(const struct ip_addr *local, uint16_t local_port,
+                            const struct ip_addr *remote, uint16_t remote_port);
+#define LWIP_HOOK_TCP_ISN tcp_lists_sequence
 
 /* A full listener takes no more: net/tcp_accept.c.  0 to go on. */
 struct tcp_pcb;
