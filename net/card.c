@@ -31,6 +31,7 @@
 static struct netif card;
 static struct netdev *device;
 static const struct netdev_features *features;
+static bool refused;       /* a frame, for want of room; the queue's `ready` will come */
 static uint64_t unflushed; /* bit per queue that has frames to tell the card of */
 
 static void free_received(struct pbuf *p) {
@@ -149,6 +150,7 @@ static err_t send_frame(struct pbuf *p) {
     int err = netdev_send(device, 0, pieces, count, &offload, sent, p);
     if (err) {
         pbuf_free(p);
+        refused |= err == -ENOSPC;
         return err == -ENOSPC ? ERR_MEM : ERR_IF;
     }
     unflushed |= 1;
@@ -178,6 +180,12 @@ void card_flush(void) {
 void card_reclaim(void) {
     if (device)
         netdev_reclaim(device, 0);
+}
+
+bool card_refused(void) {
+    bool was = refused;
+    refused = false;
+    return was;
 }
 
 void card_count(struct netdev_counts *out) {

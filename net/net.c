@@ -14,6 +14,7 @@
 #include "kernel/lock.h"
 #include "kernel/log.h"
 #include "kernel/machine.h"
+#include "kernel/pages.h"
 #include "kernel/slab.h"
 #include "kernel/thread.h"
 #include "kernel/timer.h"
@@ -36,6 +37,8 @@
 #define TICK_NS         (TCP_TMR_INTERVAL * NS_PER_MS)
 #define TICKS_SECOND    4u
 #define ADDRESS_WAIT_NS (5 * NS_PER_SEC)
+#define LAST_PART       32 /* of memory, that lwIP leaves alone */
+#define SHORT_PART      8  /* of memory, that is not for what can wait */
 
 struct queue_thread {
     struct thread thread;
@@ -46,9 +49,10 @@ struct queue_thread {
 
 static struct mutex lock; /* lwIP */
 static struct queue_thread *threads;
-static unsigned thread_count; /* constant after net_init */
-static struct netif *card;    /* NULL: none; constant after net_init */
-static bool tcp_clock_runs;   /* lwIP wants its TCP clock; lock */
+static unsigned thread_count;     /* constant after net_init */
+static struct netif *card;        /* NULL: none; constant after net_init */
+static bool tcp_clock_runs;       /* lwIP wants its TCP clock; lock */
+static uint64_t address_deadline; /* when nobody waits for an address any more; constant */
 static atomic_bool address_known;
 static struct wait_queue address_wait;
 
@@ -66,6 +70,21 @@ void net_unlock(void) {
 
 void net_assert_locked(void) {
     assert_slow(mutex_is_mine(&lock));
+}
+
+/*
+ * The program's next page fault is worth more than a frame, which will come
+ * again.  What is under way may use memory that new data may not: only so do
+ * those who wait for room ever get some.
+ */
+void *net_malloc(size_t size) {
+    return pages_free_estimate() < machine.memory_bytes / PAGE_SIZE / LAST_PART
+               ? NULL
+               : kmalloc_uncleared(size);
+}
+
+bool net_memory_is_short(void) {
+    return pages_free_estimate() < machine.memory_bytes / PAGE_SIZE / SHORT_PART;
 }
 
 u32_t sys_now(void) {
@@ -134,7 +153,6 @@ static void tick(unsigned count) {
     mld6_tmr();
     if (count % TICKS_SECOND == 0)
         tick_second(count / TICKS_SECOND);
-    card_reclaim();
 }
 
 /* lwIP: the card's address, or whether it is up, has changed. */
@@ -171,6 +189,9 @@ static noreturn_fn void queue_main(void *arg) {
         bool more;
         do {
             net_lock();
+            card_reclaim();
+            if (card_refused())
+                tcp_lists_send_refused();
             more = t->queue < card_queues() && card_receive(t->queue, BATCH);
             if (t->queue == 0)
                 deadline = run_clock(clock_now_ns());
@@ -184,8 +205,7 @@ static noreturn_fn void queue_main(void *arg) {
 void net_wait_address(void) {
     if (!card || atomic_load(&address_known))
         return;
-    int err = wait_until(&address_wait, atomic_load(&address_known),
-                         clock_now_ns() + ADDRESS_WAIT_NS, true);
+    int err = wait_until(&address_wait, atomic_load(&address_known), address_deadline, true);
     (void)err; /* without an address the call says so itself */
 }
 
@@ -226,6 +246,7 @@ int net_init(const char *config) {
     mutex_init(&lock);
     wait_init(&address_wait);
     size_buffers();
+    address_deadline = clock_now_ns() + ADDRESS_WAIT_NS;
     int err = tcp_lists_init();
     if (err)
         return err;

@@ -37,6 +37,9 @@ uint16_t tcp_lists_port(struct tcp_pcb *pcb);
 /* lwIP's TCP clock, every TCP_TMR_INTERVAL.  Whether there are connections left. */
 bool tcp_lists_tick(void);
 
+/* Sends what the card had no room for. */
+void tcp_lists_send_refused(void);
+
 /* For /proc/mimosa. */
 struct tcp_counts {
     uint64_t active, waiting; /* at the last tick */
