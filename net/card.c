@@ -42,6 +42,7 @@ static struct netif card;
 static struct netdev *device;
 static const struct netdev_features *features;
 static uint64_t dropped;   /* frames that we had no memory for */
+static bool refused;       /* a frame, for want of room; the queue's `ready` will come */
 static uint64_t unflushed; /* bit per queue that has frames to tell the card of */
 
 static void free_received(struct pbuf *p) {
@@ -218,6 +219,7 @@ static err_t send_frame(struct pbuf *p) {
     int err = netdev_send(device, queue, pieces, count, &offload, sent, p);
     if (err) {
         pbuf_free(p);
+        refused |= err == -ENOSPC;
         return err == -ENOSPC ? ERR_MEM : ERR_IF;
     }
     unflushed |= 1ul << queue;
@@ -255,6 +257,12 @@ void card_flush(void) {
 void card_reclaim(void) {
     for (unsigned queue = 0; queue < card_queues(); queue++)
         netdev_reclaim(device, queue);
+}
+
+bool card_refused(void) {
+    bool was = refused;
+    refused = false;
+    return was;
 }
 
 void card_count(struct netdev_counts *out) {

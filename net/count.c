@@ -3,6 +3,7 @@
 #include "dev/netdev.h"
 #include "fs/proc.h"
 #include "net/net_impl.h"
+#include "net/tcp_impl.h"
 #include "net/tcp_lists.h"
 
 static unsigned network_counters(struct proc_counter *out, unsigned max) {
@@ -17,6 +18,7 @@ static unsigned network_counters(struct proc_counter *out, unsigned max) {
         { "tcp_connections", tcp.active },
         { "tcp_time_wait", tcp.waiting },
         { "tcp_time_wait_dropped", tcp.waiting_dropped },
+        { "tcp_received_bytes_unread", tcp_received_bytes() },
         { "received_frames", card.received_frames },
         { "received_bytes", card.received_bytes },
         { "received_dropped", card.dropped },

@@ -14,6 +14,7 @@
 #include "kernel/mutex.h"
 #include "kernel/log.h"
 #include "kernel/machine.h"
+#include "kernel/pages.h"
 #include "kernel/slab.h"
 #include "kernel/thread.h"
 #include "kernel/timer.h"
@@ -36,6 +37,8 @@
 #define TICK_NS         (TCP_TMR_INTERVAL * NS_PER_MS)
 #define TICKS_SECOND    4u
 #define ADDRESS_WAIT_NS (5 * NS_PER_SEC)
+#define LAST_PART       32 /* of memory, that lwIP leaves alone */
+#define SHORT_PART      8  /* of memory, that is not for what can wait */
 
 #define DRAIN_MOST_NS (2 * NS_PER_SEC)
 #define DRAIN_LOOK_NS (2 * NS_PER_MS)
@@ -71,6 +74,21 @@ void net_unlock(void) {
 
 void net_assert_locked(void) {
     assert_slow(mutex_is_mine(&lock));
+}
+
+/*
+ * The program's next page fault is worth more than a frame, which will come
+ * again.  What is under way may use memory that new data may not: only so do
+ * those who wait for room ever get some.
+ */
+void *net_malloc(size_t size) {
+    return pages_free_estimate() < machine.memory_bytes / PAGE_SIZE / LAST_PART
+               ? NULL
+               : kmalloc_uncleared(size);
+}
+
+bool net_memory_is_short(void) {
+    return pages_free_estimate() < machine.memory_bytes / PAGE_SIZE / SHORT_PART;
 }
 
 u32_t sys_now(void) {
@@ -139,7 +157,6 @@ static void tick(unsigned count) {
     mld6_tmr();
     if (count % TICKS_SECOND == 0)
         tick_second(count / TICKS_SECOND);
-    card_reclaim();
 }
 
 /* lwIP: the card's address, or whether it is up, has changed. */
@@ -176,6 +193,9 @@ static noreturn_fn void queue_main(void *arg) {
         bool more;
         do {
             net_lock();
+            card_reclaim();
+            if (card_refused())
+                tcp_lists_send_refused();
             more = t->queue < card_queues() && card_receive(t->queue, BATCH);
             if (t->queue == 0)
                 deadline = run_clock(clock_now_ns());

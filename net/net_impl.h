@@ -46,8 +46,10 @@ bool card_receive(unsigned queue, unsigned most);
 void card_trust_loopback(void);
 /* Tells the card of frames that wait for that.  Under net_lock. */
 void card_flush(void);
-/* Frees what the card has sent.  Under net_lock. */
+/* Frees what the card has sent: lwIP repeats no segment that is still held.  Under net_lock. */
 void card_reclaim(void);
+/* Whether it had no room for a frame since this was last asked.  Under net_lock. */
+bool card_refused(void);
 /* What it has done so far; zeros without a card.  Under net_lock. */
 struct netdev_counts;
 void card_count(struct netdev_counts *out);

@@ -9,19 +9,21 @@
  * that it could tell the peer nothing of use.
  *
  * A reader that lags holds buffers that are much larger than what came in them:
- * behind unread bytes small segments are copied to where they fit, so that a byte
- * holds four of memory at the worst.  When what all sockets hold exceeds a share
- * of memory, one with unread bytes gets no more: lwIP keeps the segment, and the
- * peer waits.
+ * behind unread bytes small segments are copied to where they fit.  When what
+ * all sockets hold exceeds a share of memory, one with unread bytes gets no
+ * more: lwIP keeps the segment, and the peer waits until the rest is read.
  *
  * Out: bytes are copied from the program first, with no lock held, then given
- * to lwIP, which copies them into a segment.
+ * to lwIP, which copies them into a segment.  When memory is short, a connection
+ * that has something under way takes no more until that is acknowledged, or for
+ * half a second.
  */
 #include <asm-generic/errno.h>
 #include <asm-generic/poll.h>
 #include <linux/in.h>
 #include "kernel/machine.h"
 #include "kernel/slab.h"
+#include "lwip/priv/tcp_priv.h"
 #include "net/tcp_impl.h"
 #include "net/tcp_lists.h"
 
@@ -30,7 +32,13 @@
 #define CHUNK         KIB(16) /* copied at a time, above that */
 #define MEMORY_SHARE  16      /* of memory, for received bytes that wait */
 
-static uint64_t held_bytes; /* given to sockets, and not yet known to be read; net_lock */
+#define ACKS_TO_REPEAT 4 /* three behind one that may change the window: RFC 5681, 3.2 */
+
+static _Atomic(uint64_t) held_bytes; /* given to sockets, and not read */
+
+uint64_t tcp_received_bytes(void) {
+    return held_bytes;
+}
 
 static uint32_t inbox_add(struct tcp_socket *s, struct pbuf *p) {
     uint32_t size = p->tot_len;
@@ -61,8 +69,10 @@ err_t tcp_see_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
         wait_wake_events(&s->socket.readable, POLLIN | POLLRDNORM | POLLRDHUP | POLLHUP);
         return ERR_OK;
     }
-    if (s->available && held_bytes > machine.memory_bytes / MEMORY_SHARE)
+    if (s->available && held_bytes > machine.memory_bytes / MEMORY_SHARE) {
+        atomic_store(&s->refused, true);
         return ERR_MEM;
+    }
     if (s->available && p->tot_len <= SMALL_SEGMENT && (p->flags & PBUF_FLAG_IS_CUSTOM)) {
         struct pbuf *copy = pbuf_clone(PBUF_RAW, PBUF_RAM, p);
         if (copy) {
@@ -78,7 +88,6 @@ err_t tcp_see_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
 
 void tcp_give_credit(struct tcp_socket *s) {
     uint32_t credit = atomic_exchange(&s->credit, 0);
-    held_bytes -= credit;
     while (credit && s->pcb) {
         u16_t part = (u16_t)MIN(credit, (uint32_t)UINT16_MAX);
         tcp_recved(s->pcb, part);
@@ -111,7 +120,7 @@ void tcp_drop_received(struct tcp_socket *s) {
     take_inbox(s);
     while (s->mine)
         drop_first(s);
-    held_bytes -= atomic_exchange(&s->available, 0) + atomic_exchange(&s->credit, 0);
+    atomic_fetch_sub(&held_bytes, atomic_exchange(&s->available, 0));
 }
 
 /* Copies what there is; NULL iter: passes over it (MSG_TRUNC).  Bytes moved. */
@@ -141,16 +150,34 @@ static size_t peek(struct tcp_socket *s, struct iter *to) {
     return done;
 }
 
+/*
+ * Takes what lwIP kept.  All that came behind it is lost, and the peer may be
+ * about to wait long: acknowledged again and again it repeats what is missing.
+ */
+static void take_refused(struct tcp_socket *s) {
+    struct tcp_pcb *pcb = s->pcb;
+    if (pcb->refused_data && tcp_process_refused_data(pcb) == ERR_ABRT)
+        return;
+    for (unsigned n = 0; n < ACKS_TO_REPEAT && s->pcb == pcb; n++) {
+        tcp_ack_now(pcb);
+        tcp_output(pcb);
+    }
+}
+
 /* Bytes were read: lwIP need not know at once. */
 static void account(struct tcp_socket *s, size_t done) {
-    atomic_fetch_sub(&s->available, (uint32_t)done);
+    atomic_fetch_sub(&held_bytes, done);
+    uint32_t left = atomic_fetch_sub(&s->available, (uint32_t)done) - (uint32_t)done;
     uint32_t credit = atomic_fetch_add(&s->credit, (uint32_t)done) + (uint32_t)done;
-    if (credit < TCP_WND_UPDATE_THRESHOLD)
+    bool refused = !left && atomic_exchange(&s->refused, false);
+    if (credit < TCP_WND_UPDATE_THRESHOLD && !refused)
         return;
     net_lock();
     if (s->pcb) {
         tcp_lists_select(s->pcb);
         tcp_give_credit(s);
+        if (refused && s->pcb)
+            take_refused(s);
     }
     net_unlock();
 }
@@ -203,8 +230,8 @@ long tcp_socket_receive(struct socket *socket, struct socket_message *m) {
 }
 
 bool tcp_update_room(struct tcp_socket *s) {
-    bool room =
-        s->pcb && s->pcb->snd_buf >= TCP_SNDLOWAT && s->pcb->snd_queuelen <= TCP_SNDQUEUELOWAT;
+    bool room = s->pcb && !s->starved && s->pcb->snd_buf >= TCP_SNDLOWAT &&
+                s->pcb->snd_queuelen <= TCP_SNDQUEUELOWAT;
     atomic_store(&s->has_room, room);
     return room;
 }
@@ -212,9 +239,25 @@ bool tcp_update_room(struct tcp_socket *s) {
 err_t tcp_see_sent(void *arg, struct tcp_pcb *pcb, u16_t size) {
     struct tcp_socket *s = arg;
     (void)pcb, (void)size;
-    if (s && !s->has_room && tcp_update_room(s))
+    if (!s || s->has_room)
+        return ERR_OK;
+    s->starved = false;
+    if (tcp_update_room(s))
         wait_wake_events(&s->socket.writable, POLLOUT | POLLWRNORM);
     return ERR_OK;
+}
+
+/* lwIP: half a second has gone by. */
+static err_t see_time(void *arg, struct tcp_pcb *pcb) {
+    tcp_poll(pcb, NULL, 0);
+    return tcp_see_sent(arg, pcb, 0);
+}
+
+/* Memory is short: the sender is to wait for an acknowledgement, or half a second. */
+static long starve(struct tcp_socket *s) {
+    s->starved = true;
+    tcp_poll(s->pcb, see_time, 1);
+    return -EAGAIN;
 }
 
 /* Gives lwIP as much of `from` as there is room for: bytes, -EAGAIN, or why there never will be. */
@@ -227,10 +270,14 @@ static long send_locked(struct tcp_socket *s, const void *from, size_t size, boo
         return -EAGAIN;
     tcp_lists_select(pcb);
     tcp_give_credit(s);
+    if (s->pcb != pcb)
+        return -EPIPE;
+    if (pcb->snd_queuelen && net_memory_is_short())
+        return starve(s);
     u8_t flags = (u8_t)(TCP_WRITE_FLAG_COPY | (more ? TCP_WRITE_FLAG_MORE : 0));
     err_t err = tcp_write(pcb, from, (u16_t)size, flags);
-    if (err == ERR_MEM) /* with nothing under way no room will come about */
-        return pcb->unsent || pcb->unacked ? -EAGAIN : -ENOMEM;
+    if (err == ERR_MEM)
+        return starve(s);
     if (err != ERR_OK)
         return -EPIPE;
     if (!more || pcb->snd_queuelen > 2)

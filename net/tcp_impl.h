@@ -37,11 +37,13 @@ struct tcp_socket {
 
     /* Sending.  Written under net_lock, read anywhere. */
     atomic_bool has_room; /* for a good part of the buffer */
+    bool starved;         /* memory was short; net_lock */
     atomic_bool no_more;  /* shut down for sending, or the connection is gone */
 
     /* Receiving: lwIP fills the inbox; a reader takes all of it over and copies from that. */
     struct spinlock inbox_lock; /* RANK_PIPE; guards the next two */
     struct pbuf *inbox, *inbox_last;
+    atomic_bool refused;         /* lwIP keeps a segment that the inbox did not take */
     _Atomic(uint32_t) available; /* bytes in the inbox and with the reader */
     atomic_bool ended;           /* nothing more will come in */
     struct mutex reading;        /* guards the next two; before inbox_lock and net_lock */
@@ -83,6 +85,8 @@ bool tcp_update_room(struct tcp_socket *s);
 void tcp_give_credit(struct tcp_socket *s);
 /* Frees all that was received.  Nobody reads any more.  Under net_lock. */
 void tcp_drop_received(struct tcp_socket *s);
+/* Bytes that sockets hold and nobody has read. */
+uint64_t tcp_received_bytes(void);
 
 /* tcp_options.c */
 int tcp_set_option(struct socket *s, int level, int name, const void *value, uint32_t size);

@@ -206,6 +206,12 @@ bool tcp_lists_unsent(void) {
     return false;
 }
 
+void tcp_lists_send_refused(void) {
+    tcp_lists_gather();
+    tcp_txnow();
+    tcp_lists_scatter();
+}
+
 /*
  * RFC 6528: a clock and a keyed hash of who talks to whom.  The clock, 64 ns as
  * Linux has it, is what makes a connection that comes again begin behind where

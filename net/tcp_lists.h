@@ -39,6 +39,8 @@ bool tcp_lists_tick(void);
 
 /* Whether a connection still has something to send, or to hear an answer to. */
 bool tcp_lists_unsent(void);
+/* Sends what the card had no room for. */
+void tcp_lists_send_refused(void);
 
 /* For /proc/mimosa. */
 struct tcp_counts {

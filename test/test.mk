@@ -22,7 +22,8 @@ HOST_TESTS := $(patsubst test/host/%.c,%,$(wildcard test/host/*_test.c))
 HOST_TESTS += mutex_test-tsan pages_test-tsan slab_test-tsan
 GUEST_BUILT := $(GUEST_ALL:%=$(O)/test/guest/%) $(GUEST_ALL:%=$(O)/test/guest-glibc/%) \
         $(ERROR_NAMES:%=$(O)/test/errors/%) $(O)/test/wire/stdio $(O)/test/wire/options \
-        $(O)/test/wire/pty $(O)/test/wire/waiting $(O)/test/wire/waiting_pie
+        $(O)/test/wire/pty $(O)/test/wire/waiting $(O)/test/wire/waiting_pie \
+        $(O)/test/net/talk $(O)/test/net/relay
 
 GUEST_CFLAGS := -std=gnu11 -O2 -g -pthread -I. $(WARN)
 GUEST_CC_musl := musl-gcc
@@ -75,6 +76,16 @@ $(O)/test/wire/waiting $(O)/test/wire/waiting_pie: test/wire/waiting.c test/test
 
 # The person at the terminal.
 $(O)/test/wire/pty: test/wire/pty.c test/test.mk | test-need
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(HOST_CC) $(HOST_CFLAGS) -o $@ $<
+
+# Those that talk over the network, and the bad cable between them.
+$(O)/test/net/talk: test/net/talk.c test/test.mk | test-need
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)musl-gcc $(GUEST_CFLAGS) -static -o $@ $<
+$(O)/test/net/relay: test/net/relay.c test/test.mk | test-need
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(HOST_CC) $(HOST_CFLAGS) -o $@ $<
@@ -171,6 +182,11 @@ test-wire: test-guest-build kernel cli
 test-options: test-guest-build kernel cli
 	@test/run-options
 .PHONY: test-options
+
+## make test-net   two machines on a good and on a bad cable, and QEMU's user network
+test-net: test-guest-build kernel cli
+	@test/run-net
+.PHONY: test-net
 
 ## make test-gdb   follow `mimosa run --gdb` with gdb
 test-gdb: $(O)/test/wire/waiting $(O)/test/wire/waiting_pie kernel cli

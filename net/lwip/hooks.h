@@ -9,6 +9,11 @@
 /* Bytes, by the size of memory (net/net.c); constant after net_init(). */
 extern uint32_t net_tcp_window, net_tcp_send_buffer;
 
+/* lwIP's memory: none where that is the machine's last (net/net.c). */
+void *net_malloc(size_t size);
+/* Memory is short: nothing is kept that will be sent again. */
+bool net_memory_is_short(void);
+
 /* Debug builds check that the current thread holds net_lock. */
 void net_assert_locked(void);
 

@@ -18,7 +18,7 @@
 #define MEM_LIBC_MALLOC              1
 #define MEMP_MEM_MALLOC              1
 #define MEM_ALIGNMENT                8
-#define mem_clib_malloc(size)        kmalloc_uncleared(size)
+#define mem_clib_malloc(size)        net_malloc(size)
 #define mem_clib_calloc(count, size) kmalloc((count) * (size))
 #define mem_clib_free                kfree
 
@@ -31,6 +31,7 @@
 /* IPv4 and IPv6. */
 #define LWIP_ARP                      1
 #define ARP_QUEUEING                  1
+#define ARP_QUEUE_LEN                 128 /* a burst of connections before the first answer */
 #define ARP_TABLE_SIZE                64
 #define LWIP_ICMP                     1
 #define IP_DEFAULT_TTL                64
@@ -81,7 +82,8 @@
 #define LWIP_TCP_KEEPALIVE             1
 #define LWIP_TCP_PCB_NUM_EXT_ARGS      2 /* PCB_LIFETIME, PCB_SEGMENT: net/net_impl.h */
 #define LWIP_TCP_SACK_OUT              1
-#define TCP_OOSEQ_MAX_BYTES            TCP_WND
+#define TCP_OOSEQ_BYTES_LIMIT(pcb)     (net_memory_is_short() ? 0 : TCP_WND)
+#define LWIP_TCP_RTO_TIME              1500    /* a second at least before the first repetition */
 #define TCP_MSL                        30000ul /* TIME_WAIT is 60 seconds, as Linux's */
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1       /* the preprocessor cannot see the variables */
 

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A bad cable between two virtual machines: takes frames from two QEMUs
- * (-netdev socket,udp=) and passes them on, but drops, doubles, delays and
- * damages some.
+ * A bad cable between two virtual machines: takes frames from two QEMUs and
+ * passes them on, but drops, doubles, delays and damages some.
  *
  *     relay PORT PERCENT_DROPPED PERCENT_DOUBLED PERCENT_LATE PERCENT_DAMAGED
  *
- * listens on PORT and PORT + 1, and sends to PORT + 2 and PORT + 3.  A late
- * frame goes out after the next one (or after 20 ms, where there is none).
+ * listens on PORT and PORT + 1 (-netdev socket,connect=), and prints a line once
+ * it does.  A late frame goes out after the next one (or after 20 ms, where there
+ * is none).  Streams, not datagrams: of those the host itself drops some when it
+ * is busy, and a good cable would not be one.  Where a machine has gone, another
+ * may take its end.
  */
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,14 +22,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define HEADER     4 /* a frame's length, in network order */
 #define FRAME_MOST 70000
 #define LATE_MS    20
 
+struct frame {
+    size_t size; /* header included; 0: none */
+    uint8_t bytes[HEADER + FRAME_MOST];
+};
+
 struct side {
-    int fd;
-    struct sockaddr_in to; /* the other machine */
-    uint8_t late[FRAME_MOST];
-    ssize_t late_size; /* 0: none waits */
+    int listener, fd; /* -1: no machine */
+    struct frame in;  /* what has come of the frame that is coming */
+    struct frame late;
 };
 
 static struct side sides[2];
@@ -36,50 +44,96 @@ static bool chance(unsigned percent) {
     return (unsigned)(random() % 100) < percent;
 }
 
-static void pass_on(struct side *s, const uint8_t *frame, ssize_t size) {
-    /* A frame that the host cannot take now is one more that the cable loses. */
-    ssize_t ignored =
-        sendto(s->fd, frame, (size_t)size, 0, (struct sockaddr *)&s->to, sizeof(s->to));
-    (void)ignored;
-}
-
-static void let_go(struct side *s) {
-    if (s->late_size) {
-        pass_on(s, s->late, s->late_size);
+static void hang_up(struct side *s) {
+    if (s->fd >= 0) {
+        close(s->fd);
     }
-    s->late_size = 0;
+    s->fd = -1;
+    s->in.size = s->late.size = 0;
 }
 
-static void take(struct side *s) {
-    static uint8_t frame[FRAME_MOST];
-    ssize_t size = recv(s->fd, frame, sizeof(frame), 0);
+/* To a machine that is not there a frame is lost. */
+static void pass_on(struct side *to, const struct frame *f) {
+    for (size_t done = 0; to->fd >= 0 && done < f->size;) {
+        ssize_t n = send(to->fd, f->bytes + done, f->size - done, MSG_NOSIGNAL);
+        if (n <= 0) {
+            hang_up(to);
+            return;
+        }
+        done += (size_t)n;
+    }
+}
 
-    if (size <= 0 || chance(drop)) {
+static void let_go(struct side *from, struct side *to) {
+    pass_on(to, &from->late);
+    from->late.size = 0;
+}
+
+static void treat(struct side *from, struct side *to) {
+    struct frame *f = &from->in;
+
+    if (chance(drop)) {
         return;
     }
     if (chance(damage)) {
-        frame[random() % size] ^= (uint8_t)(1u << random() % 8);
+        f->bytes[HEADER + (size_t)random() % (f->size - HEADER)] ^= (uint8_t)(1u << random() % 8);
     }
-    if (!s->late_size && chance(late)) {
-        memcpy(s->late, frame, (size_t)size);
-        s->late_size = size;
+    if (!from->late.size && chance(late)) {
+        from->late = *f;
         return;
     }
-    pass_on(s, frame, size);
+    pass_on(to, f);
     if (chance(twice)) {
-        pass_on(s, frame, size);
+        pass_on(to, f);
     }
-    let_go(s);
+    let_go(from, to);
 }
 
-static int open_side(struct side *s, int port, int to) {
+/* Takes in what belongs to the frame that is coming; whether the machine is still there. */
+static bool take(struct side *from, struct side *to) {
+    struct frame *f = &from->in;
+    uint32_t length;
+    size_t want = HEADER;
+
+    if (f->size >= HEADER) {
+        memcpy(&length, f->bytes, HEADER);
+        want += ntohl(length);
+    }
+    if (want > sizeof(f->bytes)) {
+        return false;
+    }
+    ssize_t n = recv(from->fd, f->bytes + f->size, want - f->size, 0);
+    if (n <= 0) {
+        return false;
+    }
+    f->size += (size_t)n;
+    if (f->size > HEADER && f->size == want) {
+        treat(from, to);
+        f->size = 0;
+    }
+    return true;
+}
+
+static int open_side(struct side *s, int port) {
     struct sockaddr_in here = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+    int one = 1;
 
     here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    s->to = here;
-    s->to.sin_port = htons((uint16_t)to);
-    s->fd = socket(AF_INET, SOCK_DGRAM, 0);
-    return s->fd < 0 || bind(s->fd, (struct sockaddr *)&here, sizeof(here));
+    s->fd = -1;
+    s->listener = socket(AF_INET, SOCK_STREAM, 0);
+    return s->listener < 0 ||
+           setsockopt(s->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+           bind(s->listener, (struct sockaddr *)&here, sizeof(here)) || listen(s->listener, 1);
+}
+
+static void plug_in(struct side *s) {
+    int one = 1;
+
+    hang_up(s);
+    s->fd = accept(s->listener, NULL, NULL);
+    if (s->fd >= 0) {
+        setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    }
 }
 
 int main(int argc, char **argv) {
@@ -93,20 +147,28 @@ int main(int argc, char **argv) {
     late = (unsigned)atoi(argv[4]);
     damage = (unsigned)atoi(argv[5]);
     srandom(1);
-    /* What comes in on one port goes to the machine that sends to the other. */
-    if (open_side(&sides[0], port, port + 3) || open_side(&sides[1], port + 1, port + 2)) {
+    if (open_side(&sides[0], port) || open_side(&sides[1], port + 1)) {
         perror("relay: bind");
         return 1;
     }
+    puts("ready");
+    fflush(stdout);
     for (;;) {
-        struct pollfd fds[2] = { { sides[0].fd, POLLIN, 0 }, { sides[1].fd, POLLIN, 0 } };
-        if (poll(fds, 2, LATE_MS) == 0) {
-            let_go(&sides[0]);
-            let_go(&sides[1]);
+        struct pollfd fds[4];
+        for (int i = 0; i < 2; i++) {
+            fds[i] = (struct pollfd){ sides[i].fd, POLLIN, 0 };
+            fds[2 + i] = (struct pollfd){ sides[i].listener, POLLIN, 0 };
+        }
+        if (poll(fds, 4, LATE_MS) == 0) {
+            let_go(&sides[0], &sides[1]);
+            let_go(&sides[1], &sides[0]);
         }
         for (int i = 0; i < 2; i++) {
-            if (fds[i].revents & POLLIN) {
-                take(&sides[i]);
+            if (fds[i].revents && sides[i].fd == fds[i].fd && !take(&sides[i], &sides[!i])) {
+                hang_up(&sides[i]);
+            }
+            if (fds[2 + i].revents & POLLIN) {
+                plug_in(&sides[i]);
             }
         }
     }
