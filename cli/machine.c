@@ -91,6 +91,25 @@ static void add_prealloc(struct words *words, uint64_t mebibytes) {
     free(text);
 }
 
+static unsigned cpu_count(const struct run_options *options) {
+    return options->cpus ? options->cpus : 1;
+}
+
+/*
+ * QEMU before 8.1 leaves memory barriers out of a machine that can have but one
+ * CPU, though its devices run beside it: a notification is lost now and then, and
+ * a connection stands still.  So a machine with one CPU could have a second.
+ */
+static void add_sizes(struct words *words, const struct run_options *options) {
+    unsigned cpus = cpu_count(options);
+    bool barriers = uses_kvm(options) || options->icount || cpus > 1;
+    char *text = xasprintf("-smp %u%s -m %lluM", cpus, barriers ? "" : ",maxcpus=2",
+                           (unsigned long long)(options->memory_bytes >> 20));
+
+    add_split(words, text);
+    free(text);
+}
+
 static void add_machine(struct words *words, const struct run_options *options) {
     const char *const types[] = {
         [MACHINE_MICROVM] =
@@ -109,10 +128,7 @@ static void add_machine(struct words *words, const struct run_options *options) 
     } else {
         add_split(words, "-accel tcg,thread=multi -cpu max");
     }
-    char *sizes = xasprintf("-smp %u -m %lluM", options->cpus ? options->cpus : 1,
-                            (unsigned long long)(options->memory_bytes >> 20));
-    add_split(words, sizes);
-    free(sizes);
+    add_sizes(words, options);
     if (options->prealloc) {
         add_prealloc(words, options->memory_bytes >> 20);
     }
@@ -147,7 +163,8 @@ static void build_command(struct words *words, const struct machine *machine,
     words_add(words, xasprintf("/dev/fd/%d", initrd));
     add(words, "-append");
     if (system_is_linux_machine(options->on)) {
-        add(words, options->verbose ? LINUX_WORDS : LINUX_WORDS " quiet loglevel=3");
+        words_add(words, xasprintf(LINUX_WORDS " possible_cpus=%u%s", cpu_count(options),
+                                   options->verbose ? "" : " quiet loglevel=3"));
     } else {
         bool software_kvm = uses_kvm(options) && !has_virtualisation();
         words_add(words,

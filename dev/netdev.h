@@ -105,6 +105,13 @@ must_check int netdev_send(struct netdev *n, unsigned queue, const struct netdev
 void netdev_flush(struct netdev *n, unsigned queue);
 /* Calls `done` for all that the card has sent. */
 void netdev_reclaim(struct netdev *n, unsigned queue);
+/*
+ * Notifies the card of both rings of `queue`, whether it asked for that or not.
+ * For a clock: QEMU before 8.1 leaves our memory barriers out of some machines
+ * (with one CPU, and with --icount), and a ring whose notification got lost is
+ * never notified again.
+ */
+void netdev_remind(struct netdev *n, unsigned queue);
 
 /* For /proc/mimosa. */
 struct netdev_counts {

@@ -150,6 +150,11 @@ static int init_pairs(struct netdev *card) {
     return 0;
 }
 
+void netdev_remind(struct netdev *n, unsigned queue) {
+    virtio_queue_notify(&n->pairs[queue]->receiver.queue);
+    virtio_queue_notify(&n->pairs[queue]->sender.queue);
+}
+
 /* Has the card use all pairs; 0 or -errno, and then it uses the first. */
 static int set_pairs(struct netdev *card, struct virtio_queue *control) {
     uint64_t limit = clock_now_ns() + CONTROL_LIMIT_NS;

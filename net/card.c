@@ -259,6 +259,11 @@ void card_reclaim(void) {
         netdev_reclaim(device, queue);
 }
 
+void card_remind(void) {
+    for (unsigned queue = 0; queue < card_queues(); queue++)
+        netdev_remind(device, queue);
+}
+
 bool card_refused(void) {
     bool was = refused;
     refused = false;

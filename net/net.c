@@ -150,6 +150,7 @@ static void tick_second(unsigned seconds) {
 
 /* Every 250 ms, or every second while there is no connection. */
 static void tick(unsigned count) {
+    card_remind();
     if (tcp_clock_runs)
         tcp_clock_runs = tcp_lists_tick();
     if (count % (TICKS_SECOND / 2) == 0)

@@ -48,6 +48,8 @@ void card_trust_loopback(void);
 void card_flush(void);
 /* Frees what the card has sent: lwIP repeats no segment that is still held.  Under net_lock. */
 void card_reclaim(void);
+/* Has it look at its rings, in case that a notification got lost.  Under net_lock. */
+void card_remind(void);
 /* Whether it had no room for a frame since this was last asked.  Under net_lock. */
 bool card_refused(void);
 /* What it has done so far; zeros without a card.  Under net_lock. */
