@@ -4,9 +4,10 @@
  *
  * Receiving: each queue's interrupt calls the function given to netdev_open()
  * (interrupt context) and is off from then on; a thread then calls
- * netdev_receive() until that says that the queue is empty, which turns the
- * interrupt on again.  Sending: netdev_send() for each frame, netdev_flush()
- * when there is no more for now.
+ * netdev_receive() until that finds no frame, and netdev_rest(), which turns the
+ * interrupt on again, unless somebody is to come back without being told.
+ * Sending: netdev_send() for each frame, netdev_flush() when there is no more for
+ * now.
  *
  * What was sent is not announced: `done` waits for the next call on that queue
  * that has reason to look, and a full queue holds at most its 64 to 256 frames.
@@ -82,11 +83,17 @@ struct netdev *netdev_open(void (*ready)(unsigned queue));
 const struct netdev_features *netdev_features(const struct netdev *n);
 
 /*
- * The next frame of `queue`, as a chain of buffers; NULL when there is none,
- * and then the queue's interrupt is on again.  Context: any thread, one at a
- * time for each queue if the order of frames matters.
+ * The next frame of `queue`, as a chain of buffers; NULL when there is none.  The
+ * queue's interrupt is off from then on.  Context: any thread, one at a time for
+ * each queue if the order of frames matters.
  */
 struct netdev_buffer *netdev_receive(struct netdev *n, unsigned queue);
+/* Turns the interrupt on and returns false; or returns true: there is something to receive. */
+bool netdev_rest(struct netdev *n, unsigned queue);
+/* Whether there is something to receive.  Any thread. */
+bool netdev_has_received(struct netdev *n, unsigned queue);
+/* Whether `ready` will be called for the next frame.  Any context. */
+bool netdev_will_tell(const struct netdev *n, unsigned queue);
 /* Gives back one buffer (not the chain). */
 void netdev_buffer_free(struct netdev_buffer *b);
 

@@ -40,6 +40,7 @@ struct net_receiver {
     struct timer retry; /* has the queue's thread look again */
     struct spinlock lock;
     struct virtio_queue queue;
+    unsigned rests;              /* that found something, since the last good frame */
     struct netdev_buffer *spare; /* buffers that are neither in the ring nor net/'s */
     uint64_t frames, bytes, dropped, kicks;
     uint64_t buffers; /* handed to net/ in all */

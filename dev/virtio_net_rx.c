@@ -12,8 +12,7 @@
  * card does nothing but send nonsense, a timer has net/ look again: a ring with
  * too few buffers for the next frame would otherwise wait for ever.
  *
- * Interrupts.  After one the queue is silent until netdev_receive() found it
- * empty.  Handlers take no lock (RANK_DEVICE is for threads): struct
+ * Interrupts.  After one the queue is silent until netdev_rest() finds it empty.  Handlers take no lock (RANK_DEVICE is for threads): struct
  * net_interrupt says how they know whether they are wanted.
  *
  * Trust.  virtq checks ids and lengths; here the header is copied before it is
@@ -34,7 +33,7 @@
 
 #define RETRY_NS     (10 * NS_PER_MS)
 #define REFILL_PART  4 /* of the ring, that may be empty before it is filled up */
-#define EMPTY_ROUNDS 4 /* of looking at a ring that holds only nonsense */
+#define EMPTY_ROUNDS 4 /* of finding only nonsense in a ring that is never empty */
 
 /* Buffers given back on this CPU; others read it (relaxed: a statistic). */
 static PERCPU _Atomic(uint64_t) buffers_freed;
@@ -234,6 +233,20 @@ static bool publish(struct net_receiver *r) {
     return kick;
 }
 
+bool netdev_has_received(struct netdev *n, unsigned queue) {
+    struct net_receiver *r = &n->pairs[queue]->receiver;
+    bool has;
+
+    spin_lock(&r->lock);
+    has = virtq_has_used(&r->queue.ring);
+    spin_unlock(&r->lock);
+    return has;
+}
+
+bool netdev_will_tell(const struct netdev *n, unsigned queue) {
+    return atomic_load_explicit(&n->pairs[queue]->receiver.interrupt.armed, memory_order_relaxed);
+}
+
 struct netdev_buffer *netdev_receive(struct netdev *n, unsigned queue) {
     struct net_receiver *r = &n->pairs[queue]->receiver;
     struct netdev_buffer *frame;
@@ -241,23 +254,32 @@ struct netdev_buffer *netdev_receive(struct netdev *n, unsigned queue) {
 
     spin_lock(&r->lock);
     disarm(r);
-    for (unsigned round = 0;; round++) {
-        frame = take_good_frame(r);
-        if (!frame || r->queue.ring.free_count >= r->queue.ring.size / REFILL_PART) {
-            refill(r);
-            kick |= publish(r);
-        }
-        if (frame || r->queue.ring.broken || !arm(r))
-            break;
-        if (round == EMPTY_ROUNDS) {
-            timer_arm(&r->retry, clock_now_ns() + RETRY_NS);
-            break;
-        }
+    frame = take_good_frame(r);
+    if (frame)
+        r->rests = 0;
+    if (!frame || r->queue.ring.free_count >= r->queue.ring.size / REFILL_PART) {
+        refill(r);
+        kick = publish(r);
     }
     spin_unlock(&r->lock);
     if (kick)
         virtio_queue_notify(&r->queue);
     return frame;
+}
+
+bool netdev_rest(struct netdev *n, unsigned queue) {
+    struct net_receiver *r = &n->pairs[queue]->receiver;
+    bool some;
+
+    spin_lock(&r->lock);
+    some = !r->queue.ring.broken && arm(r);
+    if (some && r->rests++ == EMPTY_ROUNDS) {
+        r->rests = 0;
+        timer_arm(&r->retry, clock_now_ns() + RETRY_NS);
+        some = false;
+    }
+    spin_unlock(&r->lock);
+    return some;
 }
 
 void net_receiver_start(struct net_receiver *r) {

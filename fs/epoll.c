@@ -408,13 +408,15 @@ static int sleep(struct epoll *e, uint64_t deadline_ns) {
 
 long epoll_wait(struct file *epoll, char *user, int max, uint64_t deadline_ns) {
     struct epoll *e = epoll_of(epoll);
+    wait_take_in();
     for (int err = deadline_ns ? 0 : -ETIMEDOUT;;) {
         long told = atomic_load(&e->ready_count) ? tell(e, user, max) : 0;
         if (told)
             return told;
         if (err)
             return err == -ETIMEDOUT ? 0 : err;
-        err = sleep(e, deadline_ns);
+        if (!wait_rest())
+            err = sleep(e, deadline_ns);
     }
 }
 

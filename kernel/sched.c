@@ -25,6 +25,11 @@
  * a third CPU have stolen what was queued before the poll saw it.  A claim that
  * comes after that finds IDLE_HALTED and interrupts.
  *
+ * Where a woken thread goes: to the CPU of its waker if that has nothing more to
+ * do (it is idle, and an interrupt woke the thread, or the waker said that it is
+ * about to sleep: thread.wakes_here), else to its last CPU or another that is
+ * idle, else to its last CPU's queue.
+ *
  * Time slices are armed only while somebody waits; a wake-up on a busy CPU
  * counts the running thread's slice from when that thread came on.
  *
@@ -125,6 +130,13 @@ static bool claim_idle(unsigned cpu) {
            (atomic_fetch_and(&cpus_idle, ~bit) & bit);
 }
 
+/* Whether this CPU would be done, or nearly so, but for what it wakes. */
+static bool is_free_here(unsigned here) {
+    struct thread *me = current;
+    return (me->is_idle || me->wakes_here) &&
+           !atomic_load_explicit(&cpu_of(run_queue, here)->length, memory_order_relaxed);
+}
+
 static unsigned choose_cpu(struct thread *t) {
     unsigned last = atomic_load_explicit(&t->cpu, memory_order_relaxed);
     if (atomic_load_explicit(&t->on_cpu, memory_order_acquire)) /* pairs with sched_finish_switch */
@@ -132,6 +144,9 @@ static unsigned choose_cpu(struct thread *t) {
     uint64_t allowed = atomic_load_explicit(&t->affinity, memory_order_relaxed) &
                        atomic_load_explicit(&cpus_online, memory_order_relaxed);
     assert(allowed);
+    unsigned here = cpu_id();
+    if ((allowed >> here & 1) && is_free_here(here))
+        return here;
     if ((allowed >> last & 1) && claim_idle(last))
         return last;
     uint64_t idle = atomic_load_explicit(&cpus_idle, memory_order_relaxed) & allowed;
@@ -151,6 +166,7 @@ bool thread_wake(struct thread *t) {
     if (state != THREAD_BLOCKED ||
         !atomic_compare_exchange_strong(&t->state, &state, THREAD_RUNNABLE))
         return false;
+    current->wakes++;
     enqueue(t, choose_cpu(t));
     return true;
 }

@@ -57,12 +57,14 @@ struct thread {
     uint64_t runtime_ns;  /* CPU time used, up to the last switch */
     uint64_t started_ns;  /* when it came on the CPU; 0: it runs nowhere */
     uint64_t switches_voluntary, switches_preempted;
+    uint64_t wakes; /* of others that slept, by this thread and by interrupts of it */
 
     /* The thread's own. */
     struct aspace *aspace;     /* NULL: kernel thread */
     void *fpu_area;            /* NULL: kernel thread */
     unsigned fpu_cpu;          /* CPU whose registers may still hold fpu_area */
     uint64_t fs_base, gs_base; /* of the program, while not running */
+    bool wakes_here;           /* it sleeps soon after it wakes somebody: who may take its CPU */
     bool no_fault;             /* uaccess _nofault section: do not serve faults */
 
     void (*reap)(struct thread *); /* set by thread_exit */

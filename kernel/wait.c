@@ -2,6 +2,8 @@
 /* Wait queues; the protocol is in wait.h. */
 #include "kernel/wait.h"
 
+const struct wait_source *wait_source;
+
 void wait_init(struct wait_queue *q) {
     spin_init(&q->lock, RANK_WAIT);
     list_init(&q->waiters);

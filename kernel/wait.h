@@ -63,6 +63,29 @@ static inline void wait_wake_all(struct wait_queue *q) {
     wait_wake_events(q, 0);
 }
 
+/*
+ * Devices that a thread looks at by himself before he sleeps for want of
+ * something, so that a busy one needs neither interrupts nor another thread to
+ * bring what it waits for.
+ */
+struct wait_source {
+    /* Takes in what is there, and interrupts need not tell of more: the thread will be back. */
+    void (*take_in)(void);
+    /* Takes in what is there and returns true; or there is nothing, and interrupts will tell. */
+    bool (*rest)(void);
+};
+extern const struct wait_source *wait_source; /* NULL: none; constant once programs run */
+
+/* Before a look at whether something is ready.  Context: thread, nothing held. */
+static inline void wait_take_in(void) {
+    if (wait_source)
+        wait_source->take_in();
+}
+/* Before sleeping: whether the caller should look again first.  Context: thread, nothing held. */
+static inline bool wait_rest(void) {
+    return wait_source && wait_source->rest();
+}
+
 #define wait_until(q, ready, deadline_ns, may_interrupt)                                           \
     ({                                                                                             \
         int wait_err_ = 0;                                                                         \

@@ -101,10 +101,12 @@ static long poll_items(struct poll_item *items, size_t n, uint64_t deadline) {
         if (!p.waiters)
             return -ENOMEM;
     }
+    wait_take_in();
     long ready = look(items, n, deadline ? &p.table : NULL);
     int err = deadline ? 0 : -ETIMEDOUT;
     while (!ready && !err) {
-        err = poller_sleep(&p, deadline);
+        if (!wait_rest())
+            err = poller_sleep(&p, deadline);
         atomic_store(&p.triggered, false);
         ready = look(items, n, NULL);
     }

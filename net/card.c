@@ -243,6 +243,18 @@ static err_t output(struct netif *n, struct pbuf *p) {
     return send_frame(copy);
 }
 
+bool card_has_received(unsigned queue) {
+    return netdev_has_received(device, queue);
+}
+
+bool card_rest(unsigned queue) {
+    return netdev_rest(device, queue);
+}
+
+bool card_will_tell(unsigned queue) {
+    return netdev_will_tell(device, queue);
+}
+
 void card_trust_loopback(void) {
     card.chksum_flags &= (u16_t)~CHECK_TRANSPORT;
 }

@@ -4,8 +4,8 @@
  *
  * Each receive queue of the card has a thread.  The queue's interrupt marks it
  * ready and wakes the thread, which takes frames in, a batch for each time that
- * it holds the lock, until the queue is empty; that turns the interrupt on
- * again.  The first thread is also lwIP's clock: it ticks every 250 ms while
+ * it holds the lock, until the queue is empty; then it turns the interrupt on
+ * again.  The program's threads take frames in as well: visit.c.  The first thread is also lwIP's clock: it ticks every 250 ms while
  * there are TCP connections, else every second.
  */
 #include "net/net.h"
@@ -52,9 +52,9 @@ struct queue_thread {
 
 static struct mutex lock; /* lwIP */
 static struct queue_thread *threads;
-static unsigned thread_count; /* constant after net_init */
-static struct netif *card;    /* NULL: none; constant after net_init */
-static bool tcp_clock_runs;   /* lwIP wants its TCP clock; lock */
+static unsigned thread_count;      /* constant after net_init */
+static struct netif *card;         /* NULL: none; constant after net_init */
+static atomic_bool tcp_clock_runs; /* lwIP wants its TCP clock; set under the lock */
 static atomic_bool address_known;
 static uint64_t address_deadline; /* nobody waits for it beyond; constant after net_init */
 static struct wait_queue address_wait;
@@ -175,7 +175,9 @@ static uint64_t run_clock(uint64_t now) {
     if (next == 0)
         next = now + TICK_NS;
     for (unsigned n = 0; next <= now && n < TICKS_SECOND; n++) {
+        net_lock();
         tick(count++);
+        net_unlock();
         next += TICK_NS;
     }
     if (next <= now)
@@ -185,25 +187,36 @@ static uint64_t run_clock(uint64_t now) {
     return next + (TICKS_SECOND - 1 - count % TICKS_SECOND) * TICK_NS;
 }
 
+bool net_take_in(unsigned queue) {
+    net_lock();
+    card_reclaim();
+    if (card_refused())
+        tcp_lists_send_refused();
+    bool more = card && card_receive(queue, BATCH);
+    net_unlock();
+    return more;
+}
+
+/* All that the queue has.  Whoever was woken by it will look for more (visit.c). */
+static void take_in_all(unsigned queue) {
+    uint64_t wakes = current->wakes;
+    do
+        while (net_take_in(queue))
+            ;
+    while (card && current->wakes == wakes && card_rest(queue));
+    if (card && current->wakes != wakes)
+        visit_expect();
+}
+
 static noreturn_fn void queue_main(void *arg) {
     struct queue_thread *t = arg;
+    current->wakes_here = true;
     for (uint64_t deadline = 0;;) {
         int err = wait_until(&t->wake, atomic_load(&t->ready), deadline, false);
         (void)err; /* the deadline is as good a reason */
         atomic_store(&t->ready, false);
-        bool more;
-        do {
-            net_lock();
-            card_reclaim();
-            if (card_refused())
-                tcp_lists_send_refused();
-            more = t->queue < card_queues() && card_receive(t->queue, BATCH);
-            if (t->queue == 0)
-                deadline = run_clock(clock_now_ns());
-            net_unlock();
-        } while (more);
-        if (t->queue != 0)
-            deadline = TIME_NEVER;
+        take_in_all(t->queue);
+        deadline = t->queue == 0 ? run_clock(clock_now_ns()) : TIME_NEVER;
     }
 }
 
@@ -253,6 +266,8 @@ static int start_threads(void) {
     }
     for (unsigned i = 0; i < thread_count; i++)
         thread_start(&threads[i].thread);
+    if (card)
+        visit_init();
     return 0;
 }
 

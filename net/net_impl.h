@@ -42,6 +42,10 @@ struct tcp_pcb;
 void card_lengthen_segments(struct tcp_pcb *pcb);
 /* Takes in up to `most` frames of a queue; whether there may be more.  Under net_lock. */
 bool card_receive(unsigned queue, unsigned most);
+/* netdev_rest(), netdev_has_received() and netdev_will_tell().  There is a card. */
+bool card_rest(unsigned queue);
+bool card_has_received(unsigned queue);
+bool card_will_tell(unsigned queue);
 /* What we send to our own address went over no wire: its sums need not be right. */
 void card_trust_loopback(void);
 /* Tells the card of frames that wait for that.  Under net_lock. */
@@ -57,8 +61,16 @@ struct netdev_counts;
 void card_count(struct netdev_counts *out);
 /* How many receive queues; 0 without a card. */
 unsigned card_queues(void);
-/* net.c: the card has something in `queue`.  Interrupt context. */
+/* net.c: the card has something in `queue`, or it is time to look.  Any context. */
 void net_wake_queue(unsigned queue);
+/* A batch of a queue's frames; whether there may be more.  Context: thread, nothing held. */
+bool net_take_in(unsigned queue);
+
+/* visit.c: boot, where there is a card. */
+void visit_init(void);
+/* Somebody was woken who will look for frames before he sleeps again: interrupts may stay off.
+ * Context: thread. */
+void visit_expect(void);
 
 /* address.c: gives the card its address; -EINVAL.  Under net_lock. */
 must_check int address_start(struct netif *card, const char *config);

@@ -131,6 +131,8 @@ static inline uint64_t socket_deadline(bool nonblocking, uint64_t timeout_ns) {
 #define socket_wait(q, ready, deadline_ns)                                                         \
     ({                                                                                             \
         uint64_t until_ = (deadline_ns);                                                           \
+        while (until_ && !(ready) && wait_rest())                                                  \
+            ;                                                                                      \
         int why_ = until_ ? wait_until(q, ready, until_, true) : -SOCKET_EAGAIN;                   \
         why_ == -SOCKET_ETIMEDOUT ? -SOCKET_EAGAIN : why_;                                         \
     })

@@ -381,11 +381,34 @@ static void tells_once(void **state) {
             expect_frame(frame, 100, NULL);
             net_device_give(0, none, frame, 100);
             assert_false(net_device_interrupt(0)); /* it is being looked at */
+            assert_true(netdev_has_received(card, 0));
+            assert_true(netdev_rest(card, 0));
             expect_frame(frame, 100, NULL);
             assert_null(netdev_receive(card, 0));
+            assert_false(netdev_has_received(card, 0) || netdev_will_tell(card, 0));
             assert_int_equal(ready_count[0], round);
+            assert_false(netdev_rest(card, 0));
+            assert_true(netdev_will_tell(card, 0));
         }
     }
+}
+
+/* A card that never runs out of nonsense is left alone for a while. */
+static void rests_from_nonsense(void **state) {
+    unsigned rests = 0;
+
+    (void)state;
+    open_card(F_ALL, 1, 256);
+    for (;; rests++) {
+        use_buffers(1, 100, 0);
+        if (!netdev_rest(card, 0))
+            break;
+        assert_null(netdev_receive(card, 0));
+        assert_true(rests < 10);
+    }
+    assert_true(rests > 0);
+    assert_int_equal(host_timers_fire(host_now_ns + NS_PER_SEC), 1);
+    assert_int_equal(ready_count[0], 1);
 }
 
 static void recovers_from_no_memory(void **state) {
@@ -570,6 +593,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(nonsense_about_buffers, setup, teardown),
         cmocka_unit_test_setup_teardown(lengths_break_the_queue, setup, teardown),
         cmocka_unit_test_setup_teardown(tells_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(rests_from_nonsense, setup, teardown),
         cmocka_unit_test_setup_teardown(recovers_from_no_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(frames_go_out, setup, teardown),
         cmocka_unit_test_setup_teardown(empty_pieces_are_left_out, setup, teardown),

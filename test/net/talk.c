@@ -7,6 +7,8 @@
  *                                             keep: a client that is silent for 3 s is looked for
  *     talk echo HOST PORT CONNECTIONS BYTES   sends and verifies on each of them in turn
  *     talk slow HOST PORT BYTES               reads late: the window closes, and opens again
+ *     talk busy HOST PORT BYTES               echo, while the server's other thread, which took
+ *                                             packets in before, computes and never comes back
  *     talk open HOST PORT CONNECTIONS         as many at once, each says a word
  *     talk hold HOST PORT CONNECTIONS         the same, and a word before the next is opened
  *     talk flood HOST PORT CONNECTIONS        one after another, each says a word
@@ -20,7 +22,8 @@
  * connections, buffers and memory that the kernel has forgotten.
  *
  * The first byte of a connection says what it is: a word (w), which is answered
- * where it is read; a conversation (c), which gets a thread; the end (q).
+ * where it is read; a conversation (c), which gets a thread; computing until there
+ * is no conversation (b); the end (q).
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -35,11 +38,13 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BLOCK     60000
 #define WORD      7
 #define KEPT_KB   2048 /* what caches of the kernel may keep */
+#define BUSY_MOST 60   /* seconds; ten times what it takes */
 #define LOOK_LATE 600  /* tenths of a second until everything must be gone */
 
 static void fail(const char *what) {
@@ -138,7 +143,8 @@ static void converse(struct conversation *c) {
     close(c->fd);
 }
 
-static _Atomic int accepted; /* by the server, and not closed yet */
+static _Atomic int accepted;      /* by the server, and not closed yet */
+static _Atomic int conversations; /* of the server's */
 
 static void close_accepted(int fd) {
     close(fd);
@@ -155,6 +161,7 @@ static void *echo(void *arg) {
                 goto out;
 out:
     close_accepted(fd);
+    conversations--;
     return NULL;
 }
 
@@ -241,10 +248,19 @@ static int answer(int fd, int poller) {
     ssize_t n = recv(fd, word, 1, 0);
     if (n == 1 && *word == 'c') {
         epoll_ctl(poller, EPOLL_CTL_DEL, fd, NULL);
+        conversations++;
         if (pthread_create(&thread, NULL, echo, (void *)(long)fd))
             fail("thread");
         pthread_detach(thread);
         return 0;
+    }
+    if (n == 1 && *word == 'b') {
+        for (time_t begun = time(NULL); conversations;)
+            if (time(NULL) - begun > BUSY_MOST) {
+                printf("talk: nobody takes packets in for the busy one\n");
+                exit(1);
+            }
+        send(fd, word, 1, MSG_NOSIGNAL);
     }
     close_accepted(fd);
     return n == 1 && *word == 'q';
@@ -354,6 +370,25 @@ static void converse_slowly(char **argv) {
     converse(&c);
 }
 
+static void *converse_in_thread(void *c) {
+    converse(c);
+    return NULL;
+}
+
+static void converse_while_busy(char **argv) {
+    struct conversation c = { connect_to(argv[1], argv[2]), 3, strtoul(argv[3], NULL, 10), 0 };
+    int other = connect_to(argv[1], argv[2]);
+    char answer;
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, converse_in_thread, &c))
+        fail("thread");
+    usleep(50000);
+    if (send(other, "b", 1, MSG_NOSIGNAL) != 1 || recv(other, &answer, 1, 0) != 1)
+        fail("the server that computed");
+    pthread_join(thread, NULL);
+    close(other);
+}
+
 static void stop_server(char **argv) {
     int fd = connect_to(argv[1], argv[2]);
     if (send(fd, "q", 1, 0) != 1)
@@ -373,9 +408,10 @@ static const struct role {
     int words;
     void (*play)(char **argv);
 } roles[] = {
-    { "echo", 5, converse_all }, { "slow", 4, converse_slowly }, { "open", 4, open_many },
-    { "hold", 4, open_many },    { "flood", 4, flood },          { "reset", 4, reset },
-    { "vanish", 4, vanish },     { "stop", 3, stop_server },     { "stay", 1, stay },
+    { "echo", 5, converse_all }, { "slow", 4, converse_slowly }, { "busy", 4, converse_while_busy },
+    { "open", 4, open_many },    { "hold", 4, open_many },       { "flood", 4, flood },
+    { "reset", 4, reset },       { "vanish", 4, vanish },        { "stop", 3, stop_server },
+    { "stay", 1, stay },
 };
 
 /* Plays the role at the front of the words; how many words that took, 0: there is none. */
