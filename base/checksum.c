@@ -9,6 +9,9 @@
 struct word64 {
     uint64_t v;
 } __attribute__((packed, may_alias));
+struct word32 {
+    uint32_t v;
+} __attribute__((packed, may_alias));
 struct word16 {
     uint16_t v;
 } __attribute__((packed, may_alias));
@@ -21,9 +24,15 @@ uint16_t checksum_sum(const void *data, size_t size) {
         uint64_t v = ((const struct word64 *)p)->v;
         sum += (v & UINT32_MAX) + (v >> 32);
     }
-    for (; size >= sizeof(uint16_t); size -= sizeof(uint16_t), p += sizeof(uint16_t))
+    if (size & sizeof(uint32_t)) {
+        sum += ((const struct word32 *)p)->v;
+        p += sizeof(uint32_t);
+    }
+    if (size & sizeof(uint16_t)) {
         sum += ((const struct word16 *)p)->v;
-    if (size)
+        p += sizeof(uint16_t);
+    }
+    if (size & 1)
         sum += *p; /* little-endian: the byte that is missing is the upper one */
     sum = (sum & UINT32_MAX) + (sum >> 32);
     sum = (sum & UINT32_MAX) + (sum >> 32);

@@ -15,6 +15,10 @@ struct word {
     uint64_t v;
 } __attribute__((packed, may_alias));
 
+struct half {
+    uint32_t v;
+} __attribute__((packed, may_alias));
+
 #define WORD  sizeof(struct word)
 #define BLOCK (4 * WORD) /* bytes in one step of the unrolled loops */
 
@@ -34,7 +38,12 @@ void *memcpy(void *restrict to, const void *restrict from, size_t n) {
     }
     for (; n >= WORD; n -= WORD, d += WORD, s += WORD)
         ((struct word *)d)->v = ((const struct word *)s)->v;
-    while (n--)
+    if (n & sizeof(struct half)) {
+        ((struct half *)d)->v = ((const struct half *)s)->v;
+        d += sizeof(struct half);
+        s += sizeof(struct half);
+    }
+    for (n &= sizeof(struct half) - 1; n > 0; n--)
         *d++ = *s++;
     return to;
 }

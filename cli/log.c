@@ -65,7 +65,8 @@ char *log_symbolize(const struct log_names *names, const char *text, size_t leng
         const struct symbols *symbols = text[i + 1] == 'k' ? &names->kernel : &names->program;
         const char *name = symbols_find(symbols, address, &offset);
         if (name) {
-            fprintf(out, "%s+0x%" PRIx64, name, offset);
+            /* Without what the compiler adds to its copies of a function: .isra.0, .lto_priv.1. */
+            fprintf(out, "%.*s+0x%" PRIx64, (int)strcspn(name, "."), name, offset);
         } else {
             fprintf(out, "0x%" PRIx64, address);
         }

@@ -72,7 +72,29 @@ static size_t iter_move(struct iter *it, char *other, size_t n, stretch_copy *co
     return done;
 }
 
+/* Whether all that is left lies in one buffer of the program's: nearly always. */
+static inline bool is_simple(const struct iter *it) {
+    return likely(it->part_count == 1 && it->user && !it->faulted);
+}
+
+/* The next bytes of a simple one. */
+static inline char *simple_at(const struct iter *it) {
+    return (char *)it->parts->base + it->offset;
+}
+
+/* `missing` of n bytes could not be copied. */
+static inline size_t simple_moved(struct iter *it, size_t n, size_t missing) {
+    it->faulted = missing > 0;
+    it->offset += n - missing;
+    it->left -= n - missing;
+    return n - missing;
+}
+
 size_t iter_to(struct iter *it, const void *from, size_t n) {
+    if (is_simple(it)) {
+        n = MIN(n, it->left);
+        return simple_moved(it, n, copy_to_user_partial(simple_at(it), from, n));
+    }
     union {
         const void *constant;
         char *plain;
@@ -81,6 +103,10 @@ size_t iter_to(struct iter *it, const void *from, size_t n) {
 }
 
 size_t iter_from(struct iter *it, void *to, size_t n) {
+    if (is_simple(it)) {
+        n = MIN(n, it->left);
+        return simple_moved(it, n, copy_from_user_partial(to, simple_at(it), n));
+    }
     return iter_move(it, to, n, stretch_from);
 }
 

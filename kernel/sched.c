@@ -70,10 +70,6 @@ static PERCPU struct run_queue run_queue;
 _Atomic(uint64_t) cpus_online;
 static _Atomic(uint64_t) cpus_idle;
 PERCPU struct thread *current_thread;
-extern PERCPU struct tss_head {
-    uint32_t reserved;
-    uint64_t rsp0;
-} __attribute__((packed)) cpu_tss;
 
 static bool allowed_here(struct thread *t, unsigned cpu) {
     return atomic_load_explicit(&t->affinity, memory_order_relaxed) >> cpu & 1;
@@ -256,7 +252,7 @@ static void switch_hardware(struct run_queue *rq, struct thread *prev, struct th
         rq->aspace = next->aspace;
     }
     this_cpu_write(kernel_stack_top, next->stack_top);
-    this_cpu(cpu_tss)->rsp0 = next->stack_top;
+    this_cpu(cpu_tss)->rsp[0] = next->stack_top;
 }
 
 /* Lets go of the queue; whoever may not stay is queued elsewhere, now that it runs nowhere. */

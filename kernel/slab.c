@@ -134,18 +134,20 @@ static void slab_give_locked(struct slab_cache *c, void *object) {
     }
 }
 
+static cold_fn struct magazine *magazine_create(void) {
+    uint64_t flags = spin_lock_irqsave(&MAGAZINE_CACHE->lock);
+    struct magazine *m = slab_take_locked(MAGAZINE_CACHE);
+    spin_unlock_irqrestore(&MAGAZINE_CACHE->lock, flags);
+    if (m)
+        m->rounds = 0;
+    return m;
+}
+
 /* This CPU's magazine for `c`, made on first use; NULL without memory or for MAGAZINE_CACHE.
  * Preemption is off. */
-static struct magazine *magazine_of(struct slab_cache *c) {
+static inline struct magazine *magazine_of(struct slab_cache *c) {
     struct magazine **m = this_cpu(magazines[0]) + c->id;
-    if (unlikely(!*m) && c != MAGAZINE_CACHE) {
-        uint64_t flags = spin_lock_irqsave(&MAGAZINE_CACHE->lock);
-        *m = slab_take_locked(MAGAZINE_CACHE);
-        spin_unlock_irqrestore(&MAGAZINE_CACHE->lock, flags);
-        if (*m)
-            (*m)->rounds = 0;
-    }
-    return *m;
+    return likely(*m != NULL) || c == MAGAZINE_CACHE ? *m : (*m = magazine_create());
 }
 
 static cold_fn void *alloc_refill(struct slab_cache *c, struct magazine *m) {

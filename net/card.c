@@ -230,9 +230,9 @@ static err_t send_frame(struct pbuf *p) {
 static err_t output(struct netif *n, struct pbuf *p) {
     (void)n;
     /* The driver's header goes in front, and a chain may be too long for it. */
-    bool fits = pbuf_clen(p) <= NETDEV_MAX_PIECES && !pbuf_add_header(p, NETDEV_HEADER_BYTES);
-    if (fits) {
-        pbuf_remove_header(p, NETDEV_HEADER_BYTES);
+    bool has_room = p->type_internal & PBUF_TYPE_FLAG_STRUCT_DATA_CONTIGUOUS &&
+                    (char *)p->payload - (char *)(p + 1) >= NETDEV_HEADER_BYTES;
+    if (has_room && pbuf_clen(p) <= NETDEV_MAX_PIECES) {
         pbuf_ref(p);
         return send_frame(p);
     }

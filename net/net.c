@@ -65,9 +65,18 @@ void net_lock(void) {
     mutex_lock(&lock);
 }
 
+/* netif_poll_all(), but for looking before. */
+static void deliver_loopback(void) {
+    struct netif *n;
+    NETIF_FOREACH(n) {
+        if (n->loop_first)
+            netif_poll(n);
+    }
+}
+
 void net_unlock(void) {
     card_trust_loopback();
-    netif_poll_all();
+    deliver_loopback();
     card_flush();
     mutex_unlock(&lock);
 }

@@ -111,11 +111,11 @@ int tcp_socket_accept(struct socket *socket, bool nonblocking, struct socket **o
             break;
         if (nonblocking)
             return -EAGAIN;
-        int err = wait_until(&socket->readable,
-                             listener->finished_count || listener->state != TCP_LISTENING, deadline,
-                             true);
+        int err =
+            socket_wait(&socket->readable,
+                        listener->finished_count || listener->state != TCP_LISTENING, deadline);
         if (err)
-            return err == -ETIMEDOUT ? -EAGAIN : err;
+            return err;
     }
     if (peer)
         inet_address_put(peer, s->socket.family, &s->remote_ip, s->remote_port);

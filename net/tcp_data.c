@@ -222,10 +222,10 @@ long tcp_socket_receive(struct socket *socket, struct socket_message *m) {
             return done ? done : n;
         if (m->nonblocking)
             return done ? done : -EAGAIN;
-        int err = wait_until(&socket->readable, s->available || s->ended || socket->error, deadline,
-                             true);
+        int err =
+            socket_wait(&socket->readable, s->available || s->ended || socket->error, deadline);
         if (err)
-            return done ? done : err == -ETIMEDOUT ? -EAGAIN : err;
+            return done ? done : err;
     }
 }
 

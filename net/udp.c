@@ -308,9 +308,9 @@ static long udp_socket_receive(struct socket *socket, struct socket_message *m) 
             return err;
         if (m->nonblocking)
             return -EAGAIN;
-        err = wait_until(&socket->readable, s->queued || s->ended || socket->error, deadline, true);
+        err = socket_wait(&socket->readable, s->queued || s->ended || socket->error, deadline);
         if (err)
-            return err == -ETIMEDOUT ? -EAGAIN : err;
+            return err;
     }
 }
 

@@ -47,15 +47,6 @@ unsigned cpu_count = 1;
 PERCPU uintptr_t percpu_offset;
 PERCPU unsigned percpu_cpu;
 
-struct tss {
-    uint32_t reserved0;
-    uint64_t rsp[3];
-    uint64_t reserved1;
-    uint64_t ist[7];
-    uint64_t reserved2;
-    uint16_t reserved3, io_map;
-} __attribute__((packed));
-
 struct idt_entry {
     uint16_t offset_low, selector;
     uint8_t ist, type;

@@ -3,6 +3,7 @@
 #ifndef ARCH_TRAP_H
 #define ARCH_TRAP_H
 
+#include "arch/x86_64/percpu.h"
 #include "base/types.h"
 
 struct trap_frame {
@@ -87,5 +88,17 @@ void linux_out_of_memory(uintptr_t addr);
  * WORK_LINUX set: deliver signals, stop, exit.  May not return (exit).
  */
 void linux_user_work(struct trap_frame *f);
+
+/* The task state segment: rsp[0] is the stack for interrupts of ring 3 (kernel/sched.c). */
+struct tss {
+    uint32_t reserved0;
+    uint64_t rsp[3];
+    uint64_t reserved1;
+    uint64_t ist[7];
+    uint64_t reserved2;
+    uint16_t reserved3, io_map;
+} __attribute__((packed));
+
+extern PERCPU struct tss cpu_tss;
 
 #endif

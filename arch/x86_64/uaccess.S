@@ -44,12 +44,21 @@ user_copy:
         cmp     $64, %rdx
         jae     1b
 2:      cmp     $8, %rdx
-        jb      user_copy_bytes
+        jb      6f
         BLOCK_LOAD_STORE 0
         add     $8, %rsi
         add     $8, %rdi
         sub     $8, %rdx
         jmp     2b
+6:      cmp     $4, %rdx
+        jb      user_copy_bytes
+7:      mov     (%rsi), %eax
+8:      mov     %eax, (%rdi)
+        EXTABLE 7b, user_copy_bytes
+        EXTABLE 8b, user_copy_bytes
+        add     $4, %rsi
+        add     $4, %rdi
+        sub     $4, %rdx
 user_copy_bytes:
         test    %rdx, %rdx
         jz      4f

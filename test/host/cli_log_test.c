@@ -22,9 +22,10 @@ static void show(void *context, const char *text, size_t length) {
 
 static struct symbol kernel_symbols[] = { { 0xffffffff80001000, 0x100, "panic" },
                                           { 0xffffffff80002000, 0x100, "thread_wake" } };
-static struct symbol program_symbols[] = { { 0x401000, 0x80, "main" } };
+static struct symbol program_symbols[] = { { 0x401000, 0x80, "main" },
+                                           { 0x402000, 0x80, "walk.isra.0" } };
 static const struct log_names names = { .kernel = { kernel_symbols, 2 },
-                                        .program = { program_symbols, 1 } };
+                                        .program = { program_symbols, 2 } };
 
 static void check_symbolize(const char *text, const char *expected) {
     char *got = log_symbolize(&names, text, strlen(text));
@@ -38,6 +39,7 @@ static void test_symbolize(void **state) {
     check_symbolize("no address", "no address");
     check_symbolize("at <k:ffffffff80002010>.", "at thread_wake+0x10.");
     check_symbolize("<u:0000000000401005><k:ffffffff80001000>", "main+0x5panic+0x0");
+    check_symbolize("<u:402008>", "walk+0x8");
     check_symbolize("<u:1>", "0x1");
     check_symbolize("<k:FFFFFFFF80001000>", "panic+0x0");
     check_symbolize("<k:> <k:xyz> <k:1 <z:12> <k", "<k:> <k:xyz> <k:1 <z:12> <k");
