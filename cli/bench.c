@@ -28,7 +28,8 @@ static const char help_text[] =
     "  mimosa bench --micro                    instructions of single operations\n"
     "\n"
     "  --heaps A,B      of: buddy, buddy-page, mimalloc, musl, bump (all)\n"
-    "  --loads X,Y      of: compute, cache-thrash, cache-scratch, larson (these), faults\n"
+    "  --loads X,Y      of: compute, cache-thrash, cache-scratch, larson (these), faults,\n"
+    "                   echo\n"
     "  --cpus 1,2       CPUs of the machine; on linux the program is bound to so many\n"
     "  --threads 1,2    threads; shapes with fewer threads than CPUs are left out\n"
     "  --on A,B         of: qemu (Mimosa), linux-vm, linux (these), linux-lean; with\n"
@@ -225,7 +226,7 @@ static int make_matrix(struct bench *bench, const struct wishes *wishes) {
         r->loads[r->load_count++] = xstrdup(slash ? slash + 1 : bench->program);
     } else if (!status) {
         status = bench_names("--loads", wishes->loads,
-                             ",compute,cache-thrash,cache-scratch,larson,faults,", r->loads,
+                             ",compute,cache-thrash,cache-scratch,larson,faults,echo,", r->loads,
                              &r->load_count);
     }
     status = status ? status : make_shapes(r, wishes, mentions_threads(bench));

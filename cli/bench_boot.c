@@ -345,6 +345,7 @@ static bool load_knows(const char *load, const char *parameter) {
         { "larson", " min max slots generations " },
         { "compute", " steps " },
         { "faults", " stride huge " },
+        { "echo", " bytes " },
     };
     char key[64];
 

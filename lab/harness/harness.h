@@ -135,6 +135,6 @@ struct heap_report {
 void heap_report(struct heap_report *report);
 
 extern const struct workload workload_cache_thrash, workload_cache_scratch, workload_larson,
-    workload_compute, workload_faults, workload_micro;
+    workload_compute, workload_faults, workload_echo, workload_micro;
 
 #endif

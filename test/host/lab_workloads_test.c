@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tests: lab/harness/job.c lab/harness/heap.c lab/workloads/cache_thrash.c */
 /* tests: lab/workloads/cache_scratch.c lab/workloads/larson.c lab/workloads/compute.c */
-/* tests: lab/workloads/faults.c lab/workloads/micro.c */
+/* tests: lab/workloads/faults.c lab/workloads/echo.c lab/workloads/micro.c */
 /* Every workload on the host's malloc under sanitizers: no leak, no wild access, fixed work. */
 #include "lab/harness/harness.h"
 
@@ -85,9 +85,13 @@ static void test_micro(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        WORKLOAD_TEST(compute),       WORKLOAD_TEST(cache_thrash),
-        WORKLOAD_TEST(cache_scratch), WORKLOAD_TEST(larson),
-        WORKLOAD_TEST(faults),        cmocka_unit_test(test_seed_matters),
+        WORKLOAD_TEST(compute),
+        WORKLOAD_TEST(cache_thrash),
+        WORKLOAD_TEST(cache_scratch),
+        WORKLOAD_TEST(larson),
+        WORKLOAD_TEST(faults),
+        WORKLOAD_TEST(echo),
+        cmocka_unit_test(test_seed_matters),
         cmocka_unit_test(test_micro),
     };
 
