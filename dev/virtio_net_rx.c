@@ -12,8 +12,9 @@
  * card does nothing but send nonsense, a timer has net/ look again: a ring with
  * too few buffers for the next frame would otherwise wait for ever.
  *
- * Interrupts.  After one the queue is silent until netdev_rest() finds it empty.  Handlers take no lock (RANK_DEVICE is for threads): struct
- * net_interrupt says how they know whether they are wanted.
+ * Interrupts.  After one the queue is silent until netdev_rest() finds it empty.
+ * Handlers take no lock (RANK_DEVICE is for threads): struct net_interrupt says
+ * how they know whether they are wanted.
  *
  * Trust.  virtq checks ids and lengths; here the header is copied before it is
  * read, and a frame's buffers are limited by VIRTIO_NET_MAX_BUFFERS and by what

@@ -12,6 +12,9 @@
 #include "linux/syscalls.h"
 #include "linux/time_user.h"
 
+/* A member of a structure of the program's, which need not be aligned. */
+#define USER_MEMBER(user, type, member) ((void *)((user) + (long)offsetof(type, member)))
+
 /* Linux's struct msghdr. */
 struct message_header {
     uint64_t name;
@@ -153,18 +156,18 @@ static long send_one(struct message_call *c, long user, unsigned flags) {
 
 /* Stores what recvmsg tells beside the bytes. */
 static int received_put(struct message_call *c, long user) {
-    struct message_header *to = (struct message_header *)user;
     struct socket_message *m = &c->message;
     size_t control =
         socket_control_put(c->socket, m, (long)c->header.control, c->header.control_size);
     uint32_t flags = m->received | (m->flags & MSG_CMSG_CLOEXEC);
-    if (m->address && (copy_to_user((void *)c->header.name, c->address.bytes,
-                                    MIN(c->header.name_length, c->address.length)) ||
-                       user_write_u32(&to->name_length, c->address.length)))
+    if (m->address &&
+        (copy_to_user((void *)c->header.name, c->address.bytes,
+                      MIN(c->header.name_length, c->address.length)) ||
+         user_write_u32(USER_MEMBER(user, struct message_header, name_length), c->address.length)))
         return -EFAULT;
-    if (user_write_u32(&to->flags, flags))
+    if (user_write_u32(USER_MEMBER(user, struct message_header, flags), flags))
         return -EFAULT;
-    return user_write_u64(&to->control_size, control);
+    return user_write_u64(USER_MEMBER(user, struct message_header, control_size), control);
 }
 
 static long receive_one(struct message_call *c, long user, unsigned flags) {
@@ -208,9 +211,8 @@ long sys_recvmsg(long fd, long user, long flags) {
 
 /* One message of several; its length goes to the slot. */
 static long slot_call(struct message_call *c, long user, unsigned flags, bool sending) {
-    struct message_slot *slot = (struct message_slot *)user;
     long n = sending ? send_one(c, user, flags) : receive_one(c, user, flags);
-    if (n >= 0 && user_write_u32(&slot->length, (uint32_t)n))
+    if (n >= 0 && user_write_u32(USER_MEMBER(user, struct message_slot, length), (uint32_t)n))
         n = -EFAULT;
     return n;
 }

@@ -5,8 +5,9 @@
  * Each receive queue of the card has a thread.  The queue's interrupt marks it
  * ready and wakes the thread, which takes frames in, a batch for each time that
  * it holds the lock, until the queue is empty; then it turns the interrupt on
- * again.  The program's threads take frames in as well: visit.c.  The first thread is also lwIP's clock: it ticks every 250 ms while
- * there are TCP connections, else every second.
+ * again.  The program's threads take frames in as well: visit.c.  The first
+ * thread is also lwIP's clock: it ticks every 250 ms while there are TCP
+ * connections, else every second.
  */
 #include "net/net.h"
 #include <asm-generic/errno.h>

@@ -20,9 +20,8 @@
 #include <unistd.h>
 
 static const struct workload *const workloads[] = {
-    &workload_cache_thrash, &workload_cache_scratch, &workload_larson,
-    &workload_compute,      &workload_faults,        &workload_echo,
-    &workload_micro,
+    &workload_cache_thrash, &workload_cache_scratch, &workload_larson, &workload_compute,
+    &workload_faults,       &workload_echo,          &workload_micro,
 };
 
 #define WARM_DEFAULT 4

@@ -381,14 +381,12 @@ static void tells_once(void **state) {
             expect_frame(frame, 100, NULL);
             net_device_give(0, none, frame, 100);
             assert_false(net_device_interrupt(0)); /* it is being looked at */
-            assert_true(netdev_has_received(card, 0));
-            assert_true(netdev_rest(card, 0));
+            assert_true(netdev_has_received(card, 0) && netdev_rest(card, 0));
             expect_frame(frame, 100, NULL);
             assert_null(netdev_receive(card, 0));
             assert_false(netdev_has_received(card, 0) || netdev_will_tell(card, 0));
             assert_int_equal(ready_count[0], round);
-            assert_false(netdev_rest(card, 0));
-            assert_true(netdev_will_tell(card, 0));
+            assert_true(!netdev_rest(card, 0) && netdev_will_tell(card, 0));
         }
     }
 }
@@ -396,15 +394,11 @@ static void tells_once(void **state) {
 /* A card that never runs out of nonsense is left alone for a while. */
 static void rests_from_nonsense(void **state) {
     unsigned rests = 0;
-
     (void)state;
     open_card(F_ALL, 1, 256);
-    for (;; rests++) {
-        use_buffers(1, 100, 0);
-        if (!netdev_rest(card, 0))
-            break;
+    for (use_buffers(1, 100, 0); netdev_rest(card, 0); use_buffers(1, 100, 0)) {
         assert_null(netdev_receive(card, 0));
-        assert_true(rests < 10);
+        assert_true(++rests < 10);
     }
     assert_true(rests > 0);
     assert_int_equal(host_timers_fire(host_now_ns + NS_PER_SEC), 1);
