@@ -13,6 +13,7 @@ static unsigned network_counters(struct proc_counter *out, unsigned max) {
     net_lock();
     tcp_lists_count(&tcp);
     card_count(&card);
+    uint64_t held_ns = net_lock_held_ns();
     net_unlock();
     const struct proc_counter all[] = {
         { "tcp_connections", tcp.active },
@@ -28,6 +29,7 @@ static unsigned network_counters(struct proc_counter *out, unsigned max) {
         { "send_queue_full", card.full },
         { "interrupts", card.interrupts },
         { "kicks", card.kicks },
+        { "lock_held_ns", held_ns },
     };
     unsigned n = 0;
     for (; n < max && n < ARRAY_SIZE(all); n++)

@@ -62,8 +62,31 @@ static struct wait_queue address_wait;
 
 uint32_t net_tcp_window, net_tcp_send_buffer;
 
+#ifdef COUNT_SHARED_WRITES
+static uint64_t held_since_ns, held_ns; /* lock */
+
+static void begin_hold(void) {
+    held_since_ns = clock_now_ns();
+}
+
+static void end_hold(void) {
+    held_ns += clock_now_ns() - held_since_ns;
+}
+
+uint64_t net_lock_held_ns(void) {
+    return held_ns;
+}
+#else
+static void begin_hold(void) {}
+static void end_hold(void) {}
+uint64_t net_lock_held_ns(void) {
+    return 0;
+}
+#endif
+
 void net_lock(void) {
     mutex_lock(&lock);
+    begin_hold();
 }
 
 /* netif_poll_all(), but for looking before. */
@@ -79,6 +102,7 @@ void net_unlock(void) {
     card_trust_loopback();
     deliver_loopback();
     card_flush();
+    end_hold();
     mutex_unlock(&lock);
 }
 

@@ -24,6 +24,9 @@ void net_lock(void);
 /* Delivers what was sent over the loopback, tells the card of what was queued, and unlocks. */
 void net_unlock(void);
 
+/* The counting build: for how long the lock was held in all; else 0.  Under net_lock. */
+uint64_t net_lock_held_ns(void);
+
 /* What lwIP says as Linux does: 0, or a negative errno. */
 int net_errno_or_0(err_t err);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guest: on=mimosa timeout=120 skips=faults,futex_wake_nobody,futex_wait_elsewhere,mallocs
+ * guest: on=mimosa timeout=120 skips=network_lock,faults,futex_wake_nobody,futex_wait_elsewhere,mallocs
  * The counting build (`make check-sharing`): a fault, a malloc and an uncontended
  * futex call make at most two atomic writes to lines that CPUs share, with a
  * thread at it on every CPU at once.  Other kernels and Linux count nothing:
@@ -15,6 +15,10 @@
 #define _GNU_SOURCE
 #include "test/guest/threads.h"
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <time.h>
 #include "test/guest/linux_abi.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -240,4 +244,54 @@ static void mallocs(void) {
     CHECK(kernel + own <= 200);
 }
 
-GUEST_MAIN(CASE(faults), CASE(futex_wake_nobody), CASE(futex_wait_elsewhere), CASE(mallocs))
+static long lock_held_ns(void) {
+    char text[2048] = "";
+    int fd = open("/proc/mimosa/network", O_RDONLY);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    const char *at = n > 0 ? strstr(text, "lock_held_ns") : NULL;
+    close(fd);
+    return at ? atol(at + strcspn(at, "0123456789")) : 0;
+}
+
+static void echo_once(const int ends[2]) {
+    char text[64] = "";
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(send(ends[i], text, sizeof text, 0), sizeof text);
+        CHECK_EQ(recv(ends[!i], text, sizeof text, MSG_WAITALL), sizeof text);
+    }
+}
+
+/* How much of a message's way is under the network's one lock: what can never be done at once. */
+static void network_lock(void) {
+    if (shared_writes() < 0)
+        SKIP("not the counting build");
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    socklen_t size = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+    int ends[2] = { socket(AF_INET, SOCK_STREAM, 0), -1 };
+    REQUIRE(!listen(listener, 1) && !getsockname(listener, (struct sockaddr *)&at, &size));
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(!connect(ends[0], (struct sockaddr *)&at, size));
+    ends[1] = accept(listener, NULL, NULL);
+    for (int i = 0; i < 2; i++)
+        setsockopt(ends[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    for (int i = 0; i < CALLS; i++)
+        echo_once(ends);
+    struct timespec begin, end;
+    long held = lock_held_ns();
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (int i = 0; i < CALLS; i++)
+        echo_once(ends);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    held = lock_held_ns() - held;
+    long all = (end.tv_sec - begin.tv_sec) * 1000000000 + end.tv_nsec - begin.tv_nsec;
+    guest_print("# an echo over the loopback's TCP: the network's lock is held for %ld %% of it",
+                held * 100 / all);
+    CHECK(held > 0 && held < all);
+    close(ends[0]);
+    close(ends[1]);
+    close(listener);
+}
+
+GUEST_MAIN(CASE(network_lock), CASE(faults), CASE(futex_wake_nobody), CASE(futex_wait_elsewhere),
+           CASE(mallocs))
