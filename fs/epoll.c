@@ -415,8 +415,10 @@ long epoll_wait(struct file *epoll, char *user, int max, uint64_t deadline_ns) {
             return told;
         if (err)
             return err == -ETIMEDOUT ? 0 : err;
-        if (!wait_rest())
-            err = sleep(e, deadline_ns);
+        if (wait_rest())
+            continue;
+        err = sleep(e, deadline_ns);
+        wait_woke();
     }
 }
 

@@ -71,8 +71,10 @@ static inline void wait_wake_all(struct wait_queue *q) {
 struct wait_source {
     /* Takes in what is there, and interrupts need not tell of more: the thread will be back. */
     void (*take_in)(void);
-    /* Takes in what is there and returns true; or there is nothing, and interrupts will tell. */
+    /* Takes in what is there and returns true; or there is nothing, interrupts will tell of
+     * what comes, and the thread sleeps and calls woke() afterwards. */
     bool (*rest)(void);
+    void (*woke)(void);
 };
 extern const struct wait_source *wait_source; /* NULL: none; constant once programs run */
 
@@ -81,9 +83,14 @@ static inline void wait_take_in(void) {
     if (wait_source)
         wait_source->take_in();
 }
-/* Before sleeping: whether the caller should look again first.  Context: thread, nothing held. */
+/* Before sleeping: whether the caller should look again first; if not, it calls wait_woke() after
+ * its sleep.  Context: thread, nothing held. */
 static inline bool wait_rest(void) {
     return wait_source && wait_source->rest();
+}
+static inline void wait_woke(void) {
+    if (wait_source)
+        wait_source->woke();
 }
 
 #define wait_until(q, ready, deadline_ns, may_interrupt)                                           \

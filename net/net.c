@@ -233,13 +233,12 @@ bool net_take_in(unsigned queue) {
 
 /* All that the queue has.  Whoever was woken by it will look for more (visit.c). */
 static void take_in_all(unsigned queue) {
-    uint64_t wakes = current->wakes;
-    do
+    uint64_t wakes = current->wakes, woken;
+    do {
         while (net_take_in(queue))
             ;
-    while (card && current->wakes == wakes && card_rest(queue));
-    if (card && current->wakes != wakes)
-        visit_expect();
+        woken = current->wakes - wakes;
+    } while (card && !(woken && visit_is_expected(woken)) && card_rest(queue));
 }
 
 static noreturn_fn void queue_main(void *arg) {

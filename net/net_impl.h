@@ -71,9 +71,9 @@ bool net_take_in(unsigned queue);
 
 /* visit.c: boot, where there is a card. */
 void visit_init(void);
-/* Somebody was woken who will look for frames before he sleeps again: interrupts may stay off.
- * Context: thread. */
-void visit_expect(void);
+/* Whether the interrupts, which are off, may stay off: somebody is awake, and nobody sleeps beside
+ * the `woken` that were just woken; whoever is awake will look for frames.  Context: thread. */
+bool visit_is_expected(uint64_t woken);
 
 /* address.c: gives the card its address; -EINVAL.  Under net_lock. */
 must_check int address_start(struct netif *card, const char *config);

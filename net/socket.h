@@ -131,9 +131,12 @@ static inline uint64_t socket_deadline(bool nonblocking, uint64_t timeout_ns) {
 #define socket_wait(q, ready, deadline_ns)                                                         \
     ({                                                                                             \
         uint64_t until_ = (deadline_ns);                                                           \
-        while (until_ && !(ready) && wait_rest())                                                  \
-            ;                                                                                      \
+        bool rests_ = false;                                                                       \
+        while (until_ && !rests_ && !(ready))                                                      \
+            rests_ = !wait_rest();                                                                 \
         int why_ = until_ ? wait_until(q, ready, until_, true) : -SOCKET_EAGAIN;                   \
+        if (rests_)                                                                                \
+            wait_woke();                                                                           \
         why_ == -SOCKET_ETIMEDOUT ? -SOCKET_EAGAIN : why_;                                         \
     })
 #define SOCKET_EAGAIN    11

@@ -8,8 +8,12 @@
  * its loop finds all that came during the last, and neither another thread nor
  * another CPU has to be woken for it.
  *
+ * That is for a program whose threads are all awake.  While one sleeps and waits
+ * for packets (`sleepers`), interrupts stay on, so that its packets need not wait
+ * for what another computes.
+ *
  * A queue's interrupt is off after a visit that found something, and after the
- * queue's thread has woken somebody, who is then expected to visit.  If nobody
+ * queue's thread has woken whoever slept, who is then expected to visit.  If nobody
  * comes for WATCH_NS, the queues' threads take over: the timer fires for as long
  * as there are visits, and finds out.  So at any time a queue's interrupt is on,
  * or its thread is about to run, or `watched` is true.
@@ -20,15 +24,16 @@
 #include "net/net_impl.h"
 
 /*
- * Half a time slice.  It is how long a packet may lie there because another thread
- * of the program meant to come and computes instead.  A round of 50 requests takes
- * a millisecond where the CPU is emulated.
+ * Half a time slice.  It is how long acknowledgements, and packets for nobody who
+ * waits, may lie there.  A round of 50 requests takes a millisecond where the CPU
+ * is emulated.
  */
 #define WATCH_NS (2 * NS_PER_MS)
 
 static struct timer watch;
 static atomic_bool watched; /* the timer is armed, or about to be */
 static atomic_bool visited; /* since the timer fired last */
+static atomic_ulong sleepers;
 
 static void see_watch(struct timer *t) {
     if (atomic_exchange(&visited, false)) {
@@ -42,15 +47,27 @@ static void see_watch(struct timer *t) {
             net_wake_queue(queue);
 }
 
-void visit_expect(void) {
+static void expect(void) {
     atomic_store(&visited, true);
     if (!atomic_exchange(&watched, true))
         timer_arm(&watch, clock_now_ns() + WATCH_NS);
 }
 
+bool visit_is_expected(uint64_t woken) {
+    /* Pairs with rest(): an interrupt is turned off, and somebody sleeps; one sees the other. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&sleepers, memory_order_relaxed) > woken)
+        return false;
+    expect();
+    return true;
+}
+
+/* A batch: the next visit finds the rest, or somebody sleeps and does not wait for that. */
 static void visit(unsigned queue) {
-    (void)net_take_in(queue); /* a batch: the next visit finds the rest */
-    visit_expect();
+    uint64_t wakes = current->wakes;
+    (void)net_take_in(queue);
+    if (!visit_is_expected(current->wakes - wakes) && card_rest(queue))
+        net_wake_queue(queue);
 }
 
 static void take_in(void) {
@@ -59,17 +76,24 @@ static void take_in(void) {
             visit(queue);
 }
 
+static void woke(void) {
+    atomic_fetch_sub_explicit(&sleepers, 1, memory_order_relaxed);
+}
+
 static bool rest(void) {
     bool some = false;
+    atomic_fetch_add(&sleepers, 1);
+    atomic_thread_fence(memory_order_seq_cst); /* pairs with visit_is_expected() */
     for (unsigned queue = 0; queue < card_queues(); queue++)
-        if (!card_will_tell(queue) && card_rest(queue)) {
-            visit(queue);
-            some = true;
-        }
+        some |= !card_will_tell(queue) && card_rest(queue);
+    if (some) {
+        woke();
+        take_in();
+    }
     return some;
 }
 
-static const struct wait_source source = { take_in, rest };
+static const struct wait_source source = { take_in, rest, woke };
 
 void visit_init(void) {
     timer_init(&watch, see_watch);
