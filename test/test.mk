@@ -189,6 +189,11 @@ test-net: test-guest-build kernel cli
 	@test/run-net
 .PHONY: test-net
 
+## make test-load  Redis, memcached and nginx under load on Mimosa, and a port scan
+test-load: test-guest-build apps kernel cli
+	@test/run-load
+.PHONY: test-load
+
 ## make test-gdb   follow `mimosa run --gdb` with gdb
 test-gdb: $(O)/test/wire/waiting $(O)/test/wire/waiting_pie kernel cli
 	@MIMOSA_NEED_WHY="test the debugger's line" tools/need gdb
