@@ -13,7 +13,7 @@
  *     talk hold HOST PORT CONNECTIONS         the same, and a word before the next is opened
  *     talk flood HOST PORT CONNECTIONS        one after another, each says a word
  *     talk reset HOST PORT CONNECTIONS        each is reset with a word under way
- *     talk shut HOST PORT BYTES SECONDS       does not read for so long: the window closes and stays
+ *     talk shut HOST PORT BYTES SECONDS       does not read for so long: the window stays closed
  *     talk datagrams HOST PORT COUNT BIGGEST ALLOWED   UDP with numbers; so many may be lost
  *     talk half HOST PORT CONNECTIONS         begins them on a cable that is cut one way
  *     talk scan HOST PORT FIRST LAST          every other port refuses
