@@ -81,10 +81,11 @@ $(O)/test/wire/pty: test/wire/pty.c test/test.mk | test-need
 	$(Q)$(HOST_CC) $(HOST_CFLAGS) -o $@ $<
 
 # Those that talk over the network, and the bad cable between them.
-$(O)/test/net/talk: test/net/talk.c test/test.mk | test-need
+TALK_SOURCES := $(filter-out test/net/relay.c,$(wildcard test/net/*.c))
+$(O)/test/net/talk: $(TALK_SOURCES) test/net/talk.h test/test.mk | test-need
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
-	$(Q)musl-gcc $(GUEST_CFLAGS) -static -o $@ $<
+	$(Q)musl-gcc $(GUEST_CFLAGS) -static -o $@ $(TALK_SOURCES)
 $(O)/test/net/relay: test/net/relay.c test/test.mk | test-need
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
@@ -183,10 +184,15 @@ test-options: test-guest-build kernel cli
 	@test/run-options
 .PHONY: test-options
 
-## make test-net   two machines on a good and on a bad cable, and QEMU's user network
+## make test-net   two machines on a good, a bad and a cut cable, and QEMU's user network
 test-net: test-guest-build kernel cli
 	@test/run-net
 .PHONY: test-net
+
+## make test-load  Redis, memcached and nginx under load on Mimosa, and a port scan
+test-load: test-guest-build apps kernel cli
+	@test/run-load
+.PHONY: test-load
 
 ## make test-gdb   follow `mimosa run --gdb` with gdb
 test-gdb: $(O)/test/wire/waiting $(O)/test/wire/waiting_pie kernel cli

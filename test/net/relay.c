@@ -9,11 +9,13 @@
  * it does.  A late frame goes out after the next one (or after 20 ms, where there
  * is none).  Streams, not datagrams: of those the host itself drops some when it
  * is busy, and a good cable would not be one.  Where a machine has gone, another
- * may take its end.
+ * may take its end.  SIGUSR1 cuts the way from the first machine to
+ * the second, or mends it; a line tells that it is done.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -38,6 +40,8 @@ struct side {
 };
 
 static struct side sides[2];
+static volatile sig_atomic_t cuts; /* asked for */
+static bool cut;
 static unsigned drop, twice, late, damage;
 
 static bool chance(unsigned percent) {
@@ -72,7 +76,7 @@ static void let_go(struct side *from, struct side *to) {
 static void treat(struct side *from, struct side *to) {
     struct frame *f = &from->in;
 
-    if (chance(drop)) {
+    if ((cut && from == &sides[0]) || chance(drop)) {
         return;
     }
     if (chance(damage)) {
@@ -136,6 +140,22 @@ static void plug_in(struct side *s) {
     }
 }
 
+static void ask_for_cut(int signal) {
+    (void)signal;
+    cuts++;
+}
+
+static void see_cuts(void) {
+    static int seen;
+
+    if (seen != cuts) {
+        seen++;
+        cut = !cut;
+        puts(cut ? "cut" : "mended");
+        fflush(stdout);
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc != 6) {
         fprintf(stderr, "usage: relay PORT DROP TWICE LATE DAMAGE\n");
@@ -153,13 +173,19 @@ int main(int argc, char **argv) {
     }
     puts("ready");
     fflush(stdout);
+    signal(SIGUSR1, ask_for_cut);
     for (;;) {
+        see_cuts();
         struct pollfd fds[4];
         for (int i = 0; i < 2; i++) {
             fds[i] = (struct pollfd){ sides[i].fd, POLLIN, 0 };
             fds[2 + i] = (struct pollfd){ sides[i].listener, POLLIN, 0 };
         }
-        if (poll(fds, 4, LATE_MS) == 0) {
+        int ready = poll(fds, 4, LATE_MS);
+        if (ready < 0) {
+            continue;
+        }
+        if (ready == 0) {
             let_go(&sides[0], &sides[1]);
             let_go(&sides[1], &sides[0]);
         }

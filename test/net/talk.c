@@ -13,6 +13,11 @@
  *     talk hold HOST PORT CONNECTIONS         the same, and a word before the next is opened
  *     talk flood HOST PORT CONNECTIONS        one after another, each says a word
  *     talk reset HOST PORT CONNECTIONS        each is reset with a word under way
+ *     talk shut HOST PORT BYTES SECONDS       does not read for so long: the window stays closed
+ *     talk datagrams HOST PORT COUNT BIGGEST ALLOWED   UDP with numbers; so many may be lost
+ *     talk half HOST PORT CONNECTIONS         begins them on a cable that is cut one way
+ *     talk scan HOST PORT FIRST LAST          every other port refuses
+ *     talk expect HOST PORT NAME LEAST MOST   a counter of the server's kernel
  *     talk vanish HOST PORT CONNECTIONS       opens them, and waits to be killed
  *     talk stop HOST PORT                     ends the server
  *     talk stay                               is there to be killed at the end, since the other
@@ -21,70 +26,30 @@
  * The status is 0 where every byte came back; each ends by looking for
  * connections, buffers and memory that the kernel has forgotten.
  *
- * The first byte of a connection says what it is: a word (w), which is answered
- * where it is read; a conversation (c), which gets a thread; computing until there
- * is no conversation (b); the end (q).
+ * HOST is an IPv4 or IPv6 address; ff02::1%2 is whoever answers on the cable (interface 2).
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
+#include <netinet/in.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+#include "test/net/talk.h"
 
-#define BLOCK     60000
-#define WORD      7
-#define KEPT_KB   2048 /* what caches of the kernel may keep */
-#define BUSY_MOST 60   /* seconds; ten times what it takes */
-#define LOOK_LATE 600  /* tenths of a second until everything must be gone */
+#define BLOCK 60000
 
-static void fail(const char *what) {
+void fail(const char *what) {
     printf("talk: %s: %s\n", what, strerror(errno));
     exit(1);
 }
 
-static struct sockaddr_in address_of(const char *host, const char *port) {
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
-    a.sin_addr.s_addr = host ? inet_addr(host) : INADDR_ANY;
-    return a;
-}
-
-static int hear_word(int fd, int n);
-
-/*
- * Tries for a minute: the other machine may still be booting.  QEMU's user
- * network takes connections for it before it listens, so the first one counts
- * only once a word was answered.
- */
-static int connect_to(const char *host, const char *port) {
-    static int greeted;
-    struct sockaddr_in a = address_of(host, port);
-    for (int tries = 0; tries < 600; tries++) {
-        int fd = socket(AF_INET, SOCK_STREAM, 0);
-        if (fd < 0)
-            fail("socket");
-        if (!connect(fd, (struct sockaddr *)&a, sizeof a)) {
-            if (greeted)
-                return fd;
-            greeted = hear_word(fd, 0);
-        }
-        close(fd);
-        usleep(100000);
-    }
-    fail("connect");
-    return -1;
-}
-
-static uint8_t pattern(uint64_t at, unsigned seed) {
+uint8_t pattern(uint64_t at, unsigned seed) {
     at = (at + seed) * 0x9e3779b97f4a7c15ul;
     return (uint8_t)(at >> 56);
 }
@@ -94,6 +59,8 @@ struct conversation {
     unsigned seed;
     uint64_t bytes;
     unsigned pause_us; /* before each read */
+    unsigned shut_s;   /* before the first */
+    _Atomic uint64_t said;
 };
 
 static void *say(void *arg) {
@@ -110,11 +77,24 @@ static void *say(void *arg) {
             if (wrote <= 0)
                 fail("send");
             done += (size_t)wrote;
+            c->said += (uint64_t)wrote;
         }
         at += n;
     }
     shutdown(c->fd, SHUT_WR);
     return NULL;
+}
+
+/* The window must be closed by now, so that nothing more goes out in the last second. */
+static void stay_shut(struct conversation *c) {
+    sleep(c->shut_s - 1);
+    uint64_t said = c->said;
+    sleep(1);
+    if (c->said == c->bytes || c->said != said) {
+        printf("talk: %lu bytes, then %lu: the window does not close\n", (unsigned long)said,
+               (unsigned long)c->said);
+        exit(1);
+    }
 }
 
 /* Sends and hears at once; every byte must come back. */
@@ -124,6 +104,8 @@ static void converse(struct conversation *c) {
     uint64_t at = 0;
     if (pthread_create(&sayer, NULL, say, c))
         fail("thread");
+    if (c->shut_s)
+        stay_shut(c);
     for (ssize_t n; (n = recv(c->fd, block, sizeof block, 0)) != 0; at += (uint64_t)n) {
         if (n < 0)
             fail("recv");
@@ -141,167 +123,6 @@ static void converse(struct conversation *c) {
     }
     pthread_join(sayer, NULL);
     close(c->fd);
-}
-
-static _Atomic int accepted;      /* by the server, and not closed yet */
-static _Atomic int conversations; /* of the server's */
-
-static void close_accepted(int fd) {
-    close(fd);
-    accepted--;
-}
-
-static void *echo(void *arg) {
-    int fd = (int)(long)arg;
-    static __thread uint8_t block[BLOCK];
-    ssize_t n;
-    while ((n = recv(fd, block, sizeof block, 0)) > 0)
-        for (ssize_t done = 0, wrote; done < n; done += wrote)
-            if ((wrote = send(fd, block + done, (size_t)(n - done), MSG_NOSIGNAL)) <= 0)
-                goto out;
-out:
-    close_accepted(fd);
-    conversations--;
-    return NULL;
-}
-
-/* What a file says under `name`; 0 on another kernel. */
-static long counter(const char *file, const char *name) {
-    static char text[4096]; /* looking costs no memory */
-    memset(text, 0, sizeof text);
-    int fd = open(file, O_RDONLY);
-    if (fd < 0)
-        return 0;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    const char *at = n > 0 ? strstr(text, name) : NULL;
-    return at ? strtol(at + strlen(name), NULL, 10) : 0;
-}
-
-static long network(const char *name) {
-    return counter("/proc/mimosa/network", name);
-}
-
-static long free_kb(void) {
-    return counter("/proc/meminfo", "MemFree:");
-}
-
-/* A connection in TIME_WAIT costs memory for a minute. */
-static long waiting_kb(void) {
-    return network("tcp_time_wait ") * 320 / 1024;
-}
-
-/* Whether all that was open is gone, and the memory is back; `before`: what was free. */
-static int look_for_leaks(const char *who, long before) {
-    long connections = 0, buffers = 0, bytes = 0, lost = 0;
-    if (access("/proc/mimosa/network", F_OK))
-        return 0;
-    for (int tries = 0; tries < LOOK_LATE; tries++) {
-        connections = network("tcp_connections");
-        buffers = network("received_buffers_in_use");
-        bytes = network("tcp_received_bytes_unread");
-        lost = before - free_kb() - waiting_kb();
-        if (!connections && !buffers && !bytes && lost <= KEPT_KB) {
-            printf("talk: %s: %ld KiB less free, %ld in TIME_WAIT, %ld times a full card\n", who,
-                   before - free_kb(), network("tcp_time_wait "), network("send_queue_full"));
-            return 0;
-        }
-        usleep(100000);
-    }
-    printf("talk: %s: %ld connections, %ld buffers, %ld bytes and %ld KiB are left over\n", who,
-           connections, buffers, bytes, lost);
-    return 1;
-}
-
-static void watch(int poller, int fd) {
-    struct epoll_event e = { .events = EPOLLIN | EPOLLRDHUP, .data.fd = fd };
-    if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &e))
-        fail("epoll_ctl");
-}
-
-static void accept_one(int listener, int poller, int keep) {
-    int fd = accept(listener, NULL, NULL), one = 1;
-    if (fd < 0) {
-        if (errno != ECONNABORTED && errno != EAGAIN)
-            fail("accept");
-        return;
-    }
-    accepted++;
-    if (keep) {
-        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &keep, sizeof keep);
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &one, sizeof one);
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &keep, sizeof keep);
-    }
-    watch(poller, fd);
-}
-
-/* Something has come in: whether it is the word to stop. */
-static int answer(int fd, int poller) {
-    char word[WORD];
-    pthread_t thread;
-    if (recv(fd, word, 1, MSG_PEEK) == 1 && *word == 'w') {
-        if (recv(fd, word, WORD, MSG_WAITALL) != WORD || send(fd, word, WORD, MSG_NOSIGNAL) != WORD)
-            close_accepted(fd);
-        return 0;
-    }
-    ssize_t n = recv(fd, word, 1, 0);
-    if (n == 1 && *word == 'c') {
-        epoll_ctl(poller, EPOLL_CTL_DEL, fd, NULL);
-        conversations++;
-        if (pthread_create(&thread, NULL, echo, (void *)(long)fd))
-            fail("thread");
-        pthread_detach(thread);
-        return 0;
-    }
-    if (n == 1 && *word == 'b') {
-        for (time_t begun = time(NULL); conversations;)
-            if (time(NULL) - begun > BUSY_MOST) {
-                printf("talk: nobody takes packets in for the busy one\n");
-                exit(1);
-            }
-        send(fd, word, 1, MSG_NOSIGNAL);
-    }
-    close_accepted(fd);
-    return n == 1 && *word == 'q';
-}
-
-/* One thread for each conversation, all others wait in epoll: 10,000 are no 10,000 threads. */
-static int serve(const char *port, int keep) {
-    struct sockaddr_in a = address_of(NULL, port);
-    int fd = socket(AF_INET, SOCK_STREAM, 0), poller = epoll_create1(0), on = 1, stop = 0;
-    struct epoll_event e;
-    long before = free_kb();
-
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&a, sizeof a) || listen(fd, 1024))
-        fail("listen");
-    watch(poller, fd);
-    while (!stop || accepted) { /* the end of some may come late */
-        if (epoll_wait(poller, &e, 1, stop ? 100 : -1) != 1)
-            continue;
-        if (e.data.fd == fd)
-            accept_one(fd, poller, keep);
-        else
-            stop |= answer(e.data.fd, poller);
-    }
-    close(fd);
-    return look_for_leaks("server", before);
-}
-
-/* Says a word, and whether it came back; `n` is part of it. */
-static int hear_word(int fd, int n) {
-    char word[WORD + 1], back[WORD + 1] = "";
-    snprintf(word, sizeof word, "w%06d", n % 1000000);
-    return send(fd, word, WORD, MSG_NOSIGNAL) == WORD &&
-           recv(fd, back, WORD, MSG_WAITALL) == WORD && !memcmp(word, back, WORD);
-}
-
-static void say_word(int fd, int n) {
-    if (!hear_word(fd, n)) {
-        printf("talk: word %d\n", n);
-        fail("a word did not come back");
-    }
 }
 
 static void open_many(char **argv) {
@@ -322,10 +143,10 @@ static void open_many(char **argv) {
 
 static void flood(char **argv) {
     for (int i = 0; i < atoi(argv[3]); i++) {
-        struct sockaddr_in a = address_of(argv[1], argv[2]);
+        struct address a = address_of(argv[1], argv[2]);
         /* The first may find that the server is not there yet; no other may fail. */
-        int fd = i ? socket(AF_INET, SOCK_STREAM, 0) : connect_to(argv[1], argv[2]);
-        if (i && connect(fd, (struct sockaddr *)&a, sizeof a)) {
+        int fd = i ? socket(a.at.ss_family, SOCK_STREAM, 0) : connect_to(argv[1], argv[2]);
+        if (i && connect(fd, (struct sockaddr *)&a.at, a.length)) {
             printf("talk: connection %d\n", i);
             fail("connect");
         }
@@ -359,14 +180,26 @@ static void vanish(char **argv) {
 
 static void converse_all(char **argv) {
     for (int i = 0; i < atoi(argv[3]); i++) {
-        struct conversation c = { connect_to(argv[1], argv[2]), (unsigned)i,
-                                  strtoul(argv[4], NULL, 10), 0 };
+        struct conversation c = { .fd = connect_to(argv[1], argv[2]),
+                                  .seed = (unsigned)i,
+                                  .bytes = strtoul(argv[4], NULL, 10) };
         converse(&c);
     }
 }
 
 static void converse_slowly(char **argv) {
-    struct conversation c = { connect_to(argv[1], argv[2]), 7, strtoul(argv[3], NULL, 10), 20000 };
+    struct conversation c = { .fd = connect_to(argv[1], argv[2]),
+                              .seed = 7,
+                              .bytes = strtoul(argv[3], NULL, 10),
+                              .pause_us = 20000 };
+    converse(&c);
+}
+
+static void converse_late(char **argv) {
+    struct conversation c = { .fd = connect_to(argv[1], argv[2]),
+                              .seed = 9,
+                              .bytes = strtoul(argv[3], NULL, 10),
+                              .shut_s = (unsigned)atoi(argv[4]) };
     converse(&c);
 }
 
@@ -376,7 +209,9 @@ static void *converse_in_thread(void *c) {
 }
 
 static void converse_while_busy(char **argv) {
-    struct conversation c = { connect_to(argv[1], argv[2]), 3, strtoul(argv[3], NULL, 10), 0 };
+    struct conversation c = { .fd = connect_to(argv[1], argv[2]),
+                              .seed = 3,
+                              .bytes = strtoul(argv[3], NULL, 10) };
     int other = connect_to(argv[1], argv[2]);
     char answer;
     pthread_t thread;
@@ -408,9 +243,13 @@ static const struct role {
     int words;
     void (*play)(char **argv);
 } roles[] = {
-    { "echo", 5, converse_all }, { "slow", 4, converse_slowly }, { "busy", 4, converse_while_busy },
-    { "open", 4, open_many },    { "hold", 4, open_many },       { "flood", 4, flood },
-    { "reset", 4, reset },       { "vanish", 4, vanish },        { "stop", 3, stop_server },
+    { "echo", 5, converse_all },   { "slow", 4, converse_slowly },
+    { "shut", 5, converse_late },  { "busy", 4, converse_while_busy },
+    { "open", 4, open_many },      { "hold", 4, open_many },
+    { "flood", 4, flood },         { "reset", 4, reset },
+    { "vanish", 4, vanish },       { "half", 4, half_open },
+    { "datagrams", 6, datagrams }, { "scan", 5, scan },
+    { "expect", 6, expect },       { "stop", 3, stop_server },
     { "stay", 1, stay },
 };
 

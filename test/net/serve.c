@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The server of `talk`: TCP over IPv4 and IPv6, and datagrams over both, which it
+ * sends back.  The first byte of a connection says what it is: a word (w), which
+ * is answered where it is read; a conversation (c), which gets a thread; computing
+ * until there is no conversation (b); a question for a counter (n); the end (q).
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+#include "test/net/talk.h"
+
+#define BLOCK     60000
+#define KEPT_KB   2048 /* what caches of the kernel may keep */
+#define BUSY_MOST 60   /* seconds; ten times what it takes */
+#define LOOK_LATE 600  /* tenths of a second until everything must be gone */
+
+static _Atomic int accepted;      /* by the server, and not closed yet */
+static _Atomic int conversations; /* of the server's */
+
+static void close_accepted(int fd) {
+    close(fd);
+    accepted--;
+}
+
+static void *echo(void *arg) {
+    int fd = (int)(long)arg;
+    static __thread uint8_t block[BLOCK];
+    ssize_t n;
+    while ((n = recv(fd, block, sizeof block, 0)) > 0)
+        for (ssize_t done = 0, wrote; done < n; done += wrote)
+            if ((wrote = send(fd, block + done, (size_t)(n - done), MSG_NOSIGNAL)) <= 0)
+                goto out;
+out:
+    close_accepted(fd);
+    conversations--;
+    return NULL;
+}
+
+/* What a file says under `name`; 0 on another kernel. */
+static long counter(const char *file, const char *name) {
+    static char text[4096]; /* looking costs no memory */
+    memset(text, 0, sizeof text);
+    int fd = open(file, O_RDONLY);
+    if (fd < 0)
+        return 0;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    const char *at = n > 0 ? strstr(text, name) : NULL;
+    return at ? strtol(at + strlen(name), NULL, 10) : 0;
+}
+
+static long network(const char *name) {
+    return counter("/proc/mimosa/network", name);
+}
+
+long free_kb(void) {
+    return counter("/proc/meminfo", "MemFree:");
+}
+
+/* A connection in TIME_WAIT costs memory for a minute. */
+static long waiting_kb(void) {
+    return network("tcp_time_wait ") * 320 / 1024;
+}
+
+/* Whether all that was open is gone, and the memory is back; `before`: what was free. */
+int look_for_leaks(const char *who, long before) {
+    long connections = 0, buffers = 0, bytes = 0, lost = 0;
+    if (access("/proc/mimosa/network", F_OK))
+        return 0;
+    for (int tries = 0; tries < LOOK_LATE; tries++) {
+        connections = network("tcp_connections");
+        buffers = network("received_buffers_in_use");
+        bytes = network("tcp_received_bytes_unread");
+        lost = before - free_kb() - waiting_kb();
+        if (!connections && !buffers && !bytes && lost <= KEPT_KB) {
+            printf("talk: %s: %ld KiB less free, %ld in TIME_WAIT, %ld times a full card\n", who,
+                   before - free_kb(), network("tcp_time_wait "), network("send_queue_full"));
+            return 0;
+        }
+        usleep(100000);
+    }
+    printf("talk: %s: %ld connections, %ld buffers, %ld bytes and %ld KiB are left over\n", who,
+           connections, buffers, bytes, lost);
+    return 1;
+}
+
+static void watch(int poller, int fd) {
+    struct epoll_event e = { .events = EPOLLIN | EPOLLRDHUP, .data.fd = fd };
+    if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &e))
+        fail("epoll_ctl");
+}
+
+static void accept_one(int listener, int poller, int keep) {
+    int fd = accept(listener, NULL, NULL), one = 1;
+    if (fd < 0) {
+        if (errno != ECONNABORTED && errno != EAGAIN)
+            fail("accept");
+        return;
+    }
+    accepted++;
+    if (keep) {
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &keep, sizeof keep);
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &one, sizeof one);
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &keep, sizeof keep);
+    }
+    watch(poller, fd);
+}
+
+/* `name` ends where the kernel's own name ends, at a blank or a colon. */
+static void tell(int fd) {
+    char name[COUNTER], answer[COUNTER] = "-";
+    if (recv(fd, name, COUNTER - 1, MSG_WAITALL) != COUNTER - 1)
+        return;
+    name[COUNTER - 2] = '\0';
+    if (!access("/proc/mimosa/network", F_OK))
+        snprintf(answer, sizeof answer, "%ld",
+                 strchr(name, ':') ? counter("/proc/meminfo", name) : network(name));
+    send(fd, answer, COUNTER, MSG_NOSIGNAL);
+}
+
+/* Something has come in: whether it is the word to stop. */
+static int answer(int fd, int poller) {
+    char word[WORD];
+    pthread_t thread;
+    if (recv(fd, word, 1, MSG_PEEK) == 1 && *word == 'w') {
+        if (recv(fd, word, WORD, MSG_WAITALL) != WORD || send(fd, word, WORD, MSG_NOSIGNAL) != WORD)
+            close_accepted(fd);
+        return 0;
+    }
+    ssize_t n = recv(fd, word, 1, 0);
+    if (n == 1 && *word == 'c') {
+        epoll_ctl(poller, EPOLL_CTL_DEL, fd, NULL);
+        conversations++;
+        if (pthread_create(&thread, NULL, echo, (void *)(long)fd))
+            fail("thread");
+        pthread_detach(thread);
+        return 0;
+    }
+    if (n == 1 && *word == 'b') {
+        for (time_t begun = time(NULL); conversations;)
+            if (time(NULL) - begun > BUSY_MOST) {
+                printf("talk: nobody takes packets in for the busy one\n");
+                exit(1);
+            }
+        send(fd, word, 1, MSG_NOSIGNAL);
+    }
+    if (n == 1 && *word == 'n')
+        tell(fd);
+    close_accepted(fd);
+    return n == 1 && *word == 'q';
+}
+
+/* Sends back what is there. */
+static void return_datagrams(int fd) {
+    static uint8_t bytes[BIGGEST];
+    struct address from = { .length = sizeof from.at };
+    ssize_t n;
+    while ((n = recvfrom(fd, bytes, sizeof bytes, MSG_DONTWAIT, (void *)&from.at, &from.length)) >=
+           0) {
+        if (sendto(fd, bytes, (size_t)n, 0, (void *)&from.at, from.length) != n)
+            printf("talk: a datagram of %zd bytes: %s\n", n, strerror(errno));
+        from.length = sizeof from.at;
+    }
+}
+
+/* IPv6's of streams is for IPv6 alone; datagrams of both kinds come to one socket. */
+static int open_socket(int family, int type, const char *port) {
+    uint16_t number = htons((uint16_t)atoi(port));
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = number };
+    struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = number };
+    int fd = socket(family, type, 0), on = 1, only = type == SOCK_STREAM;
+
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only))
+        fail("IPV6_V6ONLY");
+    if (family == AF_INET ? bind(fd, (struct sockaddr *)&in, sizeof in)
+                          : bind(fd, (struct sockaddr *)&in6, sizeof in6))
+        fail("bind");
+    if (type == SOCK_STREAM && listen(fd, 1024))
+        fail("listen");
+    return fd;
+}
+
+/* One thread for each conversation, all others wait in epoll: 10,000 are no 10,000 threads. */
+int serve(const char *port, int keep) {
+    int poller = epoll_create1(0), stop = 0;
+    struct epoll_event e;
+    long before = free_kb();
+    int listener = open_socket(AF_INET, SOCK_STREAM, port);
+    int listener6 = open_socket(AF_INET6, SOCK_STREAM, port);
+    int receiver = open_socket(AF_INET6, SOCK_DGRAM, port);
+
+    watch(poller, listener);
+    watch(poller, listener6);
+    watch(poller, receiver);
+    while (!stop || accepted) { /* the end of some may come late */
+        if (epoll_wait(poller, &e, 1, stop ? 100 : -1) != 1)
+            continue;
+        if (e.data.fd == listener || e.data.fd == listener6)
+            accept_one(e.data.fd, poller, keep);
+        else if (e.data.fd == receiver)
+            return_datagrams(receiver);
+        else
+            stop |= answer(e.data.fd, poller);
+    }
+    close(listener);
+    close(listener6);
+    close(receiver);
+    return look_for_leaks("server", before);
+}

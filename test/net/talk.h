@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of `talk` (talk.c) share. */
+#pragma once
+#include <stdint.h>
+#include <sys/socket.h>
+
+#define WORD    7    /* bytes of a word and its answer */
+#define COUNTER 32   /* bytes of a counter's name, and of the answer */
+#define NUMBER  8    /* bytes of a datagram's number */
+#define BIGGEST 9000 /* datagram: several frames */
+
+_Noreturn void fail(const char *what);
+uint8_t pattern(uint64_t at, unsigned seed);
+
+/* find.c: HOST is an IPv4 or IPv6 address; ff02::1%N (all on the cable of interface N) stands for
+ * whoever answers there. */
+struct address {
+    struct sockaddr_storage at;
+    socklen_t length;
+};
+struct address address_of(const char *host, const char *port);
+int connect_to(const char *host, const char *port);
+int hear_word(int fd, int n);
+void say_word(int fd, int n);
+
+/* serve.c */
+int serve(const char *port, int keep);
+long free_kb(void);
+int look_for_leaks(const char *who, long before);
+
+/* datagrams.c, probe.c: roles. */
+void datagrams(char **argv);
+void half_open(char **argv);
+void scan(char **argv);
+void expect(char **argv);
