@@ -32,6 +32,7 @@
 #include "lwip/sys.h"
 #include "lwip/udp.h"
 #include "net/net_impl.h"
+#include "net/tcp_impl.h"
 #include "net/tcp_lists.h"
 
 #define BATCH           32 /* frames taken in under one lock */
@@ -249,6 +250,8 @@ static noreturn_fn void queue_main(void *arg) {
         (void)err; /* the deadline is as good a reason */
         atomic_store(&t->ready, false);
         take_in_all(t->queue);
+        if (t->queue == 0)
+            tcp_ack_tick();
         deadline = t->queue == 0 ? run_clock(clock_now_ns()) : TIME_NEVER;
     }
 }
@@ -317,6 +320,7 @@ int net_init(const char *config) {
     mutex_init(&lock);
     wait_init(&address_wait);
     size_buffers();
+    tcp_ack_init();
     int err = tcp_lists_init();
     if (err)
         return err;

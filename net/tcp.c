@@ -99,6 +99,7 @@ struct tcp_socket *tcp_socket_new(uint16_t family) {
     spin_init(&s->inbox_lock, RANK_PIPE);
     mutex_init(&s->reading);
     list_init(&s->finished);
+    list_init(&s->owed);
     return s;
 }
 

@@ -58,7 +58,7 @@ static uint32_t inbox_add(struct tcp_socket *s, struct pbuf *p) {
 /* lwIP: data, or the peer's end (NULL). */
 err_t tcp_see_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
     struct tcp_socket *s = arg;
-    (void)pcb, (void)err;
+    (void)err;
     if (!s) {
         if (p)
             pbuf_free(p);
@@ -81,6 +81,7 @@ err_t tcp_see_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
         }
     }
     held_bytes += p->tot_len;
+    tcp_ack_owe(s, pcb);
     atomic_fetch_add(&s->available, inbox_add(s, p));
     wait_wake_events(&s->socket.readable, POLLIN | POLLRDNORM);
     return ERR_OK;
@@ -117,6 +118,7 @@ static void drop_first(struct tcp_socket *s) {
 }
 
 void tcp_drop_received(struct tcp_socket *s) {
+    list_remove(&s->owed);
     take_inbox(s);
     while (s->mine)
         drop_first(s);
@@ -282,6 +284,7 @@ static long send_locked(struct tcp_socket *s, const void *from, size_t size, boo
         return -EPIPE;
     if (!more || pcb->snd_queuelen > 2)
         tcp_output(pcb);
+    tcp_ack_answered(s);
     return (long)size;
 }
 

@@ -40,6 +40,10 @@ struct tcp_socket {
     bool starved;         /* memory was short; net_lock */
     atomic_bool no_more;  /* shut down for sending, or the connection is gone */
 
+    /* Acknowledging: tcp_ack.c; net_lock. */
+    struct list owed; /* empty: nothing is owed */
+    uint8_t acked_at_once;
+
     /* Receiving: lwIP fills the inbox; a reader takes all of it over and copies from that. */
     struct spinlock inbox_lock; /* RANK_PIPE; guards the next two */
     struct pbuf *inbox, *inbox_last;
@@ -83,10 +87,19 @@ long tcp_socket_pending(struct socket *s, bool output);
 bool tcp_update_room(struct tcp_socket *s);
 /* Tells lwIP of what was read.  Under net_lock, pcb selected. */
 void tcp_give_credit(struct tcp_socket *s);
-/* Frees all that was received.  Nobody reads any more.  Under net_lock. */
+/* Frees all that was received, and acknowledges it no more.  Nobody reads any more.  Under net_lock. */
 void tcp_drop_received(struct tcp_socket *s);
 /* Bytes that sockets hold and nobody has read. */
 uint64_t tcp_received_bytes(void);
+
+/* tcp_ack.c.  Boot. */
+void tcp_ack_init(void);
+/* A segment of data has come in, lwIP calls.  Under net_lock. */
+void tcp_ack_owe(struct tcp_socket *s, struct tcp_pcb *pcb);
+/* Something was sent, and the acknowledgement with it.  Under net_lock. */
+void tcp_ack_answered(struct tcp_socket *s);
+/* Sends what is due; the first queue's thread calls it whenever it wakes. */
+void tcp_ack_tick(void);
 
 /* tcp_options.c */
 int tcp_set_option(struct socket *s, int level, int name, const void *value, uint32_t size);

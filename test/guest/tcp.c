@@ -450,6 +450,33 @@ static void corked(void) {
     close(ends[1]);
 }
 
+#define ROUNDS 40
+
+/*
+ * A request in two parts: the second waits for the acknowledgement of the first
+ * (Nagle), and the first is not answered.  That takes 40 ms, and not 250.
+ */
+static void request_in_two_parts(void) {
+    int ends[2], off = 0;
+    char text[8];
+    struct timespec begin, end;
+    REQUIRE(inet_pair(AF_INET, ends));
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(setsockopt(ends[i], IPPROTO_TCP, TCP_NODELAY, &off, sizeof off), 0);
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (int i = 0; i < ROUNDS; i++) {
+        CHECK_EQ(write(ends[0], "1", 1), 1);
+        CHECK_EQ(write(ends[0], "234", 3), 3);
+        CHECK_EQ(recv(ends[1], text, 4, MSG_WAITALL), 4);
+        CHECK_EQ(write(ends[1], "yes", 3), 3);
+        CHECK_EQ(recv(ends[0], text, 3, MSG_WAITALL), 3);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    CHECK(end.tv_sec - begin.tv_sec <= ROUNDS / 8);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void *close_later(void *arg) {
     usleep(20000);
     shutdown(*(int *)arg, SHUT_RDWR);
@@ -471,4 +498,4 @@ GUEST_MAIN(CASE(hello), CASE(hello_ipv6), CASE(dual_stack), CASE(refused),
            CASE(nonblocking_connect), CASE(unconnected), CASE(wrong_addresses), CASE(reuse_address),
            CASE(half_closed), CASE(shut_for_reading), CASE(reset_by_close), CASE(reset_by_linger),
            CASE(peek_and_wait), CASE(receive_timeout), CASE(much_data), CASE(full), CASE(vectors),
-           CASE(options), CASE(corked), CASE(shut_listener))
+           CASE(options), CASE(corked), CASE(request_in_two_parts), CASE(shut_listener))
