@@ -30,6 +30,9 @@
  * about to sleep: thread.wakes_here), else to its last CPU or another that is
  * idle, else to its last CPU's queue.
  *
+ * An idle CPU stays in the address space that it was in, since most often it goes
+ * on there; the first shootdown makes it leave (tlb.c).
+ *
  * Time slices are armed only while somebody waits; a wake-up on a busy CPU
  * counts the running thread's slice from when that thread came on.
  *
@@ -390,12 +393,16 @@ static void announce_idle(unsigned cpu) {
     }
 }
 
+void sched_leave_idle_aspace(void) {
+    struct run_queue *rq = this_cpu(run_queue);
+    if (!current->is_idle || !rq->aspace)
+        return;
+    aspace_leave();
+    rq->aspace = NULL;
+}
+
 static void idle_halt(struct run_queue *rq, unsigned cpu) {
     irq_disable();
-    if (rq->aspace) {
-        aspace_leave();
-        rq->aspace = NULL;
-    }
     atomic_store(&rq->idle, IDLE_HALTED); /* pairs with enqueue: see the top */
     announce_idle(cpu);
     timer_program();

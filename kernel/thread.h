@@ -109,6 +109,9 @@ void thread_release(struct thread *t);
  */
 void thread_borrow_aspace(struct aspace *as);
 
+/* An idle CPU leaves the address space that it is still in.  Interrupts off. */
+void sched_leave_idle_aspace(void);
+
 /* Gives up the CPU but stays runnable. */
 void thread_yield(void);
 /* A named point where a long walk in the kernel may be preempted; no lock may be held. */

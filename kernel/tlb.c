@@ -15,10 +15,12 @@
  *
  * If the initiator finds n inactive, n's later exchange comes after the change
  * in the order of all full barriers, so all it loads after CR3 is new; and what
- * it had before is gone, for leaving loads the kernel's root.  We use neither
- * PCIDs nor lazy switching: a CPU that idles with a program's root loaded could
- * still walk its tables speculatively after they were freed.  That is also why
- * no generation is kept: each entry flushes anyway.
+ * it had before is gone, for leaving loads the kernel's root.  We use no PCIDs,
+ * and keep no generation: each entry flushes anyway.
+ *
+ * A CPU that idles stays active, so that going on costs it no flush, and is asked
+ * like any other: with a program's root loaded it could walk tables speculatively
+ * after they were freed.  It leaves then, and is asked only once.
  *
  * Waiting is bounded: after a second the silent CPUs get an NMI, which logs
  * where they are, and after ten the machine panics.
@@ -27,6 +29,7 @@
 #include "kernel/aspace_impl.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
+#include "kernel/thread.h"
 #include "kernel/timer.h"
 
 #define FLUSH_PAGES 32 /* beyond, reloading CR3 is cheaper than flushing one by one */
@@ -59,6 +62,7 @@ void tlb_serve(void) {
     /* Acquire: pairs with the initiator's or; release below: with its reading of pending. */
     uint64_t askers = atomic_exchange_explicit(&me->inbox, 0, memory_order_acq_rel);
     uint64_t my_bit = 1ul << cpu_id();
+    sched_leave_idle_aspace(); /* flushes all; before anybody is answered */
     while (askers) {
         unsigned n = (unsigned)__builtin_ctzl(askers);
         askers &= askers - 1;
