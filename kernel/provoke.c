@@ -40,7 +40,7 @@ static cold_fn void provoke(const char *kind) {
     give_up("provoke=%s: there are fault, assert and overflow", kind);
 }
 
-void provoke_if_asked(void) {
+cold_fn void provoke_if_asked(void) {
     char kind[16];
 
     if (!machine_option("provoke=", 0, kind, sizeof(kind)))

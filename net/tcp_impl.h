@@ -87,7 +87,7 @@ long tcp_socket_pending(struct socket *s, bool output);
 bool tcp_update_room(struct tcp_socket *s);
 /* Tells lwIP of what was read.  Under net_lock, pcb selected. */
 void tcp_give_credit(struct tcp_socket *s);
-/* Frees all that was received, and acknowledges it no more.  Nobody reads any more.  Under net_lock. */
+/* Frees all that was received, and acknowledges it no more: nobody reads.  Under net_lock. */
 void tcp_drop_received(struct tcp_socket *s);
 /* Bytes that sockets hold and nobody has read. */
 uint64_t tcp_received_bytes(void);
