@@ -39,8 +39,8 @@
  * to be read, and a wrong answer is one look more or one sleep too early.
  *
  * Rejected: a queue of spinning threads (MCS), which loses all when the first in
- * it is off its core, and handing over at each unlock (measured: 2.8 ms a packet
- * with four senders and four receivers on one socket).
+ * it is off its core, and handing over at each unlock (measured: 4 ms for a pair of
+ * mmap and munmap of four threads on four CPUs, where this takes 0.2 ms).
  */
 #include "kernel/mutex.h"
 
