@@ -415,7 +415,7 @@ long epoll_wait(struct file *epoll, char *user, int max, uint64_t deadline_ns) {
             return told;
         if (err)
             return err == -ETIMEDOUT ? 0 : err;
-        if (wait_rest())
+        if (wait_rest(deadline_ns))
             continue;
         err = sleep(e, deadline_ns);
         wait_woke();

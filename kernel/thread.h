@@ -57,7 +57,7 @@ struct thread {
     uint64_t runtime_ns;  /* CPU time used, up to the last switch */
     uint64_t started_ns;  /* when it came on the CPU; 0: it runs nowhere */
     uint64_t switches_voluntary, switches_preempted;
-    uint64_t wakes; /* of others that slept, by this thread and by interrupts of it */
+    uint64_t wakes; /* of others that slept, by this thread and by interrupts of it, or fewer */
 
     /* The thread's own. */
     struct aspace *aspace;     /* NULL: kernel thread */

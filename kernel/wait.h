@@ -71,9 +71,10 @@ static inline void wait_wake_all(struct wait_queue *q) {
 struct wait_source {
     /* Takes in what is there, and interrupts need not tell of more: the thread will be back. */
     void (*take_in)(void);
-    /* Takes in what is there and returns true; or there is nothing, interrupts will tell of
-     * what comes, and the thread sleeps and calls woke() afterwards. */
-    bool (*rest)(void);
+    /* Takes in what is there and returns true; or there is nothing, or it is time to go (the
+     * deadline, a signal): others will see to what comes, and the thread sleeps and calls
+     * woke() afterwards.  May yield. */
+    bool (*rest)(uint64_t deadline_ns);
     void (*woke)(void);
 };
 extern const struct wait_source *wait_source; /* NULL: none; constant once programs run */
@@ -85,8 +86,8 @@ static inline void wait_take_in(void) {
 }
 /* Before sleeping: whether the caller should look again first; if not, it calls wait_woke() after
  * its sleep.  Context: thread, nothing held. */
-static inline bool wait_rest(void) {
-    return wait_source && wait_source->rest();
+static inline bool wait_rest(uint64_t deadline_ns) {
+    return wait_source && wait_source->rest(deadline_ns);
 }
 static inline void wait_woke(void) {
     if (wait_source)

@@ -105,7 +105,7 @@ static long poll_items(struct poll_item *items, size_t n, uint64_t deadline) {
     long ready = look(items, n, deadline ? &p.table : NULL);
     int err = deadline ? 0 : -ETIMEDOUT;
     while (!ready && !err) {
-        if (!wait_rest()) {
+        if (!wait_rest(deadline)) {
             err = poller_sleep(&p, deadline);
             wait_woke();
         }

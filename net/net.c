@@ -237,7 +237,7 @@ static void take_in_all(unsigned queue) {
     uint64_t wakes = current->wakes, woken;
     do {
         while (net_take_in(queue))
-            ;
+            thread_preempt_point();
         woken = current->wakes - wakes;
     } while (card && !(woken && visit_is_expected(woken)) && card_rest(queue));
 }

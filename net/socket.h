@@ -133,7 +133,7 @@ static inline uint64_t socket_deadline(bool nonblocking, uint64_t timeout_ns) {
         uint64_t until_ = (deadline_ns);                                                           \
         bool rests_ = false;                                                                       \
         while (until_ && !rests_ && !(ready))                                                      \
-            rests_ = !wait_rest();                                                                 \
+            rests_ = !wait_rest(until_);                                                           \
         int why_ = until_ ? wait_until(q, ready, until_, true) : -SOCKET_EAGAIN;                   \
         if (rests_)                                                                                \
             wait_woke();                                                                           \

@@ -231,9 +231,9 @@ static int disconnect(struct tcp_socket *s) {
 
 static int wait_connected(struct tcp_socket *s) {
     uint64_t deadline = socket_deadline(false, s->socket.send_timeout_ns);
-    int err = wait_until(&s->socket.writable, s->state != TCP_CONNECTING, deadline, true);
+    int err = socket_wait(&s->socket.writable, s->state != TCP_CONNECTING, deadline);
     if (err)
-        return err == -ETIMEDOUT ? -EINPROGRESS : err;
+        return err == -EAGAIN ? -EINPROGRESS : err;
     s->unreported = false;
     err = socket_take_error(&s->socket);
     return err ? err : s->state == TCP_CONNECTED ? 0 : -ECONNABORTED;

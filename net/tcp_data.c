@@ -315,11 +315,10 @@ static long send_piece(struct tcp_socket *s, struct socket_message *m, char *buf
 static long wait_room(struct tcp_socket *s, bool nonblocking, uint64_t deadline) {
     if (nonblocking)
         return -EAGAIN;
-    int err = wait_until(&s->socket.writable,
-                         s->has_room || s->no_more ||
-                             (s->state != TCP_CONNECTING && s->state != TCP_CONNECTED),
-                         deadline, true);
-    return err == -ETIMEDOUT ? -EAGAIN : err;
+    return socket_wait(&s->socket.writable,
+                       s->has_room || s->no_more ||
+                           (s->state != TCP_CONNECTING && s->state != TCP_CONNECTED),
+                       deadline);
 }
 
 static long send_all(struct tcp_socket *s, struct socket_message *m, char *buffer, size_t size) {

@@ -16,7 +16,9 @@
  * queue's thread has woken whoever slept, who is then expected to visit.  If nobody
  * comes for WATCH_NS, the queues' threads take over: the timer fires for as long
  * as there are visits, and finds out.  So at any time a queue's interrupt is on,
- * or its thread is about to run, or `watched` is true.
+ * or a thread is at it or about to run, or `watched` is true.  Whom the visitor
+ * woke is counted by thread.wakes, with others that interrupts woke meanwhile: a
+ * sleeper may so be taken for one that was woken, and waits for the timer.
  */
 #include <stdatomic.h>
 #include "kernel/timer.h"
@@ -31,9 +33,9 @@
 #define WATCH_NS (2 * NS_PER_MS)
 
 static struct timer watch;
-static atomic_bool watched; /* the timer is armed, or about to be */
-static atomic_bool visited; /* since the timer fired last */
-static atomic_ulong sleepers;
+static atomic_bool watched;   /* the timer is armed, or about to be */
+static atomic_bool visited;   /* since the timer fired last */
+static atomic_ulong sleepers; /* between rest() and woke() */
 
 static void see_watch(struct timer *t) {
     if (atomic_exchange(&visited, false)) {
@@ -80,17 +82,29 @@ static void woke(void) {
     atomic_fetch_sub_explicit(&sleepers, 1, memory_order_relaxed);
 }
 
-static bool rest(void) {
+static bool must_go(uint64_t deadline_ns) {
+    return (atomic_load_explicit(&current->work, memory_order_relaxed) & WORK_LINUX) ||
+           clock_now_ns() >= deadline_ns;
+}
+
+static bool rest(uint64_t deadline_ns) {
     bool some = false;
     atomic_fetch_add(&sleepers, 1);
     atomic_thread_fence(memory_order_seq_cst); /* pairs with visit_is_expected() */
     for (unsigned queue = 0; queue < card_queues(); queue++)
         some |= !card_will_tell(queue) && card_rest(queue);
-    if (some) {
-        woke();
-        take_in();
+    if (!some)
+        return false;
+    if (must_go(deadline_ns)) { /* packets that never end keep nobody from his signal */
+        for (unsigned queue = 0; queue < card_queues(); queue++)
+            if (!card_will_tell(queue))
+                net_wake_queue(queue);
+        return false;
     }
-    return some;
+    woke();
+    take_in();
+    thread_preempt_point();
+    return true;
 }
 
 static const struct wait_source source = { take_in, rest, woke };
