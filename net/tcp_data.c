@@ -241,7 +241,10 @@ bool tcp_update_room(struct tcp_socket *s) {
 err_t tcp_see_sent(void *arg, struct tcp_pcb *pcb, u16_t size) {
     struct tcp_socket *s = arg;
     (void)pcb, (void)size;
-    if (!s || s->has_room)
+    if (!s)
+        return ERR_OK;
+    tcp_nagle_see_sent(s);
+    if (s->has_room)
         return ERR_OK;
     s->starved = false;
     if (tcp_update_room(s))
@@ -282,8 +285,12 @@ static long send_locked(struct tcp_socket *s, const void *from, size_t size, boo
         return starve(s);
     if (err != ERR_OK)
         return -EPIPE;
+    if (more) /* fills the last segment up */
+        tcp_clear_flags(pcb, TF_NODELAY);
     if (!more || pcb->snd_queuelen > 2)
         tcp_output(pcb);
+    if (more)
+        tcp_nagle_apply(s);
     tcp_ack_answered(s);
     return (long)size;
 }

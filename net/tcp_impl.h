@@ -38,6 +38,8 @@ struct tcp_socket {
     /* Sending.  Written under net_lock, read anywhere. */
     atomic_bool has_room; /* for a good part of the buffer */
     bool starved;         /* memory was short; net_lock */
+    bool small_sent;      /* and not acknowledged: tcp_nagle.c; net_lock, as the next */
+    uint32_t small_end;   /* behind the last such segment */
     atomic_bool no_more;  /* shut down for sending, or the connection is gone */
 
     /* Acknowledging: tcp_ack.c; net_lock. */
@@ -100,6 +102,14 @@ void tcp_ack_owe(struct tcp_socket *s, struct tcp_pcb *pcb);
 void tcp_ack_answered(struct tcp_socket *s);
 /* Sends what is due; the first queue's thread calls it whenever it wakes. */
 void tcp_ack_tick(void);
+
+/* tcp_nagle.c.  Under net_lock. */
+/* Makes lwIP hold small segments back, or not, as they stand now.  Not for a listener. */
+void tcp_nagle_apply(struct tcp_socket *s);
+/* The peer has acknowledged something. */
+void tcp_nagle_see_sent(struct tcp_socket *s);
+/* Bytes of a full segment on the wire, whatever the card makes it of. */
+unsigned tcp_nagle_mss(const struct tcp_pcb *pcb);
 
 /* tcp_options.c */
 int tcp_set_option(struct socket *s, int level, int name, const void *value, uint32_t size);

@@ -33,10 +33,7 @@ void tcp_apply_options(struct tcp_socket *s) {
         ip_reset_option(pcb, SOF_KEEPALIVE);
     if (pcb->state == LISTEN)
         return;
-    if (s->no_delay)
-        tcp_nagle_disable(pcb);
-    else
-        tcp_nagle_enable(pcb);
+    tcp_nagle_apply(s);
 }
 
 static int set_keep(struct tcp_pcb *pcb, int name, int v) {
@@ -51,15 +48,23 @@ static int set_keep(struct tcp_pcb *pcb, int name, int v) {
     return 0;
 }
 
+/* What the options held back so far, and do no more. */
+static void send_held(struct tcp_socket *s) {
+    if (!s->pcb || s->state != TCP_CONNECTED)
+        return;
+    tcp_nagle_apply(s);
+    tcp_output(s->pcb);
+}
+
 static int set_tcp(struct tcp_socket *s, int name, int v) {
     switch (name) {
     case OPTION_NODELAY:
         s->no_delay = v != 0;
+        send_held(s);
         break;
     case OPTION_CORK:
         s->corked = v != 0;
-        if (!v && s->pcb && s->state == TCP_CONNECTED)
-            tcp_output(s->pcb);
+        send_held(s);
         break;
     case OPTION_KEEPIDLE:
     case OPTION_KEEPINTVL:
@@ -127,12 +132,6 @@ int tcp_set_option(struct socket *socket, int level, int name, const void *value
     return err;
 }
 
-/* What goes over the wire, whatever the card makes it of. */
-static int real_mss(const struct tcp_pcb *pcb) {
-    uintptr_t cut = (uintptr_t)tcp_ext_arg_get(pcb, PCB_SEGMENT);
-    return cut ? (int)cut : pcb->mss;
-}
-
 static int get_tcp(struct tcp_socket *s, int name, int *v) {
     struct tcp_pcb *pcb = s->state == TCP_LISTENING ? NULL : s->pcb;
     switch (name) {
@@ -143,7 +142,7 @@ static int get_tcp(struct tcp_socket *s, int name, int *v) {
         *v = s->corked;
         return 0;
     case OPTION_MAXSEG:
-        *v = pcb && s->state == TCP_CONNECTED ? real_mss(pcb) : MSS_BEFORE;
+        *v = pcb && s->state == TCP_CONNECTED ? tcp_nagle_mss(pcb) : MSS_BEFORE;
         return 0;
     case OPTION_KEEPIDLE:
         *v = pcb ? (int)(pcb->keep_idle / 1000) : (int)(TCP_KEEPIDLE_DEFAULT / 1000);

@@ -29,8 +29,13 @@ struct tcp_pcb;
 #define LWIP_PBUF_CUSTOM_DATA uint16_t segment_bytes;
 struct pbuf;
 void card_see_segment(struct pbuf *p, const struct tcp_pcb *pcb);
-#define LWIP_HOOK_TCP_OUT_TCPOPT_LENGTH(pcb, length)           (length)
-#define LWIP_HOOK_TCP_OUT_ADD_TCPOPTS(p, header, pcb, options) (card_see_segment(p, pcb), (options))
+/* Small segments that wait for the one before: net/tcp_nagle.c. */
+struct tcp_hdr;
+void tcp_nagle_see_segment(const struct pbuf *p, const struct tcp_hdr *header,
+                           const struct tcp_pcb *pcb);
+#define LWIP_HOOK_TCP_OUT_TCPOPT_LENGTH(pcb, length) (length)
+#define LWIP_HOOK_TCP_OUT_ADD_TCPOPTS(p, header, pcb, options)                                     \
+    (card_see_segment(p, pcb), tcp_nagle_see_segment(p, header, pcb), (options))
 
 /* A full listener takes no more: net/tcp_accept.c.  0 to go on. */
 int tcp_refuses_packet(struct tcp_pcb *pcb);

@@ -477,6 +477,46 @@ static void request_in_two_parts(void) {
     close(ends[1]);
 }
 
+#define TAIL_ROUNDS 10
+#define LATE_NS     20000000 /* half of the time for which an acknowledgement may be put off */
+
+/* In how many rounds `size` bytes, written at once, came late. */
+static int late_rounds(int ends[2], char *bytes, size_t size) {
+    int late = 0;
+    for (int i = 0; i < TAIL_ROUNDS; i++) {
+        struct timespec begin, end;
+        char byte = 0;
+        clock_gettime(CLOCK_MONOTONIC, &begin);
+        CHECK_EQ(write(ends[0], bytes, size), (long)size);
+        CHECK_EQ(inet_read_all(ends[1], bytes, size), (long)size);
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        CHECK_EQ(write(ends[1], "", 1), 1);
+        CHECK_EQ(read(ends[0], &byte, 1), 1);
+        late += (end.tv_sec - begin.tv_sec) * 1000000000 + end.tv_nsec - begin.tv_nsec > LATE_NS;
+    }
+    return late;
+}
+
+/*
+ * The small segment at the end of much waits for no acknowledgement of the large
+ * ones before it, whose last the peer may put off (Minshall's form of Nagle's rule).
+ */
+static void small_tail(void) {
+    int ends[2], mss = 0;
+    socklen_t size = sizeof mss;
+    REQUIRE(inet_pair(AF_INET, ends));
+    CHECK_EQ(getsockopt(ends[0], IPPROTO_TCP, TCP_MAXSEG, &mss, &size), 0);
+    size_t most = 4 * (size_t)mss + 100;
+    char *bytes = calloc(1, most);
+    REQUIRE(bytes != NULL);
+    late_rounds(ends, bytes, most); /* the first are acknowledged at once */
+    for (int n = 1; n <= 4; n++)
+        CHECK(late_rounds(ends, bytes, (size_t)n * (size_t)mss + 100) < TAIL_ROUNDS / 2);
+    free(bytes);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void *close_later(void *arg) {
     usleep(20000);
     shutdown(*(int *)arg, SHUT_RDWR);
@@ -498,4 +538,5 @@ GUEST_MAIN(CASE(hello), CASE(hello_ipv6), CASE(dual_stack), CASE(refused),
            CASE(nonblocking_connect), CASE(unconnected), CASE(wrong_addresses), CASE(reuse_address),
            CASE(half_closed), CASE(shut_for_reading), CASE(reset_by_close), CASE(reset_by_linger),
            CASE(peek_and_wait), CASE(receive_timeout), CASE(much_data), CASE(full), CASE(vectors),
-           CASE(options), CASE(corked), CASE(request_in_two_parts), CASE(shut_listener))
+           CASE(options), CASE(corked), CASE(request_in_two_parts), CASE(small_tail),
+           CASE(shut_listener))
