@@ -54,7 +54,7 @@ struct queue_thread {
 
 static struct mutex lock; /* lwIP */
 static struct queue_thread *threads;
-static unsigned thread_count;      /* constant after net_init */
+static atomic_uint thread_count;   /* of them, once all are there; constant after net_init */
 static struct netif *card;         /* NULL: none; constant after net_init */
 static atomic_bool tcp_clock_runs; /* lwIP wants its TCP clock; set under the lock */
 static atomic_bool address_known;
@@ -161,7 +161,7 @@ static void wake(struct queue_thread *t) {
 }
 
 void net_wake_queue(unsigned queue) {
-    if (queue < thread_count)
+    if (queue < atomic_load_explicit(&thread_count, memory_order_acquire))
         wake(&threads[queue]);
 }
 
@@ -289,18 +289,20 @@ static void size_buffers(void) {
 }
 
 static int start_threads(void) {
-    thread_count = MAX(card_queues(), 1u);
-    threads = kmalloc(thread_count * sizeof *threads);
+    unsigned count = MAX(card_queues(), 1u);
+    threads = kmalloc(count * sizeof *threads);
     if (!threads)
         return -ENOMEM;
-    for (unsigned i = 0; i < thread_count; i++) {
+    for (unsigned i = 0; i < count; i++) {
         threads[i].queue = i;
         wait_init(&threads[i].wake);
         int err = thread_init(&threads[i].thread, "net", queue_main, &threads[i]);
         if (err)
             return err;
     }
-    for (unsigned i = 0; i < thread_count; i++)
+    /* Interrupts come already.  Those before this are lost: a thread begins with a look. */
+    atomic_store_explicit(&thread_count, count, memory_order_release);
+    for (unsigned i = 0; i < count; i++)
         thread_start(&threads[i].thread);
     if (card)
         visit_init();
