@@ -17,6 +17,18 @@
 #define LOOK_US   700000
 #define CUT_MS    2000 /* connections must not be complete by then */
 
+static void wait_for_line(const char *word) {
+    char line[16];
+    printf("talk: ready for the %s\n", word);
+    if (!fgets(line, sizeof line, stdin))
+        fail("input");
+}
+
+/* hear WORD: says that it is ready for it, and waits for a line. */
+void hear(char **argv) {
+    wait_for_line(argv[1]);
+}
+
 static int begin(struct address *a, int port) {
     int fd = socket(a->at.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
     /* The port is at the same place in both kinds of address. */
@@ -32,19 +44,18 @@ static int begin(struct address *a, int port) {
 }
 
 /*
- * half HOST PORT COUNT: connections whose handshake ends in the middle.  Says
- * when the way back is to be cut, and hears on its input that it is.
+ * half HOST PORT COUNT: connections whose handshake ends in the middle, after the
+ * way back was cut: says when, and hears on its input that it is.
  */
 void half_open(char **argv) {
     struct address a = address_of(argv[1], argv[2]);
     int count = atoi(argv[3]);
     struct pollfd *fds = calloc((size_t)count, sizeof *fds);
-    char line[16];
 
     close(connect_to(argv[1], argv[2])); /* both know where the other is */
-    printf("talk: ready for the cut\n");
-    if (!fds || !fgets(line, sizeof line, stdin))
-        fail("input");
+    if (!fds)
+        fail("memory");
+    wait_for_line("cut");
     for (int i = 0; i < count; i++)
         fds[i] = (struct pollfd){ begin(&a, 0), POLLOUT, 0 };
     if (poll(fds, (nfds_t)count, CUT_MS) != 0) {
@@ -111,4 +122,13 @@ void expect(char **argv) {
             return;
     }
     exit(1);
+}
+
+/* wait HOST PORT: the server waits for nothing, for a while; it comes back. */
+void wait_for_server(char **argv) {
+    int fd = connect_to(argv[1], argv[2]);
+    char answer;
+    if (send(fd, "d", 1, MSG_NOSIGNAL) != 1 || recv(fd, &answer, 1, 0) != 1)
+        fail("the server that waits");
+    close(fd);
 }

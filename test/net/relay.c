@@ -9,10 +9,12 @@
  * it does.  A late frame goes out after the next one (or after 20 ms, where there
  * is none).  Streams, not datagrams: of those the host itself drops some when it
  * is busy, and a good cable would not be one.  Where a machine has gone, another
- * may take its end.  SIGUSR1 cuts the way from the first machine to
- * the second, or mends it; a line tells that it is done.
+ * may take its end.  SIGUSR1 cuts the way from the first machine to the second, or
+ * mends it; SIGUSR2 begins or ends a storm: questions that the first machine answers,
+ * as many as it takes.  A line tells that it is done.
  */
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,12 +23,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define HEADER     4 /* a frame's length, in network order */
 #define FRAME_MOST 70000
 #define LATE_MS    20
+#define STORM_WAIT 65536            /* bytes of it that wait for the machine, at most */
+#define NOBODY     2, 0, 0, 0, 0, 9 /* the storm's address: what is sent there is lost */
 
 struct frame {
     size_t size; /* header included; 0: none */
@@ -40,8 +45,8 @@ struct side {
 };
 
 static struct side sides[2];
-static volatile sig_atomic_t cuts; /* asked for */
-static bool cut;
+static volatile sig_atomic_t cuts, storms; /* asked for */
+static bool cut, storm;
 static unsigned drop, twice, late, damage;
 
 static bool chance(unsigned percent) {
@@ -73,10 +78,15 @@ static void let_go(struct side *from, struct side *to) {
     from->late.size = 0;
 }
 
+static bool is_for_nobody(const struct frame *f) {
+    static const uint8_t nobody[] = { NOBODY };
+    return f->size >= HEADER + sizeof(nobody) && !memcmp(f->bytes + HEADER, nobody, sizeof(nobody));
+}
+
 static void treat(struct side *from, struct side *to) {
     struct frame *f = &from->in;
 
-    if ((cut && from == &sides[0]) || chance(drop)) {
+    if ((cut && from == &sides[0]) || is_for_nobody(f) || chance(drop)) {
         return;
     }
     if (chance(damage)) {
@@ -140,20 +150,42 @@ static void plug_in(struct side *s) {
     }
 }
 
-static void ask_for_cut(int signal) {
-    (void)signal;
-    cuts++;
+static void hear(int signal) {
+    if (signal == SIGUSR1)
+        cuts++;
+    else
+        storms++;
 }
 
-static void see_cuts(void) {
-    static int seen;
+static void say(const char *line) {
+    puts(line);
+    fflush(stdout);
+}
 
-    if (seen != cuts) {
-        seen++;
+static void see_signals(void) {
+    static int cuts_seen, storms_seen;
+
+    if (cuts_seen != cuts) {
+        cuts_seen++;
         cut = !cut;
-        puts(cut ? "cut" : "mended");
-        fflush(stdout);
+        say(cut ? "cut" : "mended");
     }
+    if (storms_seen != storms) {
+        storms_seen++;
+        storm = !storm;
+        say(storm ? "storm" : "calm");
+    }
+}
+
+/* Asks all on the cable for the address of 10.0.9.1, in the name of 10.0.9.9 (ARP). */
+static void blow(struct side *to) {
+    static const struct frame f = {
+        HEADER + 60, { 0, 0, 0, 60,     255, 255, 255, 255, 255, 255, NOBODY, 8, 6, 0, 1,  8, 0, 6,
+                       4, 0, 1, NOBODY, 10,  0,   9,   9,   0,   0,   0,      0, 0, 0, 10, 0, 9, 1 }
+    };
+    int waiting = 0;
+    if (to->fd >= 0 && !ioctl(to->fd, SIOCOUTQ, &waiting) && waiting < STORM_WAIT)
+        pass_on(to, &f);
 }
 
 int main(int argc, char **argv) {
@@ -171,17 +203,21 @@ int main(int argc, char **argv) {
         perror("relay: bind");
         return 1;
     }
-    puts("ready");
-    fflush(stdout);
-    signal(SIGUSR1, ask_for_cut);
-    for (;;) {
-        see_cuts();
+    signal(SIGUSR1, hear);
+    signal(SIGUSR2, hear);
+    say("ready");
+    for (unsigned turn = 0;;) {
+        see_signals();
+        /* Half as often as it takes in: a frame comes in two parts. */
+        if (storm && (turn ^= 1)) {
+            blow(&sides[0]);
+        }
         struct pollfd fds[4];
         for (int i = 0; i < 2; i++) {
             fds[i] = (struct pollfd){ sides[i].fd, POLLIN, 0 };
             fds[2 + i] = (struct pollfd){ sides[i].listener, POLLIN, 0 };
         }
-        int ready = poll(fds, 4, LATE_MS);
+        int ready = poll(fds, 4, storm && sides[0].fd >= 0 ? 0 : LATE_MS);
         if (ready < 0) {
             continue;
         }

@@ -3,7 +3,8 @@
  * The server of `talk`: TCP over IPv4 and IPv6, and datagrams over both, which it
  * sends back.  The first byte of a connection says what it is: a word (w), which
  * is answered where it is read; a conversation (c), which gets a thread; computing
- * until there is no conversation (b); a question for a counter (n); the end (q).
+ * until there is no conversation (b); waiting for deadlines (d); a question for a
+ * counter (n); the end (q).
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -11,10 +12,12 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 #include "test/net/talk.h"
@@ -22,7 +25,9 @@
 #define BLOCK     60000
 #define KEPT_KB   2048 /* what caches of the kernel may keep */
 #define BUSY_MOST 60   /* seconds; ten times what it takes */
-#define LOOK_LATE 600  /* tenths of a second until everything must be gone */
+#define WAITS     20   /* that end by themselves */
+#define WAIT_MS   10
+#define LOOK_LATE 600 /* tenths of a second until everything must be gone */
 
 static _Atomic int accepted;      /* by the server, and not closed yet */
 static _Atomic int conversations; /* of the server's */
@@ -94,6 +99,18 @@ int look_for_leaks(const char *who, long before) {
     return 1;
 }
 
+/* settle: all that was closed is over, while the other machine is there to acknowledge it. */
+void settle(char **argv) {
+    (void)argv;
+    for (int tries = 0; network("tcp_connections"); tries++) {
+        if (tries == LOOK_LATE) {
+            printf("talk: %ld connections stay\n", network("tcp_connections"));
+            exit(1);
+        }
+        usleep(100000);
+    }
+}
+
 static void watch(int poller, int fd) {
     struct epoll_event e = { .events = EPOLLIN | EPOLLRDHUP, .data.fd = fd };
     if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &e))
@@ -129,6 +146,34 @@ static void tell(int fd) {
     send(fd, answer, COUNTER, MSG_NOSIGNAL);
 }
 
+static void see_alarm(int signal) {
+    (void)signal;
+}
+
+/* Waits for what never comes: until the time is over, and until a signal comes.  An answer says
+ * that each ended. */
+static void wait_in_vain(int fd) {
+    struct sigaction action = { .sa_handler = see_alarm };
+    struct itimerval soon = { .it_value.tv_usec = WAIT_MS * 1000 };
+    sigset_t alarms, none;
+    struct epoll_event e;
+    int nothing = epoll_create1(0);
+
+    sigemptyset(&none);
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    sigprocmask(SIG_BLOCK, &alarms, NULL);
+    sigaction(SIGALRM, &action, NULL);
+    for (int i = 0; i < WAITS; i++)
+        if (epoll_wait(nothing, &e, 1, WAIT_MS))
+            fail("a wait for nothing");
+    setitimer(ITIMER_REAL, &soon, NULL);
+    if (epoll_pwait(nothing, &e, 1, -1, &none) != -1 || errno != EINTR)
+        fail("a wait for a signal");
+    close(nothing);
+    send(fd, "d", 1, MSG_NOSIGNAL);
+}
+
 /* Something has come in: whether it is the word to stop. */
 static int answer(int fd, int poller) {
     char word[WORD];
@@ -155,6 +200,8 @@ static int answer(int fd, int poller) {
             }
         send(fd, word, 1, MSG_NOSIGNAL);
     }
+    if (n == 1 && *word == 'd')
+        wait_in_vain(fd);
     if (n == 1 && *word == 'n')
         tell(fd);
     close_accepted(fd);

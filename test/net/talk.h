@@ -26,6 +26,7 @@ void say_word(int fd, int n);
 /* serve.c */
 int serve(const char *port, int keep);
 long free_kb(void);
+void settle(char **argv);
 int look_for_leaks(const char *who, long before);
 
 /* datagrams.c, probe.c: roles. */
@@ -33,3 +34,5 @@ void datagrams(char **argv);
 void half_open(char **argv);
 void scan(char **argv);
 void expect(char **argv);
+void hear(char **argv);
+void wait_for_server(char **argv);
