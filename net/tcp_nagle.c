@@ -28,13 +28,14 @@ void tcp_nagle_apply(struct tcp_socket *s) {
         tcp_clear_flags(s->pcb, TF_NODELAY);
 }
 
-/* lwIP: `p`, TCP header and payload, is about to be sent; without a connection, no pcb. */
+/* lwIP: `p`, TCP header and payload, is about to be sent.  Without payload, `pcb` may be a
+ * listener's, which is shorter, or NULL. */
 void tcp_nagle_see_segment(const struct pbuf *p, const struct tcp_hdr *header,
                            const struct tcp_pcb *pcb) {
-    struct tcp_socket *s = pcb ? pcb->callback_arg : NULL;
-    if (!s || s->pcb != pcb || s->no_delay) /* a listener's, until there is a socket */
-        return;
     unsigned size = p->tot_len - TCPH_HDRLEN_BYTES(header);
+    struct tcp_socket *s = size ? pcb->callback_arg : NULL;
+    if (!s || s->pcb != pcb || s->no_delay) /* the listener's socket, until there is one */
+        return;
     if (size % tcp_nagle_mss(pcb) == 0)
         return;
     s->small_sent = true;
