@@ -25,6 +25,7 @@
 #define CONNECT_MS  10    /* a packet may be lost before the machine is there: ask anew */
 #define ANSWER_MS   1000  /* of a server that took the connection */
 #define COMMAND_MS  60000 /* scripts under emulation take their time */
+#define LOOK_MS     200
 #define STOP_TENTHS 50
 #define REPLY_MOST  65536u
 #define LOG_TEXT    512
@@ -114,13 +115,34 @@ static bool reply_complete(const char *text, size_t *begin, size_t *length) {
     return *text != '$' || strlen(text) >= *begin + *length + 2;
 }
 
-/* The reply to what was sent, to be freed; NULL where none came in time. */
-static char *take_reply(int fd, int wait_ms, bool *is_error) {
-    char *text = xmalloc(REPLY_MOST);
+/* Whether it has ended, and nobody has taken note of that: server->pid is still its own. */
+static bool is_over(const struct server *server) {
+    siginfo_t end = { 0 };
+
+    return !waitid(P_PID, (id_t)server->pid, &end, WEXITED | WNOHANG | WNOWAIT) && end.si_pid;
+}
+
+/* Waits for something to read, while the server lives: a machine that ended says nothing more. */
+static bool wait_reply(const struct server *server, int fd, int wait_ms) {
     struct pollfd wait = { fd, POLLIN, 0 };
+
+    for (; wait_ms > 0; wait_ms -= LOOK_MS) {
+        if (poll(&wait, 1, wait_ms < LOOK_MS ? wait_ms : LOOK_MS)) {
+            return true;
+        }
+        if (is_over(server)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+/* The reply to what was sent, to be freed; NULL where none came in time. */
+static char *take_reply(const struct server *server, int fd, int wait_ms, bool *is_error) {
+    char *text = xmalloc(REPLY_MOST);
     size_t used = 0, begin, length;
 
-    while (used < REPLY_MOST - 1 && poll(&wait, 1, wait_ms) > 0) {
+    while (used < REPLY_MOST - 1 && wait_reply(server, fd, wait_ms)) {
         ssize_t got = read(fd, text + used, REPLY_MOST - 1 - used);
         if (got <= 0) {
             break;
@@ -156,10 +178,24 @@ static char *ask_within(const struct server *server, const char *const *words, i
         sent = sent && dprintf(fd, "$%zu\r\n%s\r\n", strlen(words[i]), words[i]) > 0;
     }
     if (sent) {
-        reply = take_reply(fd, answer_ms, is_error);
+        reply = take_reply(server, fd, answer_ms, is_error);
     }
     close(fd);
     return reply;
+}
+
+/* What the command said of its end: its own last line, or the server's. */
+static char *last_words(const struct server *server) {
+    char text[LOG_TEXT + 1];
+    off_t size = lseek(server->log, 0, SEEK_END);
+    ssize_t got = pread(server->log, text, LOG_TEXT, size > LOG_TEXT ? size - LOG_TEXT : 0);
+
+    while (got > 0 && (text[got - 1] == '\n' || text[got - 1] == '\r')) {
+        got--;
+    }
+    text[got > 0 ? got : 0] = '\0';
+    char *newline = strrchr(text, '\n');
+    return xstrdup(newline ? newline + 1 : text);
 }
 
 char *server_ask(const struct server *server, const char *const *words, char **error) {
@@ -169,8 +205,13 @@ char *server_ask(const struct server *server, const char *const *words, char **e
     if (reply && !is_error) {
         return reply;
     }
-    *error = reply ? xasprintf("%s: %s", words[0], reply)
-                   : xasprintf("no answer to %s any more", words[0]);
+    if (reply) {
+        *error = xasprintf("%s: %s", words[0], reply);
+    } else if (is_over(server)) {
+        *error = last_words(server);
+    } else {
+        *error = xasprintf("no answer to %s any more", words[0]);
+    }
     free(reply);
     return NULL;
 }
@@ -236,20 +277,6 @@ static void become_server(const struct server *server, char *const *argv) {
     execv(argv[0], argv);
     fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
     _exit(127);
-}
-
-/* What the command said of its end: its own last line, or the server's. */
-static char *last_words(const struct server *server) {
-    char text[LOG_TEXT + 1];
-    off_t size = lseek(server->log, 0, SEEK_END);
-    ssize_t got = pread(server->log, text, LOG_TEXT, size > LOG_TEXT ? size - LOG_TEXT : 0);
-
-    while (got > 0 && (text[got - 1] == '\n' || text[got - 1] == '\r')) {
-        got--;
-    }
-    text[got > 0 ? got : 0] = '\0';
-    char *newline = strrchr(text, '\n');
-    return xstrdup(newline ? newline + 1 : text);
 }
 
 static bool has_ended(struct server *server) {

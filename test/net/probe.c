@@ -132,3 +132,17 @@ void wait_for_server(char **argv) {
         fail("the server that waits");
     close(fd);
 }
+
+/* orphan HOST PORT: a connection whose server's machine is replaced by another; that one refuses
+ * what it does not know. */
+void orphan(char **argv) {
+    int fd = connect_to(argv[1], argv[2]);
+    char byte;
+    say_word(fd, 0);
+    wait_for_line("next server");
+    if (send(fd, "w", 1, MSG_NOSIGNAL) != 1)
+        fail("send");
+    if (recv(fd, &byte, 1, 0) != -1 || errno != ECONNRESET)
+        fail("the next server did not refuse");
+    close(fd);
+}

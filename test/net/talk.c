@@ -22,6 +22,7 @@
  *                                             by a signal
  *     talk hear WORD                          says that it is ready for WORD, and waits for a line
  *     talk settle                             waits until no connection is left
+ *     talk orphan HOST PORT                   its server's machine is replaced; the next one refuses
  *     talk vanish HOST PORT CONNECTIONS       opens them, and waits to be killed
  *     talk stop HOST PORT                     ends the server
  *     talk stay                               is there to be killed at the end, since the other
@@ -260,7 +261,8 @@ static const struct role {
     { "datagrams", 6, datagrams }, { "scan", 5, scan },
     { "expect", 6, expect },       { "wait", 3, wait_for_server },
     { "hear", 2, hear },           { "settle", 1, settle },
-    { "stop", 3, stop_server },    { "stay", 1, stay },
+    { "orphan", 3, orphan },       { "stop", 3, stop_server },
+    { "stay", 1, stay },
 };
 
 /* Plays the role at the front of the words; how many words that took, 0: there is none. */

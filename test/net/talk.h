@@ -35,4 +35,5 @@ void half_open(char **argv);
 void scan(char **argv);
 void expect(char **argv);
 void hear(char **argv);
+void orphan(char **argv);
 void wait_for_server(char **argv);
