@@ -22,7 +22,7 @@
  *                                             by a signal
  *     talk hear WORD                          says that it is ready for WORD, and waits for a line
  *     talk settle                             waits until no connection is left
- *     talk orphan HOST PORT                   its server's machine is replaced; the next one refuses
+ *     talk orphan HOST PORT                   its server's machine is replaced, which refuses
  *     talk vanish HOST PORT CONNECTIONS       opens them, and waits to be killed
  *     talk stop HOST PORT                     ends the server
  *     talk stay                               is there to be killed at the end, since the other
