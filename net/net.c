@@ -39,8 +39,10 @@
 #define TICK_NS         (TCP_TMR_INTERVAL * NS_PER_MS)
 #define TICKS_SECOND    4u
 #define ADDRESS_WAIT_NS (5 * NS_PER_SEC)
-#define LAST_PART       32 /* of memory, that lwIP leaves alone */
-#define SHORT_PART      8  /* of memory, that is not for what can wait */
+#define LAST_PART       32 /* of memory, that lwIP leaves alone, but no more than LAST_MOST */
+#define LAST_MOST       MIB(4)
+#define SHORT_PART      8 /* of memory, that is not for what can wait, but no more than SHORT_MOST */
+#define SHORT_MOST      MIB(32)
 
 #define DRAIN_MOST_NS (2 * NS_PER_SEC)
 #define DRAIN_LOOK_NS (2 * NS_PER_MS)
@@ -111,19 +113,23 @@ void net_assert_locked(void) {
     assert_slow(mutex_is_mine(&lock));
 }
 
+/* Whether less is free than a part of memory, and than `most` bytes. */
+static bool is_short(unsigned part, uint64_t most) {
+    return pages_free_estimate() < MIN(machine.memory_bytes / part, most) / PAGE_SIZE;
+}
+
 /*
  * The program's next page fault is worth more than a frame, which will come
  * again.  What is under way may use memory that new data may not: only so do
- * those who wait for room ever get some.
+ * those who wait for room ever get some.  And a program that has filled a large
+ * machine to a few per cent, and stays there, is still to be reached.
  */
 void *net_malloc(size_t size) {
-    return pages_free_estimate() < machine.memory_bytes / PAGE_SIZE / LAST_PART
-               ? NULL
-               : kmalloc_uncleared(size);
+    return is_short(LAST_PART, LAST_MOST) ? NULL : kmalloc_uncleared(size);
 }
 
 bool net_memory_is_short(void) {
-    return pages_free_estimate() < machine.memory_bytes / PAGE_SIZE / SHORT_PART;
+    return is_short(SHORT_PART, SHORT_MOST);
 }
 
 u32_t sys_now(void) {

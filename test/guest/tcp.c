@@ -3,6 +3,8 @@
 /* guest: mem=256M timeout=240 */
 #define _GNU_SOURCE
 #include "test/guest/inet.h"
+#include "test/guest/proc.h"
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 static void hello_of(int family) {
@@ -534,9 +536,35 @@ static void shut_listener(void) {
     close(fd);
 }
 
+#define LEFT_KB 6000 /* of 256 MiB */
+
+/* A program that has filled the machine but for some per cent is still heard. */
+static void memory_nearly_out(void) {
+    int ends[2];
+    char text[8];
+    size_t size = 256 << 20, used = 0;
+
+    if (access("/proc/mimosa", F_OK))
+        SKIP("a machine with other programs");
+    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    REQUIRE(memory != MAP_FAILED && !madvise(memory, size, MADV_NOHUGEPAGE));
+    for (; proc_free_kb() > LEFT_KB && used < size; used += 65536)
+        memset(memory + used, 1, 65536);
+    CHECK(used < size);
+    REQUIRE(inet_pair(AF_INET, ends));
+    for (int i = 0; i < 100; i++) {
+        CHECK_EQ(send(ends[0], "ping", 4, 0), 4);
+        CHECK_EQ(recv(ends[1], text, sizeof text, 0), 4);
+    }
+    close(ends[0]);
+    close(ends[1]);
+    munmap(memory, size);
+}
+
 GUEST_MAIN(CASE(hello), CASE(hello_ipv6), CASE(dual_stack), CASE(refused),
            CASE(nonblocking_connect), CASE(unconnected), CASE(wrong_addresses), CASE(reuse_address),
            CASE(half_closed), CASE(shut_for_reading), CASE(reset_by_close), CASE(reset_by_linger),
            CASE(peek_and_wait), CASE(receive_timeout), CASE(much_data), CASE(full), CASE(vectors),
            CASE(options), CASE(corked), CASE(request_in_two_parts), CASE(small_tail),
-           CASE(shut_listener))
+           CASE(memory_nearly_out), CASE(shut_listener))
