@@ -41,7 +41,7 @@
 #define ADDRESS_WAIT_NS (5 * NS_PER_SEC)
 #define LAST_PART       32 /* of memory, that lwIP leaves alone, but no more than LAST_MOST */
 #define LAST_MOST       MIB(4)
-#define SHORT_PART      8 /* of memory, that is not for what can wait, but no more than SHORT_MOST */
+#define SHORT_PART      8 /* the same for what can wait */
 #define SHORT_MOST      MIB(32)
 
 #define DRAIN_MOST_NS (2 * NS_PER_SEC)
