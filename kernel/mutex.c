@@ -47,8 +47,11 @@
 #define WAITERS 1ul
 #define WOKEN   2ul
 
-#define SPIN_MAX 400u /* some microseconds: about what a sleep and a wake-up cost */
-#define VAIN_MAX 4u
+#define SPIN_MAX 12800u /* looks: at most about what a sleep and a wake-up cost */
+/* Looks for each PAUSE: QEMU leaves its inner loop there, and takes its lock, which costs more than
+ * most holders keep the mutex. */
+#define PAUSE_EVERY 64u
+#define VAIN_MAX    4u
 
 struct mutex_waiter {
     struct list link;
@@ -91,7 +94,8 @@ static bool spin(struct mutex *m) {
             return false;
         if (atomic_load_explicit(&me->work, memory_order_relaxed) & WORK_RESCHEDULE)
             return false;
-        cpu_relax();
+        if (n % PAUSE_EVERY == PAUSE_EVERY - 1)
+            cpu_relax();
     }
     return false;
 }
