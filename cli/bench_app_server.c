@@ -25,7 +25,7 @@
 #define CONNECT_MS  10    /* a packet may be lost before the machine is there: ask anew */
 #define ANSWER_MS   1000  /* of a server that took the connection */
 #define COMMAND_MS  60000 /* scripts under emulation take their time */
-#define LOOK_MS     200
+#define LOOK_MS     200   /* between two looks whether it still lives */
 #define STOP_TENTHS 50
 #define REPLY_MOST  65536u
 #define LOG_TEXT    512
@@ -115,11 +115,12 @@ static bool reply_complete(const char *text, size_t *begin, size_t *length) {
     return *text != '$' || strlen(text) >= *begin + *length + 2;
 }
 
-/* Whether it has ended, and nobody has taken note of that: server->pid is still its own. */
-static bool is_over(const struct server *server) {
+/* Whether it never was, or has ended; server_stop() is still to reap it. */
+static bool has_ended(const struct server *server) {
     siginfo_t end = { 0 };
 
-    return !waitid(P_PID, (id_t)server->pid, &end, WEXITED | WNOHANG | WNOWAIT) && end.si_pid;
+    return server->pid <= 0 ||
+           (!waitid(P_PID, (id_t)server->pid, &end, WEXITED | WNOHANG | WNOWAIT) && end.si_pid);
 }
 
 /* Waits for something to read, while the server lives: a machine that ended says nothing more. */
@@ -127,10 +128,11 @@ static bool wait_reply(const struct server *server, int fd, int wait_ms) {
     struct pollfd wait = { fd, POLLIN, 0 };
 
     for (; wait_ms > 0; wait_ms -= LOOK_MS) {
-        if (poll(&wait, 1, wait_ms < LOOK_MS ? wait_ms : LOOK_MS)) {
-            return true;
+        int ready = poll(&wait, 1, wait_ms < LOOK_MS ? wait_ms : LOOK_MS);
+        if (ready) {
+            return ready > 0; /* or somebody interrupts */
         }
-        if (is_over(server)) {
+        if (has_ended(server)) {
             return false;
         }
     }
@@ -207,7 +209,7 @@ char *server_ask(const struct server *server, const char *const *words, char **e
     }
     if (reply) {
         *error = xasprintf("%s: %s", words[0], reply);
-    } else if (is_over(server)) {
+    } else if (has_ended(server)) {
         *error = last_words(server);
     } else {
         *error = xasprintf("no answer to %s any more", words[0]);
@@ -277,13 +279,6 @@ static void become_server(const struct server *server, char *const *argv) {
     execv(argv[0], argv);
     fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
     _exit(127);
-}
-
-static bool has_ended(struct server *server) {
-    if (server->pid > 0 && waitpid(server->pid, NULL, WNOHANG) == server->pid) {
-        server->pid = 0;
-    }
-    return server->pid <= 0;
 }
 
 /* Until it answers for the first time. */
@@ -360,8 +355,10 @@ void server_stop(struct server *server) {
             usleep(100000);
         }
     }
-    if (server->pid > 0) { /* its machine dies with it */
-        kill(server->pid, SIGKILL);
+    if (!has_ended(server)) {
+        kill(server->pid, SIGKILL); /* its machine dies with it */
+    }
+    if (server->pid > 0) {
         waitpid(server->pid, NULL, 0);
     }
     if (server->log >= 0) {

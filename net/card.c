@@ -142,6 +142,11 @@ void card_lengthen_segments(struct tcp_pcb *pcb) {
     pcb->cwnd = MAX(pcb->cwnd, (tcpwnd_size_t)pcb->mss); /* an initial window of ten: RFC 6928 */
 }
 
+unsigned card_segment_bytes(const struct tcp_pcb *pcb) {
+    uintptr_t cut = (uintptr_t)tcp_ext_arg_get(pcb, PCB_SEGMENT);
+    return cut ? (unsigned)cut : pcb->mss;
+}
+
 /* lwIP: `p`, TCP header and payload, is about to be sent. */
 void card_see_segment(struct pbuf *p, const struct tcp_pcb *pcb) {
     if (!device || p->tot_len + IP_HLEN <= features->mtu)

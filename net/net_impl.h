@@ -43,6 +43,8 @@ must_check struct netif *card_open(void);
 /* A connection is complete: where the card can cut, lwIP makes long segments.  Under net_lock. */
 struct tcp_pcb;
 void card_lengthen_segments(struct tcp_pcb *pcb);
+/* Bytes of a full segment on the wire, whatever the card makes it of.  Under net_lock. */
+unsigned card_segment_bytes(const struct tcp_pcb *pcb);
 /* Takes in up to `most` frames of a queue; whether there may be more.  Under net_lock. */
 bool card_receive(unsigned queue, unsigned most);
 /* netdev_rest(), netdev_has_received() and netdev_will_tell().  There is a card. */

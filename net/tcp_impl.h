@@ -108,8 +108,6 @@ void tcp_ack_tick(void);
 void tcp_nagle_apply(struct tcp_socket *s);
 /* The peer has acknowledged something. */
 void tcp_nagle_see_sent(struct tcp_socket *s);
-/* Bytes of a full segment on the wire, whatever the card makes it of. */
-unsigned tcp_nagle_mss(const struct tcp_pcb *pcb);
 
 /* tcp_options.c */
 int tcp_set_option(struct socket *s, int level, int name, const void *value, uint32_t size);

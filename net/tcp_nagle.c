@@ -16,11 +16,6 @@
 #include "lwip/priv/tcp_priv.h"
 #include "net/tcp_impl.h"
 
-unsigned tcp_nagle_mss(const struct tcp_pcb *pcb) {
-    uintptr_t cut = (uintptr_t)tcp_ext_arg_get(pcb, PCB_SEGMENT);
-    return cut ? (unsigned)cut : pcb->mss;
-}
-
 void tcp_nagle_apply(struct tcp_socket *s) {
     if (!s->corked && (s->no_delay || !s->small_sent))
         tcp_set_flags(s->pcb, TF_NODELAY);
@@ -36,7 +31,7 @@ void tcp_nagle_see_segment(const struct pbuf *p, const struct tcp_hdr *header,
     struct tcp_socket *s = size ? pcb->callback_arg : NULL;
     if (!s || s->pcb != pcb || s->no_delay) /* the listener's socket, until there is one */
         return;
-    if (size % tcp_nagle_mss(pcb) == 0)
+    if (size % card_segment_bytes(pcb) == 0)
         return;
     s->small_sent = true;
     s->small_end = lwip_ntohl(header->seqno) + size;

@@ -48,23 +48,13 @@ static int set_keep(struct tcp_pcb *pcb, int name, int v) {
     return 0;
 }
 
-/* What the options held back so far, and do no more. */
-static void send_held(struct tcp_socket *s) {
-    if (!s->pcb || s->state != TCP_CONNECTED)
-        return;
-    tcp_nagle_apply(s);
-    tcp_output(s->pcb);
-}
-
 static int set_tcp(struct tcp_socket *s, int name, int v) {
     switch (name) {
     case OPTION_NODELAY:
         s->no_delay = v != 0;
-        send_held(s);
         break;
     case OPTION_CORK:
         s->corked = v != 0;
-        send_held(s);
         break;
     case OPTION_KEEPIDLE:
     case OPTION_KEEPINTVL:
@@ -81,6 +71,8 @@ static int set_tcp(struct tcp_socket *s, int name, int v) {
     }
     if (s->pcb)
         tcp_apply_options(s);
+    if (s->pcb && s->state == TCP_CONNECTED)
+        tcp_output(s->pcb); /* what was held back, and an acknowledgement that was asked for */
     return 0;
 }
 
@@ -142,7 +134,7 @@ static int get_tcp(struct tcp_socket *s, int name, int *v) {
         *v = s->corked;
         return 0;
     case OPTION_MAXSEG:
-        *v = pcb && s->state == TCP_CONNECTED ? tcp_nagle_mss(pcb) : MSS_BEFORE;
+        *v = pcb && s->state == TCP_CONNECTED ? (int)card_segment_bytes(pcb) : MSS_BEFORE;
         return 0;
     case OPTION_KEEPIDLE:
         *v = pcb ? (int)(pcb->keep_idle / 1000) : (int)(TCP_KEEPIDLE_DEFAULT / 1000);

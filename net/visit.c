@@ -37,6 +37,13 @@ static atomic_bool watched;   /* the timer is armed, or about to be */
 static atomic_bool visited;   /* since the timer fired last */
 static atomic_ulong sleepers; /* between rest() and woke() */
 
+/* The queues' threads take over where no interrupt would tell. */
+static void hand_over(void) {
+    for (unsigned queue = 0; queue < card_queues(); queue++)
+        if (!card_will_tell(queue))
+            net_wake_queue(queue);
+}
+
 static void see_watch(struct timer *t) {
     if (atomic_exchange(&visited, false)) {
         timer_arm(t, clock_now_ns() + WATCH_NS);
@@ -44,9 +51,7 @@ static void see_watch(struct timer *t) {
     }
     /* Before the look: who turned an interrupt off and then saw this true is seen there. */
     atomic_store(&watched, false);
-    for (unsigned queue = 0; queue < card_queues(); queue++)
-        if (!card_will_tell(queue))
-            net_wake_queue(queue);
+    hand_over();
 }
 
 static void expect(void) {
@@ -96,9 +101,7 @@ static bool rest(uint64_t deadline_ns) {
     if (!some)
         return false;
     if (must_go(deadline_ns)) { /* packets that never end keep nobody from his signal */
-        for (unsigned queue = 0; queue < card_queues(); queue++)
-            if (!card_will_tell(queue))
-                net_wake_queue(queue);
+        hand_over();
         return false;
     }
     woke();

@@ -151,10 +151,11 @@ static void plug_in(struct side *s) {
 }
 
 static void hear(int signal) {
-    if (signal == SIGUSR1)
+    if (signal == SIGUSR1) {
         cuts++;
-    else
+    } else {
         storms++;
+    }
 }
 
 static void say(const char *line) {
@@ -184,8 +185,9 @@ static void blow(struct side *to) {
                        4, 0, 1, NOBODY, 10,  0,   9,   9,   0,   0,   0,      0, 0, 0, 10, 0, 9, 1 }
     };
     int waiting = 0;
-    if (to->fd >= 0 && !ioctl(to->fd, SIOCOUTQ, &waiting) && waiting < STORM_WAIT)
+    if (to->fd >= 0 && !ioctl(to->fd, SIOCOUTQ, &waiting) && waiting < STORM_WAIT) {
         pass_on(to, &f);
+    }
 }
 
 int main(int argc, char **argv) {
