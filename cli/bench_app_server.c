@@ -28,7 +28,7 @@
 #define LOOK_MS     200   /* between two looks whether it still lives */
 #define STOP_TENTHS 50
 #define REPLY_MOST  65536u
-#define LOG_TEXT    512
+#define LOG_TEXT    4096
 
 /* ---- the network ---- */
 
@@ -186,18 +186,23 @@ static char *ask_within(const struct server *server, const char *const *words, i
     return reply;
 }
 
-/* What the command said of its end: its own last line, or the server's. */
+/* What was said of its end: the last line of Mimosa's, behind which lists and backtraces may
+ * follow, or the last of all. */
 static char *last_words(const struct server *server) {
-    char text[LOG_TEXT + 1];
+    char text[LOG_TEXT + 1], *last = NULL, *rest = text;
     off_t size = lseek(server->log, 0, SEEK_END);
     ssize_t got = pread(server->log, text, LOG_TEXT, size > LOG_TEXT ? size - LOG_TEXT : 0);
+    bool is_ours = false;
 
-    while (got > 0 && (text[got - 1] == '\n' || text[got - 1] == '\r')) {
-        got--;
-    }
     text[got > 0 ? got : 0] = '\0';
-    char *newline = strrchr(text, '\n');
-    return xstrdup(newline ? newline + 1 : text);
+    for (char *line; (line = strsep(&rest, "\r\n"));) {
+        bool ours = !strncmp(line, "mimosa: ", 8) && line[8] != ' '; /* not a list's entry */
+        if (*line && (ours || !is_ours)) {
+            last = line;
+            is_ours = ours;
+        }
+    }
+    return xstrdup(last ? last : "it ended without a word");
 }
 
 char *server_ask(const struct server *server, const char *const *words, char **error) {
