@@ -12,7 +12,7 @@ void host_objects_free(void);
 extern unsigned host_pages_left; /* that pages_alloc() still gives */
 extern unsigned host_pages_used;
 
-/* Time goes on by a millisecond each time that somebody looks, and by this. */
+/* Time goes on by a tenth of a second each time that somebody looks, and by this. */
 extern uint64_t host_now_ns;
 /* Fires every timer that is due at `until_ns`; returns how many. */
 unsigned host_timers_fire(uint64_t until_ns);
