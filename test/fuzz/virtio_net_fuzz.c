@@ -87,15 +87,26 @@ static void free_frame(unsigned slot) {
     }
 }
 
+/* As whoever receives does when there was no frame. */
+static void net_rests(unsigned queue) {
+    bool has = netdev_has_received(card, queue);
+
+    if (netdev_rest(card, queue))
+        must(has && !netdev_will_tell(card, queue));
+}
+
 static void net_receives(struct input *in) {
     uint8_t what = input_u8(in);
-    unsigned slot = what % MAX_HELD;
-    struct netdev_buffer *b = netdev_receive(card, (what >> 3) % queues);
+    unsigned slot = what % MAX_HELD, queue = (what >> 3) % queues;
+    struct netdev_buffer *b = netdev_receive(card, queue);
 
+    must(!netdev_will_tell(card, queue));
     free_frame(slot);
     held[slot] = b;
     if (b)
         check_frame(b);
+    else
+        net_rests(queue);
 }
 
 static void net_sends(uint8_t what, unsigned count, uint32_t length) {
