@@ -15,7 +15,7 @@ struct syscall_row {
 };
 
 static const struct syscall_row rows[] = {
-#define SYSCALL(number, name, arguments, status, note) { number, #name, status, note },
+#define SYSCALL(number, name, argc, args, status, note) { number, #name, status, note },
 #include "linux/syscalls.tbl.h"
 #undef SYSCALL
 };

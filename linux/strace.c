@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * --strace: every system call, printed as strace(1) does, one line each when it
- * has returned (those that never do, before).  `formats` says how the arguments
- * of the common calls read; all others are printed in hexadecimal.
+ * has returned (those that never do, before).  The table of system calls says
+ * how the arguments of each read.
  */
-#include <asm-generic/errno.h>
+#include <asm-generic/errno-base.h>
 #include <linux/fcntl.h>
 #include <linux/futex.h>
 #include <linux/mman.h>
@@ -15,49 +15,22 @@
 #include "base/format.h"
 #include "base/string.h"
 #include "kernel/log.h"
+#include "linux/errno_name.h"
 #include "linux/process.h"
 #include "linux/syscalls.h"
 #include "net/socket_abi.h"
 
 #define STRING_SHOWN 32
 
-/*
- * One letter per argument: d int, u unsigned, x hexadecimal, o octal, p pointer,
- * s path, b buffer that the call reads (its size is the next argument), B buffer
- * that it fills (as many bytes as it returns), and flags: O open, A directory
- * descriptor, P protection, M mmap, F futex, C clone, S signal, T timespec,
- * H what rt_sigprocmask does, E what epoll_ctl does, D address family, K socket
- * type, G MSG_*, N an
- * address (its size is the next argument), n one that the call filled (the next
- * argument leads to its size).
- */
-static const struct {
-    uint16_t number;
-    const char *args;
-} formats[] = {
-    { 0, "dBu" },     { 1, "dbu" },      { 2, "sOo" },      { 3, "d" },       { 4, "sp" },
-    { 5, "dp" },      { 6, "sp" },       { 7, "pud" },      { 8, "ddd" },     { 9, "puPMdx" },
-    { 10, "puP" },    { 11, "pu" },      { 12, "p" },       { 13, "Sppu" },   { 14, "Hppu" },
-    { 15, "" },       { 16, "dxp" },     { 17, "dBud" },    { 18, "dbud" },   { 19, "dpd" },
-    { 20, "dpd" },    { 21, "so" },      { 22, "p" },       { 24, "" },       { 25, "puuxp" },
-    { 28, "pud" },    { 32, "d" },       { 33, "dd" },      { 34, "" },       { 35, "Tp" },
-    { 39, "" },       { 40, "ddpu" },    { 41, "DKd" },     { 42, "dNd" },    { 43, "dnp" },
-    { 44, "dbuGNd" }, { 45, "dBuGnp" },  { 46, "dpG" },     { 47, "dpG" },    { 48, "dd" },
-    { 49, "dNd" },    { 50, "dd" },      { 51, "dnp" },     { 52, "dnp" },    { 53, "DKdp" },
-    { 54, "dddpu" },  { 55, "dddpp" },   { 56, "Cpppx" },   { 60, "d" },      { 61, "dpxp" },
-    { 62, "dS" },     { 63, "p" },       { 72, "ddx" },     { 74, "d" },      { 76, "sd" },
-    { 77, "dd" },     { 79, "pu" },      { 80, "s" },       { 82, "ss" },     { 83, "so" },
-    { 84, "s" },      { 87, "s" },       { 89, "spu" },     { 96, "pp" },     { 98, "dp" },
-    { 99, "p" },      { 102, "" },       { 104, "" },       { 107, "" },      { 108, "" },
-    { 110, "" },      { 130, "pu" },     { 131, "pp" },     { 157, "dxxxx" }, { 158, "xp" },
-    { 186, "" },      { 200, "dS" },     { 202, "pFdppx" }, { 203, "dup" },   { 204, "dup" },
-    { 213, "d" },     { 217, "dpu" },    { 218, "p" },      { 228, "dp" },    { 229, "dp" },
-    { 230, "ddTp" },  { 231, "d" },      { 232, "dpdd" },   { 233, "dEdp" },  { 234, "ddS" },
-    { 257, "AsOo" },  { 258, "Aso" },    { 262, "Aspx" },   { 263, "Asx" },   { 267, "Aspu" },
-    { 273, "pu" },    { 281, "dpddpu" }, { 283, "dO" },     { 284, "u" },     { 286, "dxpp" },
-    { 287, "dp" },    { 288, "dnpK" },   { 290, "uO" },     { 291, "O" },     { 293, "pO" },
-    { 299, "dpuGp" }, { 302, "ddpp" },   { 307, "dpuG" },   { 318, "pux" },   { 334, "puxx" },
-    { 435, "pu" },    { 439, "Asox" },   { 441, "dpdTpu" },
+#define SYSCALL(number, name, argc, args, status, note)                                            \
+    _Static_assert(sizeof(args) == argc + 1, #name);
+#include "linux/syscalls.tbl.h"
+#undef SYSCALL
+
+static const char *const formats[SYSCALL_COUNT] = {
+#define SYSCALL(number, name, argc, args, status, note) [number] = args,
+#include "linux/syscalls.tbl.h"
+#undef SYSCALL
 };
 
 struct flag {
@@ -106,26 +79,6 @@ static const char *const futex_commands[] = {
 static const char *const epoll_changes[] = { "0", "EPOLL_CTL_ADD", "EPOLL_CTL_DEL",
                                              "EPOLL_CTL_MOD" };
 static const char *const mask_changes[] = { "SIG_BLOCK", "SIG_UNBLOCK", "SIG_SETMASK" };
-
-#define ERRNO(name) [name] = #name
-/* clang-format off */ /* which would give each a line of its own */
-static const char *const errno_names[] = {
-    ERRNO(EPERM),   ERRNO(ENOENT),  ERRNO(ESRCH),   ERRNO(EINTR),   ERRNO(EIO),     ERRNO(ENXIO),
-    ERRNO(E2BIG),   ERRNO(ENOEXEC), ERRNO(EBADF),   ERRNO(ECHILD),  ERRNO(EAGAIN),  ERRNO(ENOMEM),
-    ERRNO(EACCES),  ERRNO(EFAULT),  ERRNO(EBUSY),   ERRNO(EEXIST),  ERRNO(EXDEV),   ERRNO(ENODEV),
-    ERRNO(ENOTDIR), ERRNO(EISDIR),  ERRNO(EINVAL),  ERRNO(ENFILE),  ERRNO(EMFILE),  ERRNO(ENOTTY),
-    ERRNO(EFBIG),   ERRNO(ENOSPC),  ERRNO(ESPIPE),  ERRNO(EROFS),   ERRNO(EMLINK),  ERRNO(EPIPE),
-    ERRNO(EDOM),    ERRNO(ERANGE),  ERRNO(EDEADLK), ERRNO(ENAMETOOLONG), ERRNO(ENOSYS),
-    ERRNO(ENOTEMPTY), ERRNO(ELOOP), ERRNO(EOVERFLOW), ERRNO(EOPNOTSUPP), ERRNO(ETIMEDOUT),
-    ERRNO(ENOTSOCK), ERRNO(EDESTADDRREQ), ERRNO(EMSGSIZE), ERRNO(EPROTOTYPE), ERRNO(ENOPROTOOPT),
-    ERRNO(EPROTONOSUPPORT), ERRNO(ESOCKTNOSUPPORT), ERRNO(EAFNOSUPPORT), ERRNO(EADDRINUSE),
-    ERRNO(EADDRNOTAVAIL), ERRNO(ENETUNREACH), ERRNO(ECONNABORTED), ERRNO(ECONNRESET),
-    ERRNO(ENOBUFS), ERRNO(EISCONN), ERRNO(ENOTCONN), ERRNO(ECONNREFUSED), ERRNO(EHOSTUNREACH),
-    ERRNO(EALREADY), ERRNO(EINPROGRESS),
-    [ERESTARTSYS] = "ERESTARTSYS",       [ERESTARTNOINTR] = "ERESTARTNOINTR",
-    [ERESTARTNOHAND] = "ERESTARTNOHAND", [ERESTART_RESTARTBLOCK] = "ERESTART_RESTARTBLOCK",
-};
-/* clang-format on */
 
 struct line {
     char text[400];
@@ -305,6 +258,29 @@ static void put_filled_address(struct line *l, long addr, long user_size, long r
     put_address(l, addr, size);
 }
 
+static void put_number(struct line *l, char kind, long value) {
+    switch (kind) {
+    case 'd':
+        put(l, "%d", (int)value);
+        break;
+    case 'l':
+        put(l, "%ld", value);
+        break;
+    case 'u':
+        put(l, "%lu", (unsigned long)value);
+        break;
+    case 'o':
+        put(l, "%#o", (unsigned)value);
+        break;
+    case 'p':
+        put(l, value ? "%#lx" : "NULL", value);
+        break;
+    default:
+        put(l, "%#lx", (unsigned long)value);
+        break;
+    }
+}
+
 static void put_socket_argument(struct line *l, char kind, long value, long next, long result) {
     switch (kind) {
     case 'D':
@@ -323,7 +299,7 @@ static void put_socket_argument(struct line *l, char kind, long value, long next
         put_filled_address(l, value, next, result);
         break;
     default:
-        put(l, "%#lx", (unsigned long)value);
+        put_number(l, kind, value);
         break;
     }
 }
@@ -331,18 +307,6 @@ static void put_socket_argument(struct line *l, char kind, long value, long next
 /* One argument; `next` is the one behind it, `result` what the call returned. */
 static void put_argument(struct line *l, char kind, long value, long next, long result) {
     switch (kind) {
-    case 'd':
-        put(l, "%d", (int)value);
-        break;
-    case 'u':
-        put(l, "%lu", (unsigned long)value);
-        break;
-    case 'o':
-        put(l, "%#o", (unsigned)value);
-        break;
-    case 'p':
-        put(l, value ? "%#lx" : "NULL", value);
-        break;
     case 's':
         put_path(l, value);
         break;
@@ -391,15 +355,28 @@ static void put_argument(struct line *l, char kind, long value, long next, long 
     }
 }
 
-static const char *format_of(unsigned long number) {
-    for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
-        if (formats[i].number == number)
-            return formats[i].args;
-    return "xxxxxx";
+/* How many of the arguments of call `number` it looks at, as its flags say. */
+static unsigned used_arguments(unsigned long number, const char *kinds, const long *args) {
+    unsigned count = (unsigned)strlen(kinds), last = count - 1;
+
+    if (count > 1 && kinds[last] == 'o' && kinds[last - 1] == 'O' && !(args[last - 1] & O_CREAT))
+        return last;   /* no mode */
+    if (number != 202) /* futex */
+        return count;
+    switch (args[1] & FUTEX_CMD_MASK) {
+    case FUTEX_WAKE:
+        return 3;
+    case FUTEX_WAIT:
+        return 4;
+    case FUTEX_REQUEUE:
+        return 5;
+    default:
+        return count;
+    }
 }
 
 static void put_call(struct line *l, unsigned long number, const long *args, long result) {
-    const char *name = syscall_name(number), *kinds = format_of(number);
+    const char *name = syscall_name(number), *kinds = formats[number] ? formats[number] : "";
 
     if (atomic_load(&the_process->threaded))
         put(l, "[%d] ", current->tid);
@@ -407,17 +384,17 @@ static void put_call(struct line *l, unsigned long number, const long *args, lon
         put(l, "%s(", name);
     else
         put(l, "syscall_%#lx(", number);
-    for (unsigned i = 0; kinds[i]; i++) {
+    for (unsigned i = 0, count = used_arguments(number, kinds, args); i < count; i++) {
         put(l, i ? ", " : "");
         put_argument(l, kinds[i], args[i], i < 5 ? args[i + 1] : 0, result);
     }
 }
 
 static void put_result(struct line *l, long result) {
-    unsigned long error = -(unsigned long)result;
+    const struct errno_name *e = errno_name(-result);
 
-    if (error < ARRAY_SIZE(errno_names) && result < 0)
-        put(l, ") = -1 %s\n", errno_names[error] ? errno_names[error] : "E?");
+    if (e)
+        put(l, ") = %s %s (%s)\n", -result < ERESTARTSYS ? "-1" : "?", e->name, e->text);
     else if (result > 0xffff || result < 0)
         put(l, ") = %#lx\n", (unsigned long)result);
     else

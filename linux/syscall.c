@@ -14,7 +14,7 @@
 #include "linux/syscalls.h"
 
 static const char *const names[SYSCALL_COUNT] = {
-#define SYSCALL(number, name, argc, status, note) [number] = #name,
+#define SYSCALL(number, name, argc, args, status, note) [number] = #name,
 #include "linux/syscalls.tbl.h"
 #undef SYSCALL
 };
@@ -33,7 +33,7 @@ static long syscall_missing(long a, long b, long c, long d, long e, long f);
 #pragma GCC diagnostic ignored "-Woverride-init"
 syscall_function *const syscall_table[SYSCALL_COUNT] = {
     [0 ... SYSCALL_COUNT - 1] = syscall_missing,
-#define SYSCALL(number, name, argc, status, note) [number] = HANDLER_##status(name),
+#define SYSCALL(number, name, argc, args, status, note) [number] = HANDLER_##status(name),
 #include "linux/syscalls.tbl.h"
 #undef SYSCALL
 };

@@ -26,7 +26,7 @@
 /* As ERESTARTNOHAND, but repeated through task.restart (relative time-outs). */
 #define ERESTART_RESTARTBLOCK 516
 
-#define SYSCALL_COUNT 451
+#define SYSCALL_COUNT 470
 
 #define SYSCALL_ARGS_0 void
 #define SYSCALL_ARGS_1 long a
@@ -40,7 +40,7 @@
 #define SYSCALL_DECLARE_partial(name, argc) long sys_##name(SYSCALL_ARGS_##argc);
 #define SYSCALL_DECLARE_done(name, argc)    long sys_##name(SYSCALL_ARGS_##argc);
 
-#define SYSCALL(number, name, argc, status, note) SYSCALL_DECLARE_##status(name, argc)
+#define SYSCALL(number, name, argc, args, status, note) SYSCALL_DECLARE_##status(name, argc)
 #include "linux/syscalls.tbl.h"
 #undef SYSCALL
 

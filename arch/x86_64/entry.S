@@ -164,6 +164,7 @@ syscall_entry:
         push    %r11
         push    $0x33
         push    %rcx
+        movslq  %eax, %rax /* of a number, the low half counts */
         push    %rax
         push    $0x100 /* TRAP_SYSCALL */
         SAVE_REGISTERS

@@ -70,7 +70,7 @@ static void kernel_fault(struct trap_frame *f, uintptr_t addr) {
  */
 static void syscall_fault(struct trap_frame *f) {
     f->vector = TRAP_SYSCALL;
-    f->error = f->rax;
+    f->error = (uint64_t)(int32_t)f->rax;
     f->rip = f->rcx;
     f->rflags = (f->r11 & RFLAGS_USER) | RFLAGS_IF;
     f->rax = f->error < syscall_limit

@@ -5,14 +5,21 @@
  */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include "test/guest/linux_abi.h"
+
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452
+#endif
 
 extern char **environ;
 
@@ -89,6 +96,25 @@ static int counters(void) {
         if (entry->d_name[0] != '.')
             puts(entry->d_name);
     return !dir;
+}
+
+/* Calls that --strace prints, and two that are not there. */
+static int calls(void) {
+    char *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct timespec moment = { .tv_nsec = 5 };
+
+    (void)syscall(SYS_openat, AT_FDCWD, "/none", O_RDWR | O_CLOEXEC, 0);
+    (void)syscall(SYS_openat, AT_FDCWD, "/some", O_WRONLY | O_CREAT, 0600);
+    (void)syscall(SYS_futex, p, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
+    (void)syscall(SYS_futex, p, FUTEX_WAIT, 0, &moment, NULL, 0);
+    (void)syscall(SYS_lseek, -1, -5000000000, SEEK_CUR);
+    (void)syscall(SYS_fchmod, -1, 0644);
+    (void)syscall(SYS_setsid);
+    (void)munmap(p, 8192);
+    for (int i = 0; i < 2; i++)
+        (void)syscall(SYS_memfd_create, "x", 0);
+    (void)syscall(SYS_fchmodat2, AT_FDCWD, "/some", 0600, 0);
+    return 0;
 }
 
 /* ---- RFC 8259, without a look at what it means ---- */
@@ -182,9 +208,13 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         int (*run)(void);
-    } parts[] = { { "lots", lots },           { "clocks", clocks },
-                  { "committed", committed }, { "environment", environment },
-                  { "counters", counters },   { "json", json } };
+    } parts[] = { { "lots", lots },
+                  { "clocks", clocks },
+                  { "committed", committed },
+                  { "environment", environment },
+                  { "counters", counters },
+                  { "calls", calls },
+                  { "json", json } };
     for (unsigned i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (argc > 1 && !strcmp(argv[1], parts[i].name))
             return parts[i].run();
