@@ -87,7 +87,7 @@ install: all
 	install $(O)/mimosa $(O)/linux-init tools/fetch-linux $(INSTALL_LIB)
 	install -m 644 $(O)/mimosa-kernel $(O)/mimosa-kernel.debug tools/gdb/mimosa.gdb $(INSTALL_LIB)
 	install $(EXAMPLES) $(INSTALL_LIB)/bin
-	install $(O)/lab/workloads $(O)/lab/null $(INSTALL_LIB)/lab
+	install $(O)/lab/workloads $(O)/lab/null $(O)/lab/count.so $(INSTALL_LIB)/lab
 	install -m 644 $(O)/heaps/*.a $(addprefix $(O)/heaps/,musl.specs musl.lib mimalloc.version) \
 	    $(INSTALL_LIB)/heaps
 	install -m 644 $(O)/heaps/include/mimosa/heap.h $(INSTALL_LIB)/heaps/include/mimosa

@@ -34,7 +34,7 @@ _mimosa_value() {
         COMPREPLY=($(compgen -f -- "$2"))
         ;;
     --loads)
-        COMPREPLY=($(compgen -W "compute cache-thrash cache-scratch larson faults" -- "$2"))
+        COMPREPLY=($(compgen -W "compute cache-thrash cache-scratch larson faults echo" -- "$2"))
         ;;
     --seed | --timeout | --env | --port | --ip | --qemu | --runs | --threads | --budget | --cell | --param)
         COMPREPLY=()

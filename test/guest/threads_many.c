@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A hundred thousand threads (MANY), created and joined, a few at a time; the
- * memory is then where it was.  `make test` runs a tenth of them on Mimosa.
+ * memory is then where it was.  `make test` runs a twentieth of them on Mimosa.
  *
  * guest: mem=256M timeout=240 args-linux=100000 args-mimosa=5000 glibc=no
  */
