@@ -36,7 +36,8 @@
 #define BUFFERS_SHARE        2     /* of memory, for received buffers */
 #define FRAMES_BETWEEN_LOOKS 256u
 
-#define SEGMENTS_AT_ONCE 10 /* that the card makes of one */
+#define SEGMENTS_AT_ONCE 10u  /* that the card makes of one */
+#define HEADERS_MOST     120u /* of IP and TCP, with options: an IP packet has 16 bits of length */
 
 static struct netif card;
 static struct netdev *device;
@@ -138,7 +139,8 @@ void card_lengthen_segments(struct tcp_pcb *pcb) {
         ip4_addr_cmp(ip_2_ip4(&pcb->remote_ip), netif_ip4_addr(&card)))
         return;
     tcp_ext_arg_set(pcb, PCB_SEGMENT, (void *)(uintptr_t)pcb->mss);
-    pcb->mss = (u16_t)(pcb->mss * SEGMENTS_AT_ONCE);
+    unsigned count = MIN(SEGMENTS_AT_ONCE, (unsigned)(UINT16_MAX - HEADERS_MOST) / pcb->mss);
+    pcb->mss = (u16_t)(pcb->mss * MAX(count, 1u));
     pcb->cwnd = MAX(pcb->cwnd, (tcpwnd_size_t)pcb->mss); /* an initial window of ten: RFC 6928 */
 }
 

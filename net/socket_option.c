@@ -149,8 +149,8 @@ int socket_set_option(struct socket *s, int level, int name, const void *value, 
     if (!s->ops->set_option || (err && err != -ENOPROTOOPT))
         return err;
     /* What is kept here the family may have to know as well. */
-    int of_family = s->ops->set_option(s, level, name, value, size);
-    return err ? of_family : 0;
+    (void)s->ops->set_option(s, level, name, value, size);
+    return err;
 }
 
 /* As much of the answer as there is room for. */

@@ -18,6 +18,8 @@
 #include "net/tcp_impl.h"
 #include "net/tcp_lists.h"
 
+#define MSS_LEAST 48 /* as Linux: whatever a peer asks for */
+
 static const struct socket_ops tcp_ops;
 
 static void pcb_gone(u8_t id, void *data) {
@@ -44,9 +46,22 @@ static void see_error(void *arg, err_t err) {
                           : s->state == TCP_CONNECTING ? ECONNREFUSED
                                                        : ECONNRESET;
     s->pcb = NULL;
-    s->state = TCP_CLOSED;
+    if (s->state == TCP_CONNECTING) { /* the program may try again */
+        s->state = TCP_FRESH;
+        s->local_port = 0;
+        s->unreported = false;
+    } else {
+        s->state = TCP_CLOSED;
+    }
     s->no_more = s->ended = true;
     wake_all(s);
+}
+
+void tcp_see_established(struct tcp_socket *s, struct tcp_pcb *pcb) {
+    pcb->mss = MAX(pcb->mss, (u16_t)MSS_LEAST);
+    card_lengthen_segments(pcb);
+    s->credit_least = TCP_WND_UPDATE_THRESHOLD;
+    tcp_update_room(s);
 }
 
 static err_t see_connected(void *arg, struct tcp_pcb *pcb, err_t err) {
@@ -56,8 +71,7 @@ static err_t see_connected(void *arg, struct tcp_pcb *pcb, err_t err) {
         return ERR_OK;
     s->state = TCP_CONNECTED;
     s->local_ip = pcb->local_ip;
-    card_lengthen_segments(pcb);
-    tcp_update_room(s);
+    tcp_see_established(s, pcb);
     wake_all(s);
     return ERR_OK;
 }
@@ -253,7 +267,7 @@ static int tcp_socket_connect(struct socket *socket, const struct socket_address
     inet_address_fix_destination(&ip);
     if (!ip_addr_isloopback(&ip))
         net_wait_address();
-    if (s->state == TCP_CLOSED && socket->error) /* a failed attempt is told once */
+    if (s->state != TCP_CONNECTING && socket->error) /* a failed attempt is told once */
         return socket_take_error(socket);
     net_lock();
     err = connect_locked(s, &ip, port);
@@ -303,15 +317,16 @@ static int tcp_socket_name(struct socket *socket, bool of_peer, struct socket_ad
 
 static uint32_t tcp_socket_poll(struct socket *socket, struct file *f, struct poll_table *pt) {
     struct tcp_socket *s = tcp_of(socket);
-    uint32_t events = 0, state = s->state;
+    uint32_t events = 0;
 
     poll_wait(pt, f, &socket->readable);
     poll_wait(pt, f, &socket->writable);
+    uint32_t state = s->state; /* after that: whoever changes it wakes */
     if (state == TCP_LISTENING)
         return s->finished_count ? POLLIN | POLLRDNORM : 0;
     if (state == TCP_FRESH)
         events |= POLLOUT | POLLWRNORM | POLLHUP;
-    if (s->available || s->ended)
+    if (s->ended || (s->available && s->available >= tcp_low_water(s)))
         events |= POLLIN | POLLRDNORM;
     if (s->ended)
         events |= POLLRDHUP;

@@ -9,18 +9,13 @@
  */
 #include <asm-generic/errno.h>
 #include <asm-generic/poll.h>
+#include "base/string.h"
 #include "kernel/slab.h"
 #include "net/tcp_impl.h"
 #include "net/tcp_lists.h"
 
 #define HALF_OPEN_MOST 255
 #define BACKLOG_MOST   4096 /* Linux's somaxconn */
-
-/* lwIP: a packet has come in for `pcb`.  Non-zero: it is dropped. */
-int tcp_refuses_packet(struct tcp_pcb *pcb) {
-    struct tcp_socket *s = pcb->callback_arg;
-    return pcb->state == LISTEN && s && s->finished_count > s->backlog;
-}
 
 /* lwIP: a connection is complete. */
 static err_t see_finished(void *arg, struct tcp_pcb *pcb, err_t err) {
@@ -32,14 +27,15 @@ static err_t see_finished(void *arg, struct tcp_pcb *pcb, err_t err) {
     s->state = TCP_CONNECTED;
     s->no_delay = listener->no_delay;
     s->v6_only = listener->v6_only;
+    s->socket.reuse_address = atomic_load(&listener->socket.reuse_address);
     s->socket.keep_alive = atomic_load(&listener->socket.keep_alive);
     s->socket.linger = atomic_load(&listener->socket.linger);
     s->socket.linger_s = listener->socket.linger_s;
     s->socket.send_buffer = listener->socket.send_buffer;
     s->socket.receive_buffer = listener->socket.receive_buffer;
+    memcpy(s->keep, listener->keep, sizeof s->keep);
     tcp_attach(s, pcb);
-    card_lengthen_segments(pcb);
-    tcp_update_room(s);
+    tcp_see_established(s, pcb);
     list_add_tail(&listener->finished, &s->link);
     listener->finished_count++;
     wait_wake_events(&listener->socket.readable, POLLIN | POLLRDNORM);

@@ -69,7 +69,9 @@ err_t tcp_see_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
         wait_wake_events(&s->socket.readable, POLLIN | POLLRDNORM | POLLRDHUP | POLLHUP);
         return ERR_OK;
     }
-    if (s->available && held_bytes > machine.memory_bytes / MEMORY_SHARE) {
+    /* In TIME_WAIT lwIP would never offer it again. */
+    if (s->available && pcb->state != TIME_WAIT &&
+        held_bytes > machine.memory_bytes / MEMORY_SHARE) {
         atomic_store(&s->refused, true);
         return ERR_MEM;
     }
@@ -172,7 +174,7 @@ static void account(struct tcp_socket *s, size_t done) {
     uint32_t left = atomic_fetch_sub(&s->available, (uint32_t)done) - (uint32_t)done;
     uint32_t credit = atomic_fetch_add(&s->credit, (uint32_t)done) + (uint32_t)done;
     bool refused = !left && atomic_exchange(&s->refused, false);
-    if (credit < TCP_WND_UPDATE_THRESHOLD && !refused)
+    if (credit < s->credit_least && !refused)
         return;
     net_lock();
     if (s->pcb) {
@@ -182,6 +184,10 @@ static void account(struct tcp_socket *s, size_t done) {
             take_refused(s);
     }
     net_unlock();
+}
+
+size_t tcp_low_water(const struct tcp_socket *s) {
+    return MIN((size_t)s->socket.receive_low, (size_t)s->credit_least * 2); /* half a window */
 }
 
 /* One look: bytes, 0 at the end, -EAGAIN where there is nothing. */
@@ -207,20 +213,24 @@ static long receive_now(struct tcp_socket *s, struct socket_message *m) {
 long tcp_socket_receive(struct socket *socket, struct socket_message *m) {
     struct tcp_socket *s = tcp_of(socket);
     uint64_t deadline = socket_deadline(m->nonblocking, socket->receive_timeout_ns);
-    bool all = (m->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL;
+    size_t enough = m->flags & MSG_PEEK      ? 1
+                    : m->flags & MSG_WAITALL ? m->data->left
+                                             : MIN(m->data->left, tcp_low_water(s));
     long done = 0;
 
     if (m->flags & MSG_OOB)
         return -EINVAL;
-    if (s->state == TCP_FRESH || s->state == TCP_LISTENING)
-        return -ENOTCONN;
+    if (s->state == TCP_FRESH || s->state == TCP_LISTENING) {
+        int err = socket_take_error(socket); /* of an attempt that failed */
+        return err ? err : -ENOTCONN;
+    }
     for (;;) {
         mutex_lock(&s->reading);
         long n = receive_now(s, m);
         mutex_unlock(&s->reading);
         if (n > 0)
             done += n;
-        if (n == 0 || (n > 0 && (!all || !m->data->left)) || (n < 0 && n != -EAGAIN))
+        if (n == 0 || (n > 0 && (size_t)done >= enough) || (n < 0 && n != -EAGAIN))
             return done ? done : n;
         if (m->nonblocking)
             return done ? done : -EAGAIN;

@@ -5,8 +5,9 @@
  *   FRESH -> BOUND -> LISTENING
  *     \________\-> CONNECTING -> CONNECTED -> CLOSED
  *
- * LISTENING's children begin as CONNECTED.  `pcb` is lwIP's side; it is NULL
- * once lwIP has let go of it (a reset, or the connection's regular end).
+ * An attempt that fails leads back to FRESH.  LISTENING's children begin as
+ * CONNECTED.  `pcb` is lwIP's side; it is NULL once lwIP has let go of it (a
+ * reset, or the connection's regular end).
  */
 #ifndef NET_TCP_IMPL_H
 #define NET_TCP_IMPL_H
@@ -29,10 +30,11 @@ struct tcp_socket {
     ip_addr_t local_ip, remote_ip; /* for getsockname and getpeername, whatever becomes of pcb */
     uint16_t local_port, remote_port;
     bool v6_only, no_delay, corked;
-    bool unreported;                  /* connected, and no connect() has said so */
-    struct list link;                 /* in a listener's `finished` */
-    struct list finished;             /* connections that nobody has accepted */
-    unsigned backlog;                 /* most in `finished` */
+    uint32_t keep[3];     /* idle s, interval s, count; 0: the default.  tcp_options.c */
+    bool unreported;      /* connected, and no connect() has said so */
+    struct list link;     /* in a listener's `finished` */
+    struct list finished; /* connections that nobody has accepted */
+    unsigned backlog;     /* most in `finished` */
     _Atomic(unsigned) finished_count; /* written under net_lock; poll reads it */
 
     /* Sending.  Written under net_lock, read anywhere. */
@@ -56,6 +58,7 @@ struct tcp_socket {
     struct pbuf *mine;           /* what the reader took over */
     uint32_t mine_offset;        /* bytes of its first that are read */
     _Atomic(uint32_t) credit;    /* bytes read that lwIP has not been told of */
+    uint32_t credit_least;       /* it hears of; constant once connected */
 };
 
 static inline struct tcp_socket *tcp_of(struct socket *s) {
@@ -69,6 +72,8 @@ struct tcp_socket *tcp_socket_new(uint16_t family);
 void tcp_attach(struct tcp_socket *s, struct tcp_pcb *pcb);
 /* The opposite: no callback of `pcb` leads anywhere. */
 void tcp_detach(struct tcp_socket *s);
+/* The handshake of `pcb` is complete.  Under net_lock. */
+void tcp_see_established(struct tcp_socket *s, struct tcp_pcb *pcb);
 /* Has lwIP a pcb for it; makes one if need be.  -ENOMEM.  Under net_lock. */
 must_check int tcp_need_pcb(struct tcp_socket *s);
 
@@ -87,6 +92,8 @@ long tcp_socket_receive(struct socket *s, struct socket_message *m);
 long tcp_socket_pending(struct socket *s, bool output);
 /* Whether there is room to send; has_room is brought up to date.  Under net_lock. */
 bool tcp_update_room(struct tcp_socket *s);
+/* Bytes that a reader waits for (SO_RCVLOWAT). */
+size_t tcp_low_water(const struct tcp_socket *s);
 /* Tells lwIP of what was read.  Under net_lock, pcb selected. */
 void tcp_give_credit(struct tcp_socket *s);
 /* Frees all that was received, and acknowledges it no more: nobody reads.  Under net_lock. */

@@ -183,8 +183,17 @@ static void trim_waiting(void) {
         }
 }
 
+/* lwIP goes on probing a window where the acknowledgement of a probe has left nothing to send,
+ * and then asserts that there is something. */
+static void end_probing(void) {
+    for (struct tcp_pcb *p = tcp_active_pcbs; p; p = p->next)
+        if (!p->unsent || p->unacked)
+            p->persist_backoff = 0;
+}
+
 bool tcp_lists_tick(void) {
     tcp_lists_gather();
+    end_probing();
     tcp_tmr();
     trim_waiting();
     bool some = tcp_active_pcbs || tcp_tw_pcbs;

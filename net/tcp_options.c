@@ -33,19 +33,10 @@ void tcp_apply_options(struct tcp_socket *s) {
         ip_reset_option(pcb, SOF_KEEPALIVE);
     if (pcb->state == LISTEN)
         return;
+    pcb->keep_idle = s->keep[0] ? s->keep[0] * 1000 : TCP_KEEPIDLE_DEFAULT;
+    pcb->keep_intvl = s->keep[1] ? s->keep[1] * 1000 : TCP_KEEPINTVL_DEFAULT;
+    pcb->keep_cnt = s->keep[2] ? s->keep[2] : TCP_KEEPCNT_DEFAULT;
     tcp_nagle_apply(s);
-}
-
-static int set_keep(struct tcp_pcb *pcb, int name, int v) {
-    if (v < 1 || v > (name == OPTION_KEEPCNT ? KEEP_MOST_TRIES : KEEP_MOST_S))
-        return -EINVAL;
-    if (name == OPTION_KEEPIDLE)
-        pcb->keep_idle = (u32_t)v * 1000;
-    else if (name == OPTION_KEEPINTVL)
-        pcb->keep_intvl = (u32_t)v * 1000;
-    else
-        pcb->keep_cnt = (u32_t)v;
-    return 0;
 }
 
 static int set_tcp(struct tcp_socket *s, int name, int v) {
@@ -59,9 +50,10 @@ static int set_tcp(struct tcp_socket *s, int name, int v) {
     case OPTION_KEEPIDLE:
     case OPTION_KEEPINTVL:
     case OPTION_KEEPCNT:
-        if (s->state == TCP_LISTENING || tcp_need_pcb(s))
-            return -ENOBUFS;
-        return set_keep(s->pcb, name, v);
+        if (v < 1 || v > (name == OPTION_KEEPCNT ? KEEP_MOST_TRIES : KEEP_MOST_S))
+            return -EINVAL;
+        s->keep[name - OPTION_KEEPIDLE] = (uint32_t)v;
+        break;
     case OPTION_QUICKACK: /* a hint */
         if (v && s->pcb && s->state == TCP_CONNECTED && (s->pcb->flags & TF_ACK_DELAY))
             tcp_ack_now(s->pcb);
@@ -104,7 +96,7 @@ int tcp_set_option(struct socket *socket, int level, int name, const void *value
     struct tcp_socket *s = tcp_of(socket);
     int v, err;
 
-    if (level == SOL_SOCKET) { /* net/socket.c has kept it: lwIP may have to know */
+    if (level == SOL_SOCKET) { /* net/socket_option.c has kept it: lwIP may have to know */
         net_lock();
         if (s->pcb)
             tcp_apply_options(s);
@@ -125,7 +117,9 @@ int tcp_set_option(struct socket *socket, int level, int name, const void *value
 }
 
 static int get_tcp(struct tcp_socket *s, int name, int *v) {
-    struct tcp_pcb *pcb = s->state == TCP_LISTENING ? NULL : s->pcb;
+    static const int keep_defaults[] = { TCP_KEEPIDLE_DEFAULT / 1000, TCP_KEEPINTVL_DEFAULT / 1000,
+                                         TCP_KEEPCNT_DEFAULT };
+    unsigned keep = (unsigned)(name - OPTION_KEEPIDLE);
     switch (name) {
     case OPTION_NODELAY:
         *v = s->no_delay;
@@ -134,16 +128,12 @@ static int get_tcp(struct tcp_socket *s, int name, int *v) {
         *v = s->corked;
         return 0;
     case OPTION_MAXSEG:
-        *v = pcb && s->state == TCP_CONNECTED ? (int)card_segment_bytes(pcb) : MSS_BEFORE;
+        *v = s->pcb && s->state == TCP_CONNECTED ? (int)card_segment_bytes(s->pcb) : MSS_BEFORE;
         return 0;
     case OPTION_KEEPIDLE:
-        *v = pcb ? (int)(pcb->keep_idle / 1000) : (int)(TCP_KEEPIDLE_DEFAULT / 1000);
-        return 0;
     case OPTION_KEEPINTVL:
-        *v = pcb ? (int)(pcb->keep_intvl / 1000) : (int)(TCP_KEEPINTVL_DEFAULT / 1000);
-        return 0;
     case OPTION_KEEPCNT:
-        *v = pcb ? (int)pcb->keep_cnt : (int)TCP_KEEPCNT_DEFAULT;
+        *v = s->keep[keep] ? (int)s->keep[keep] : keep_defaults[keep];
         return 0;
     case OPTION_QUICKACK:
         *v = 1;

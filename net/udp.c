@@ -200,7 +200,7 @@ static int udp_socket_name(struct socket *socket, bool of_peer, struct socket_ad
     return err;
 }
 
-/* Sends `p` to `ip`, or to where the socket is connected (NULL). */
+/* Sends `p`, which is its own then, to `ip`, or to where the socket is connected (NULL). */
 static int send_pbuf(struct udp_socket *s, struct pbuf *p, const ip_addr_t *ip, uint16_t port) {
     net_lock();
     int err = need_port(s);
@@ -213,6 +213,7 @@ static int send_pbuf(struct udp_socket *s, struct pbuf *p, const ip_addr_t *ip, 
         err = -EACCES;
     if (!err)
         err = net_errno_or_0(ip ? udp_sendto(s->pcb, p, ip, port) : udp_send(s->pcb, p));
+    pbuf_free(p); /* the card may have it, too, and counts are under the lock */
     net_unlock();
     return err;
 }
@@ -243,11 +244,11 @@ static long udp_socket_send(struct socket *socket, struct socket_message *m) {
     struct pbuf *p = pbuf_alloc(PBUF_TRANSPORT, (u16_t)size, PBUF_RAM);
     if (!p)
         return -ENOBUFS;
-    if (iter_from(m->data, p->payload, size) < size)
-        err = -EFAULT;
-    else
-        err = send_pbuf(s, p, named ? &ip : NULL, port);
-    pbuf_free(p);
+    if (iter_from(m->data, p->payload, size) < size) {
+        pbuf_free(p);
+        return -EFAULT;
+    }
+    err = send_pbuf(s, p, named ? &ip : NULL, port);
     return err ? err : (long)size;
 }
 

@@ -23,7 +23,7 @@ HOST_TESTS += mutex_test-tsan pages_test-tsan slab_test-tsan
 GUEST_BUILT := $(GUEST_ALL:%=$(O)/test/guest/%) $(GUEST_ALL:%=$(O)/test/guest-glibc/%) \
         $(ERROR_NAMES:%=$(O)/test/errors/%) $(O)/test/wire/stdio $(O)/test/wire/options \
         $(O)/test/wire/pty $(O)/test/wire/waiting $(O)/test/wire/waiting_pie \
-        $(O)/test/net/talk $(O)/test/net/relay
+        $(O)/test/net/talk $(O)/test/net/relay $(O)/test/net/forge
 
 GUEST_CFLAGS := -std=gnu11 -O2 -g -pthread -I. $(WARN)
 GUEST_CC_musl := musl-gcc
@@ -80,13 +80,13 @@ $(O)/test/wire/pty: test/wire/pty.c test/test.mk | test-need
 	@mkdir -p $(@D)
 	$(Q)$(HOST_CC) $(HOST_CFLAGS) -o $@ $<
 
-# Those that talk over the network, and the bad cable between them.
-TALK_SOURCES := $(filter-out test/net/relay.c,$(wildcard test/net/*.c))
+# Those that talk over the network, the bad cable between them, and who forges segments.
+TALK_SOURCES := $(filter-out test/net/relay.c test/net/forge.c,$(wildcard test/net/*.c))
 $(O)/test/net/talk: $(TALK_SOURCES) test/net/talk.h test/test.mk | test-need
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)musl-gcc $(GUEST_CFLAGS) -static -o $@ $(TALK_SOURCES)
-$(O)/test/net/relay: test/net/relay.c test/test.mk | test-need
+$(O)/test/net/relay $(O)/test/net/forge: $(O)/test/net/%: test/net/%.c test/net/talk.h test/test.mk | test-need
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(HOST_CC) $(HOST_CFLAGS) -o $@ $<

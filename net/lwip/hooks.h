@@ -37,8 +37,12 @@ void tcp_nagle_see_segment(const struct pbuf *p, const struct tcp_hdr *header,
 #define LWIP_HOOK_TCP_OUT_ADD_TCPOPTS(p, header, pcb, options)                                     \
     (card_see_segment(p, pcb), tcp_nagle_see_segment(p, header, pcb), (options))
 
-/* A full listener takes no more: net/tcp_accept.c.  0 to go on. */
-int tcp_refuses_packet(struct tcp_pcb *pcb);
-#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, optlen, opt1len, opt2, p) tcp_refuses_packet(pcb)
+/*
+ * Segments that lwIP must not see: net/tcp_refuse.c.  0 to go on.  The options are
+ * `option_length` bytes: `first_length` behind the header, the others at `second`.
+ */
+int tcp_refuses_packet(struct tcp_pcb *pcb, const struct tcp_hdr *header, uint16_t option_length,
+                       uint16_t first_length, const uint8_t *second, const struct pbuf *p);
+#define LWIP_HOOK_TCP_INPACKET_PCB tcp_refuses_packet
 
 #endif

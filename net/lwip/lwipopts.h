@@ -12,7 +12,7 @@
 
 #define NO_SYS                    1
 #define SYS_LIGHTWEIGHT_PROT      0
-#define LWIP_TIMERS               0 /* net/net_timer.c calls them */
+#define LWIP_TIMERS               0 /* net/net.c calls them */
 #define LWIP_ASSERT_CORE_LOCKED() net_assert_locked()
 
 #define MEM_LIBC_MALLOC              1
@@ -46,7 +46,7 @@
 #define LWIP_IPV6_DUP_DETECT_ATTEMPTS 1
 #define LWIP_DHCP                     1
 #define DHCP_DOES_ARP_CHECK           0
-/* Not lwIP's resolver, only what DHCP hears of servers: dns_setserver() is ours (net/dhcp.c). */
+/* Not lwIP's resolver, only what DHCP hears of servers: dns_setserver() is ours (net/address.c). */
 #define LWIP_DNS            1
 #define DNS_MAX_SERVERS     3
 #define LWIP_NETIF_HOSTNAME 0
@@ -66,23 +66,26 @@
 #define LWIP_NETBUF_RECVINFO 0
 
 /* TCP.  A segment is as long as its interface's MTU allows: TCP_MSS only bounds it. */
-#define LWIP_TCP                       1
-#define SO_REUSE                       1
-#define TCP_MSS                        32768
-#define LWIP_WND_SCALE                 1
-#define TCP_RCV_SCALE                  4
-#define TCP_WND                        net_tcp_window
-#define TCP_SND_BUF                    net_tcp_send_buffer
-#define TCP_SND_QUEUELEN               4096
-#define TCP_SNDLOWAT                   (TCP_SND_BUF / 3)
-#define TCP_SNDQUEUELOWAT              (TCP_SND_QUEUELEN / 2)
-#define TCP_OVERSIZE                   256
-#define TCP_WND_UPDATE_THRESHOLD       (TCP_WND / 4)
-#define TCP_LISTEN_BACKLOG             1
-#define LWIP_TCP_KEEPALIVE             1
-#define LWIP_TCP_PCB_NUM_EXT_ARGS      2 /* PCB_LIFETIME, PCB_SEGMENT: net/net_impl.h */
-#define LWIP_TCP_SACK_OUT              1
-#define TCP_OOSEQ_BYTES_LIMIT(pcb)     (net_memory_is_short() ? 0 : TCP_WND)
+#define LWIP_TCP          1
+#define SO_REUSE          1
+#define TCP_MSS           32768
+#define LWIP_WND_SCALE    1
+#define TCP_RCV_SCALE     4
+#define TCP_WND           net_tcp_window
+#define TCP_SND_BUF       net_tcp_send_buffer
+#define TCP_SND_QUEUELEN  4096
+#define TCP_SNDLOWAT      (TCP_SND_BUF / 3)
+#define TCP_SNDQUEUELOWAT (TCP_SND_QUEUELEN / 2)
+#define TCP_OVERSIZE      256
+/* Of a peer without scaling 16 KiB: else it would wait for ever with its 64. */
+#define TCP_WND_UPDATE_THRESHOLD   (TCP_WND_MAX(pcb) / 4)
+#define TCP_LISTEN_BACKLOG         1
+#define LWIP_TCP_KEEPALIVE         1
+#define LWIP_TCP_PCB_NUM_EXT_ARGS  2 /* PCB_LIFETIME, PCB_SEGMENT: net/net_impl.h */
+#define LWIP_TCP_SACK_OUT          1
+#define TCP_OOSEQ_BYTES_LIMIT(pcb) (net_memory_is_short() ? 0 : TCP_WND)
+/* Each may be a buffer of the card's with one byte in it. */
+#define TCP_OOSEQ_PBUFS_LIMIT(pcb)     (TCP_WND / 512)
 #define LWIP_TCP_RTO_TIME              1500    /* a second at least before the first repetition */
 #define TCP_MSL                        30000ul /* TIME_WAIT is 60 seconds, as Linux's */
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1       /* the preprocessor cannot see the variables */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* TCP over the loopback: connections, their ends, data, poll, options and errors. */
+/* TCP over the loopback: connections, their ends, data, poll and errors. */
 /* guest: mem=256M timeout=240 */
 #define _GNU_SOURCE
 #include "test/guest/inet.h"
@@ -405,53 +405,6 @@ static void vectors(void) {
     close(ends[1]);
 }
 
-static void options(void) {
-    static const struct {
-        int level, name, first, set;
-    } known[] = {
-        { IPPROTO_TCP, TCP_NODELAY, 0, 1 },       { IPPROTO_TCP, TCP_CORK, 0, 1 },
-        { IPPROTO_TCP, TCP_KEEPIDLE, 7200, 300 }, { IPPROTO_TCP, TCP_KEEPINTVL, 75, 100 },
-        { IPPROTO_TCP, TCP_KEEPCNT, 9, 3 },       { SOL_SOCKET, SO_KEEPALIVE, 0, 1 },
-        { SOL_SOCKET, SO_REUSEADDR, 0, 1 },       { IPPROTO_IP, IP_TTL, 64, 10 },
-    };
-    int fd = socket(AF_INET, SOCK_STREAM, 0), v;
-    socklen_t size;
-
-    REQUIRE(fd >= 0);
-    for (unsigned i = 0; i < LENGTH(known); i++) {
-        size = sizeof v;
-        CHECK_EQ(getsockopt(fd, known[i].level, known[i].name, &v, &size), 0);
-        CHECK_EQ(v, known[i].first);
-        v = known[i].set;
-        CHECK_EQ(setsockopt(fd, known[i].level, known[i].name, &v, sizeof v), 0);
-        v = -1;
-        CHECK_EQ(getsockopt(fd, known[i].level, known[i].name, &v, &size), 0);
-        CHECK_EQ(v, known[i].set);
-    }
-    v = 0;
-    CHECK_ERRNO(setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &v, sizeof v), EINVAL);
-    CHECK_ERRNO(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &v, 2), EINVAL);
-    CHECK_ERRNO(setsockopt(fd, IPPROTO_TCP, 7777, &v, sizeof v), ENOPROTOOPT);
-    CHECK_ERRNO(getsockopt(fd, IPPROTO_TCP, 7777, &v, &size), ENOPROTOOPT);
-    close(fd);
-}
-
-/* Small writes are held back until uncorked. */
-static void corked(void) {
-    int ends[2], on = 1, off = 0;
-    char text[8];
-
-    REQUIRE(inet_pair(AF_INET, ends));
-    CHECK_EQ(setsockopt(ends[0], IPPROTO_TCP, TCP_CORK, &on, sizeof on), 0);
-    CHECK_EQ(write(ends[0], "ab", 2), 2);
-    CHECK_EQ(write(ends[0], "cd", 2), 2);
-    CHECK_EQ(setsockopt(ends[0], IPPROTO_TCP, TCP_CORK, &off, sizeof off), 0);
-    CHECK_EQ(inet_read_all(ends[1], text, 4), 4);
-    CHECK_EQ(memcmp(text, "abcd", 4), 0);
-    close(ends[0]);
-    close(ends[1]);
-}
-
 #define ROUNDS 40
 
 /*
@@ -566,5 +519,5 @@ GUEST_MAIN(CASE(hello), CASE(hello_ipv6), CASE(dual_stack), CASE(refused),
            CASE(nonblocking_connect), CASE(unconnected), CASE(wrong_addresses), CASE(reuse_address),
            CASE(half_closed), CASE(shut_for_reading), CASE(reset_by_close), CASE(reset_by_linger),
            CASE(peek_and_wait), CASE(receive_timeout), CASE(much_data), CASE(full), CASE(vectors),
-           CASE(options), CASE(corked), CASE(request_in_two_parts), CASE(small_tail),
-           CASE(memory_nearly_out), CASE(shut_listener))
+           CASE(request_in_two_parts), CASE(small_tail), CASE(memory_nearly_out),
+           CASE(shut_listener))

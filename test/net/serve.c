@@ -2,9 +2,9 @@
 /*
  * The server of `talk`: TCP over IPv4 and IPv6, and datagrams over both, which it
  * sends back.  The first byte of a connection says what it is: a word (w), which
- * is answered where it is read; a conversation (c), which gets a thread; computing
- * until there is no conversation (b); waiting for deadlines (d); a question for a
- * counter (n); the end (q).
+ * is answered where it is read; a conversation (c) or what is only taken (t), which
+ * get a thread; computing until there is neither (b); waiting for deadlines (d);
+ * never being read (u); a question for a counter (n); the end (q).
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -35,6 +35,20 @@ static _Atomic int conversations; /* of the server's */
 static void close_accepted(int fd) {
     close(fd);
     accepted--;
+}
+
+/* Reads all that comes and says how it ended: nothing of ours carries an acknowledgement. */
+static void *take(void *arg) {
+    int fd = (int)(long)arg;
+    static __thread uint8_t block[BLOCK];
+    ssize_t n;
+    while ((n = recv(fd, block, sizeof block, 0)) > 0)
+        ;
+    if (n == 0)
+        send(fd, "t", 1, MSG_NOSIGNAL);
+    close_accepted(fd);
+    conversations--;
+    return NULL;
 }
 
 static void *echo(void *arg) {
@@ -184,10 +198,10 @@ static int answer(int fd, int poller) {
         return 0;
     }
     ssize_t n = recv(fd, word, 1, 0);
-    if (n == 1 && *word == 'c') {
+    if (n == 1 && (*word == 'c' || *word == 't')) {
         epoll_ctl(poller, EPOLL_CTL_DEL, fd, NULL);
         conversations++;
-        if (pthread_create(&thread, NULL, echo, (void *)(long)fd))
+        if (pthread_create(&thread, NULL, *word == 'c' ? echo : take, (void *)(long)fd))
             fail("thread");
         pthread_detach(thread);
         return 0;
@@ -199,6 +213,11 @@ static int answer(int fd, int poller) {
                 exit(1);
             }
         send(fd, word, 1, MSG_NOSIGNAL);
+    }
+    if (n == 1 && *word == 'u') {
+        struct epoll_event only_errors = { .events = 0, .data.fd = fd };
+        epoll_ctl(poller, EPOLL_CTL_MOD, fd, &only_errors);
+        return 0;
     }
     if (n == 1 && *word == 'd')
         wait_in_vain(fd);

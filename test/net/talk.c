@@ -6,6 +6,7 @@
  *     talk serve PORT [keep]                  echoes what comes in, until it is told to stop;
  *                                             keep: a client that is silent for 3 s is looked for
  *     talk echo HOST PORT CONNECTIONS BYTES   sends and verifies on each of them in turn
+ *     talk give HOST PORT BYTES               sends only; nothing comes back but a word at the end
  *     talk slow HOST PORT BYTES               reads late: the window closes, and opens again
  *     talk busy HOST PORT BYTES               echo, while the server's other thread, which took
  *                                             packets in before, computes and never comes back
@@ -197,6 +198,21 @@ static void converse_all(char **argv) {
     }
 }
 
+static void give(char **argv) {
+    static uint8_t block[BLOCK] = { 't' };
+    size_t todo = strtoul(argv[3], NULL, 10);
+    int fd = connect_to(argv[1], argv[2]);
+    while (todo) {
+        ssize_t n = send(fd, block, todo < BLOCK ? todo : BLOCK, MSG_NOSIGNAL);
+        if (n <= 0)
+            fail("send");
+        todo -= (size_t)n;
+    }
+    if (shutdown(fd, SHUT_WR) || recv(fd, block, 1, 0) != 1 || *block != 't')
+        fail("what was given");
+    close(fd);
+}
+
 static void converse_slowly(char **argv) {
     struct conversation c = { .fd = connect_to(argv[1], argv[2]),
                               .seed = 7,
@@ -253,15 +269,25 @@ static const struct role {
     int words;
     void (*play)(char **argv);
 } roles[] = {
-    { "echo", 5, converse_all },   { "slow", 4, converse_slowly },
-    { "shut", 5, converse_late },  { "busy", 4, converse_while_busy },
-    { "open", 4, open_many },      { "hold", 4, open_many },
-    { "flood", 4, flood },         { "reset", 4, reset },
-    { "vanish", 4, vanish },       { "half", 4, half_open },
-    { "datagrams", 6, datagrams }, { "scan", 5, scan },
-    { "expect", 6, expect },       { "wait", 3, wait_for_server },
-    { "hear", 2, hear },           { "settle", 1, settle },
-    { "orphan", 3, orphan },       { "stop", 3, stop_server },
+    { "echo", 5, converse_all },
+    { "slow", 4, converse_slowly },
+    { "give", 4, give },
+    { "shut", 5, converse_late },
+    { "busy", 4, converse_while_busy },
+    { "open", 4, open_many },
+    { "hold", 4, open_many },
+    { "flood", 4, flood },
+    { "reset", 4, reset },
+    { "vanish", 4, vanish },
+    { "half", 4, half_open },
+    { "datagrams", 6, datagrams },
+    { "scan", 5, scan },
+    { "expect", 6, expect },
+    { "wait", 3, wait_for_server },
+    { "hear", 2, hear },
+    { "settle", 1, settle },
+    { "orphan", 3, orphan },
+    { "stop", 3, stop_server },
     { "stay", 1, stay },
 };
 

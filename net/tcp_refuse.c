@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Segments that lwIP must not see: it takes some that no honest peer sends, and
+ * later asserts that there were none.  An assertion of lwIP's is a panic, so
+ * whoever may connect could stop the machine.  test/net/forge.c sends them all.
+ */
+#include "lwip/priv/tcp_priv.h"
+#include "net/tcp_impl.h"
+
+/* The options as lwIP found them, in one or two parts. */
+struct options {
+    const u8_t *first, *second; /* second: NULL if there is none */
+    u16_t first_length, length; /* length: of both */
+};
+
+static u8_t option_at(const struct options *o, u16_t at) {
+    return o->second && at >= o->first_length ? o->second[at - o->first_length] : o->first[at];
+}
+
+/* Only a SYN has an MSS (RFC 9293, 3.7.1).  lwIP would take it from any segment, while it has
+ * longer ones in its queue. */
+static bool has_mss(const struct options *o) {
+    for (u16_t at = 0; at < o->length;) {
+        u8_t kind = option_at(o, at);
+        if (kind == LWIP_TCP_OPT_MSS)
+            return true;
+        if (kind == LWIP_TCP_OPT_NOP) {
+            at++;
+            continue;
+        }
+        if (kind == LWIP_TCP_OPT_EOL || at + 1 == o->length || option_at(o, (u16_t)(at + 1)) < 2)
+            return false; /* lwIP stops there, too */
+        at = (u16_t)(at + option_at(o, (u16_t)(at + 1)));
+    }
+    return false;
+}
+
+/*
+ * lwIP keeps what comes out of order as it is, without a look at the window where
+ * it is the first.  What is in order and ends where the window does covers all
+ * that was kept; lwIP would add an end (FIN) of that to it, one past the window.
+ */
+static bool passes_window(struct tcp_pcb *pcb, const struct tcp_hdr *header, u32_t length) {
+    u32_t edge = pcb->rcv_nxt + pcb->rcv_wnd, end = header->seqno + length;
+    if (TCP_SEQ_GT(header->seqno, pcb->rcv_nxt))
+        return TCP_SEQ_GT(end, edge);
+    if (TCP_SEQ_GEQ(end, edge))
+        tcp_free_ooseq(pcb);
+    return false;
+}
+
+int tcp_refuses_packet(struct tcp_pcb *pcb, const struct tcp_hdr *header, u16_t option_length,
+                       u16_t first_length, const u8_t *second, const struct pbuf *p) {
+    struct tcp_socket *s = pcb->callback_arg;
+    if (pcb->state == LISTEN)
+        return s && s->finished_count > s->backlog; /* a full listener takes no more */
+    if (pcb->state < SYN_RCVD)
+        return 0;
+    struct options o = { (const u8_t *)(header + 1), second, first_length, option_length };
+    unsigned flags = TCPH_FLAGS(header);
+    if (!(flags & TCP_SYN) && has_mss(&o))
+        return 1;
+    return pcb->state < CLOSE_WAIT && passes_window(pcb, header, p->tot_len + !!(flags & TCP_FIN));
+}
