@@ -126,6 +126,7 @@ struct netdev_counts {
     uint64_t dropped;           /* received frames that broke the rules */
     uint64_t full;              /* -ENOSPC from netdev_send */
     uint64_t buffers_out;       /* received buffers that net/ holds */
+    uint64_t under_way;         /* frames to send that the card has, or had */
     uint64_t interrupts, kicks; /* kicks: times the card was told */
 };
 void netdev_count(const struct netdev *n, struct netdev_counts *out);

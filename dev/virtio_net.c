@@ -284,6 +284,7 @@ void netdev_count(const struct netdev *n, struct netdev_counts *out) {
         out->sent_frames += s->frames;
         out->sent_bytes += s->bytes;
         out->full += s->full;
+        out->under_way += virtq_in_flight(&s->queue.ring);
         out->kicks += s->kicks;
         spin_unlock(&s->lock);
         out->interrupts += load(&r->interrupt.count) + load(&s->interrupt.count);

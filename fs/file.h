@@ -114,6 +114,8 @@ long file_seek_nowhere(struct file *f, int64_t offset, int whence);
 /* What a mapping of this file shows, with a reference for the caller; NULL: cannot be mapped. */
 struct vm_object *file_vm_object(struct file *f);
 
+/* How many there are (for /proc/mimosa); out of date at once. */
+uint64_t file_count(void);
 void file_init(void);
 
 #endif

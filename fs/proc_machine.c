@@ -3,6 +3,7 @@
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/percpu.h"
 #include "base/string.h"
+#include "fs/file.h"
 #include "fs/proc.h"
 #include "kernel/count.h"
 #include "fs/ramfs.h"
@@ -189,6 +190,12 @@ static unsigned thread_counters(struct proc_counter *out, unsigned max) {
     return n;
 }
 
+static unsigned file_counters(struct proc_counter *out, unsigned max) {
+    (void)max;
+    out[0] = (struct proc_counter){ "files_open", file_count() };
+    return 1;
+}
+
 /* Atomic writes to lines shared between CPUs; see kernel/count.h. */
 static unsigned sharing_counters(struct proc_counter *out, unsigned max) {
     (void)max;
@@ -212,5 +219,6 @@ void proc_register_machine(void) {
     proc_register("sys/fs/nr_open", nr_open);
     proc_register_counters("mimosa/memory", memory_counters);
     proc_register_counters("mimosa/threads", thread_counters);
+    proc_register_counters("mimosa/files", file_counters);
     proc_register_counters("mimosa/sharing", sharing_counters);
 }

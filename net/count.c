@@ -26,6 +26,7 @@ static unsigned network_counters(struct proc_counter *out, unsigned max) {
         { "received_buffers_in_use", card.buffers_out },
         { "sent_frames", card.sent_frames },
         { "sent_bytes", card.sent_bytes },
+        { "sent_frames_in_use", card.under_way },
         { "send_queue_full", card.full },
         { "interrupts", card.interrupts },
         { "kicks", card.kicks },

@@ -82,8 +82,12 @@ static long network(const char *name) {
     return counter("/proc/mimosa/network", name);
 }
 
-long free_kb(void) {
+static long free_kb(void) {
     return counter("/proc/meminfo", "MemFree:");
+}
+
+static long open_files(void) {
+    return counter("/proc/mimosa/files", "files_open ");
 }
 
 /* A connection in TIME_WAIT costs memory for a minute. */
@@ -91,25 +95,33 @@ static long waiting_kb(void) {
     return network("tcp_time_wait ") * 320 / 1024;
 }
 
-/* Whether all that was open is gone, and the memory is back; `before`: what was free. */
-int look_for_leaks(const char *who, long before) {
-    long connections = 0, buffers = 0, bytes = 0, lost = 0;
+struct kept what_is_kept(void) {
+    return (struct kept){ .free_kb = free_kb(), .files = open_files() };
+}
+
+/* Whether all that was open since `before` is gone, and the memory is back. */
+int look_for_leaks(const char *who, struct kept before) {
+    long connections = 0, buffers = 0, bytes = 0, lost = 0, sending = 0, files = 0;
     if (access("/proc/mimosa/network", F_OK))
         return 0;
     for (int tries = 0; tries < LOOK_LATE; tries++) {
         connections = network("tcp_connections");
         buffers = network("received_buffers_in_use");
         bytes = network("tcp_received_bytes_unread");
-        lost = before - free_kb() - waiting_kb();
-        if (!connections && !buffers && !bytes && lost <= KEPT_KB) {
+        sending = network("sent_frames_in_use");
+        files = open_files() - before.files;
+        lost = before.free_kb - free_kb() - waiting_kb();
+        if (!connections && !buffers && !bytes && !sending && !files && lost <= KEPT_KB) {
             printf("talk: %s: %ld KiB less free, %ld in TIME_WAIT, %ld times a full card\n", who,
-                   before - free_kb(), network("tcp_time_wait "), network("send_queue_full"));
+                   before.free_kb - free_kb(), network("tcp_time_wait "),
+                   network("send_queue_full"));
             return 0;
         }
         usleep(100000);
     }
-    printf("talk: %s: %ld connections, %ld buffers, %ld bytes and %ld KiB are left over\n", who,
-           connections, buffers, bytes, lost);
+    printf("talk: %s: %ld connections, %ld buffers, %ld bytes, %ld frames, %ld files and %ld KiB "
+           "are left over\n",
+           who, connections, buffers, bytes, sending, files, lost);
     return 1;
 }
 
@@ -259,17 +271,20 @@ static int open_socket(int family, int type, const char *port) {
 }
 
 /* One thread for each conversation, all others wait in epoll: 10,000 are no 10,000 threads. */
-int serve(const char *port, int keep) {
+int serve(const char *port, int keep, int names) {
     int poller = epoll_create1(0), stop = 0;
     struct epoll_event e;
-    long before = free_kb();
+    struct kept before = what_is_kept();
     int listener = open_socket(AF_INET, SOCK_STREAM, port);
     int listener6 = open_socket(AF_INET6, SOCK_STREAM, port);
     int receiver = open_socket(AF_INET6, SOCK_DGRAM, port);
+    int asked = names ? open_socket(AF_INET6, SOCK_DGRAM, "53") : -1;
 
     watch(poller, listener);
     watch(poller, listener6);
     watch(poller, receiver);
+    if (names)
+        watch(poller, asked);
     while (!stop || accepted) { /* the end of some may come late */
         if (epoll_wait(poller, &e, 1, stop ? 100 : -1) != 1)
             continue;
@@ -277,11 +292,14 @@ int serve(const char *port, int keep) {
             accept_one(e.data.fd, poller, keep);
         else if (e.data.fd == receiver)
             return_datagrams(receiver);
+        else if (e.data.fd == asked)
+            answer_name(asked);
         else
             stop |= answer(e.data.fd, poller);
     }
     close(listener);
     close(listener6);
     close(receiver);
+    close(asked);
     return look_for_leaks("server", before);
 }

@@ -3,8 +3,10 @@
  * Two programs that talk to one another over TCP, in two virtual machines; a
  * client plays several roles, one after another, with a + between them:
  *
- *     talk serve PORT [keep]                  echoes what comes in, until it is told to stop;
- *                                             keep: a client that is silent for 3 s is looked for
+ *     talk serve PORT [keep|names]            echoes what comes in, until it is told to stop;
+ *                                             keep: a client that is silent for 3 s is looked for;
+ *                                             names: is a name server, too
+ *     talk name HOST PORT                     the server is HOST under its name
  *     talk echo HOST PORT CONNECTIONS BYTES   sends and verifies on each of them in turn
  *     talk give HOST PORT BYTES               sends only; nothing comes back but a word at the end
  *     talk slow HOST PORT BYTES               reads late: the window closes, and opens again
@@ -269,25 +271,16 @@ static const struct role {
     int words;
     void (*play)(char **argv);
 } roles[] = {
-    { "echo", 5, converse_all },
-    { "slow", 4, converse_slowly },
-    { "give", 4, give },
-    { "shut", 5, converse_late },
-    { "busy", 4, converse_while_busy },
-    { "open", 4, open_many },
-    { "hold", 4, open_many },
-    { "flood", 4, flood },
-    { "reset", 4, reset },
-    { "vanish", 4, vanish },
-    { "half", 4, half_open },
-    { "datagrams", 6, datagrams },
-    { "scan", 5, scan },
-    { "expect", 6, expect },
-    { "wait", 3, wait_for_server },
-    { "hear", 2, hear },
-    { "settle", 1, settle },
-    { "orphan", 3, orphan },
-    { "stop", 3, stop_server },
+    { "echo", 5, converse_all },   { "slow", 4, converse_slowly },
+    { "give", 4, give },           { "name", 3, ask_names },
+    { "shut", 5, converse_late },  { "busy", 4, converse_while_busy },
+    { "open", 4, open_many },      { "hold", 4, open_many },
+    { "flood", 4, flood },         { "reset", 4, reset },
+    { "vanish", 4, vanish },       { "half", 4, half_open },
+    { "datagrams", 6, datagrams }, { "scan", 5, scan },
+    { "expect", 6, expect },       { "wait", 3, wait_for_server },
+    { "hear", 2, hear },           { "settle", 1, settle },
+    { "orphan", 3, orphan },       { "stop", 3, stop_server },
     { "stay", 1, stay },
 };
 
@@ -307,8 +300,9 @@ int main(int argc, char **argv) {
     setrlimit(RLIMIT_NOFILE, &most);
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc >= 3 && !strcmp(argv[1], "serve"))
-        return serve(argv[2], argc == 4 ? 3 : 0);
-    long before = free_kb();
+        return serve(argv[2], argc == 4 && !strcmp(argv[3], "keep") ? 3 : 0,
+                     argc == 4 && !strcmp(argv[3], "names"));
+    struct kept before = what_is_kept();
     for (int at = 1, taken; at < argc; at += taken + 1)
         if (!(taken = play(argv + at, argc - at))) {
             fprintf(stderr, "talk: see the head of test/net/talk.c\n");

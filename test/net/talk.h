@@ -24,10 +24,17 @@ int hear_word(int fd, int n);
 void say_word(int fd, int n);
 
 /* serve.c */
-int serve(const char *port, int keep);
-long free_kb(void);
+int serve(const char *port, int keep, int names);
+struct kept { /* by this kernel, at some moment */
+    long free_kb, files;
+};
+struct kept what_is_kept(void);
 void settle(char **argv);
-int look_for_leaks(const char *who, long before);
+int look_for_leaks(const char *who, struct kept before);
+
+/* names.c */
+void answer_name(int fd);
+void ask_names(char **argv);
 
 /* datagrams.c, probe.c: roles. */
 void datagrams(char **argv);
