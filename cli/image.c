@@ -146,7 +146,8 @@ static void tell(const struct run_options *options, const struct packed *packed,
     printf("%s\nboot it with:\n"
            "  qemu-system-x86_64 -M microvm -cpu max -m %lluM -nodefaults -no-reboot "
            "-display none \\\n"
-           "      -serial stdio -device isa-debug-exit,iobase=0x501,iosize=1 -kernel %s%s\n",
+           "      -sandbox on -serial stdio -device isa-debug-exit,iobase=0x501,iosize=1 \\\n"
+           "      -kernel %s%s\n",
            length ? "" : "(none)", (unsigned long long)memory, path,
            options->image_net ? " \\" : "");
     if (options->image_net) {

@@ -128,6 +128,7 @@ struct netdev_counts {
     uint64_t buffers_out;       /* received buffers that net/ holds */
     uint64_t under_way;         /* frames to send that the card has, or had */
     uint64_t interrupts, kicks; /* kicks: times the card was told */
+    uint64_t receiving;         /* queues on which frames have come in */
 };
 void netdev_count(const struct netdev *n, struct netdev_counts *out);
 

@@ -275,6 +275,7 @@ void netdev_count(const struct netdev *n, struct netdev_counts *out) {
 
         spin_lock(&r->lock);
         out->received_frames += r->frames;
+        out->receiving += r->frames > 0;
         out->received_bytes += r->bytes;
         out->dropped += r->dropped;
         out->buffers_out += r->buffers;

@@ -23,6 +23,7 @@ static unsigned network_counters(struct proc_counter *out, unsigned max) {
         { "received_frames", card.received_frames },
         { "received_bytes", card.received_bytes },
         { "received_dropped", card.dropped },
+        { "receiving_queues", card.receiving },
         { "received_buffers_in_use", card.buffers_out },
         { "sent_frames", card.sent_frames },
         { "sent_bytes", card.sent_bytes },
