@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
 # lwIP, from Debian's source, with our options (net/lwip/).  Of all its files only
-# those that we use; its timers, its resolver and its sockets are not among them.
+# those of net/lwip/sources.txt; its timers, its resolver and its sockets are not
+# among them.
 #
 # tcp_input is renamed where it is defined: net/tcp_lists.c stands in front of it.
 
 LWIP_VERSION := $(shell sed -n 's/^lwip \([^ ]*\) .*/\1/p' tools/sources.txt)
 LWIP := $(CACHE)/lwip-$(LWIP_VERSION)/src
-LWIP_NAMES := $(addprefix core/,def inet_chksum ip mem memp netif pbuf tcp tcp_in tcp_out udp) \
-              $(addprefix core/ipv4/,dhcp etharp icmp ip4 ip4_addr ip4_frag) \
-              $(addprefix core/ipv6/,ethip6 icmp6 ip6 ip6_addr ip6_frag mld6 nd6) netif/ethernet
+LWIP_NAMES := $(shell cat net/lwip/sources.txt)
 LWIP_OBJECTS := $(LWIP_NAMES:%=$(K)/lwip/%.o)
 LWIP_OPTIONS := $(wildcard net/lwip/*.h net/lwip/arch/*.h)
 LWIP_INCLUDES := -Inet/lwip -isystem $(LWIP)/include

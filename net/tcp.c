@@ -18,8 +18,6 @@
 #include "net/tcp_impl.h"
 #include "net/tcp_lists.h"
 
-#define MSS_LEAST 48 /* as Linux: whatever a peer asks for */
-
 static const struct socket_ops tcp_ops;
 
 static void pcb_gone(u8_t id, void *data) {
@@ -58,7 +56,7 @@ static void see_error(void *arg, err_t err) {
 }
 
 void tcp_see_established(struct tcp_socket *s, struct tcp_pcb *pcb) {
-    pcb->mss = MAX(pcb->mss, (u16_t)MSS_LEAST);
+    tcp_limit_peer(pcb);
     card_lengthen_segments(pcb);
     s->credit_least = TCP_WND_UPDATE_THRESHOLD;
     tcp_update_room(s);

@@ -77,6 +77,14 @@ void tcp_see_established(struct tcp_socket *s, struct tcp_pcb *pcb);
 /* Has lwIP a pcb for it; makes one if need be.  -ENOMEM.  Under net_lock. */
 must_check int tcp_need_pcb(struct tcp_socket *s);
 
+/* tcp_refuse.c */
+/*
+ * Before the first byte of a connection: a least length for its segments, which
+ * lwIP makes of the peer's MSS and of half the largest window that it has seen.
+ * None at all would count as no limit, and a small one that follows as an error.
+ */
+void tcp_limit_peer(struct tcp_pcb *pcb);
+
 /* tcp_accept.c */
 int tcp_socket_listen(struct socket *s, int backlog);
 int tcp_socket_accept(struct socket *s, bool nonblocking, struct socket **out,

@@ -7,32 +7,36 @@
 #include "lwip/priv/tcp_priv.h"
 #include "net/tcp_impl.h"
 
+#define MSS_LEAST 48 /* Linux's, whatever a peer asks for */
+
 /* The options as lwIP found them, in one or two parts. */
 struct options {
-    const u8_t *first, *second; /* second: NULL if there is none */
+    u8_t *first, *second;       /* second: NULL if there is none */
     u16_t first_length, length; /* length: of both */
 };
 
-static u8_t option_at(const struct options *o, u16_t at) {
-    return o->second && at >= o->first_length ? o->second[at - o->first_length] : o->first[at];
+static u8_t *option_at(const struct options *o, u16_t at) {
+    return o->second && at >= o->first_length ? &o->second[at - o->first_length] : &o->first[at];
 }
 
-/* Only a SYN has an MSS (RFC 9293, 3.7.1).  lwIP would take it from any segment, while it has
- * longer ones in its queue. */
-static bool has_mss(const struct options *o) {
+/*
+ * Only what opens a connection has an MSS (RFC 9293, 3.7.1).  lwIP would take it from
+ * any segment, while it has longer ones in its queue; so it finds nothing there.
+ */
+static void blank_mss(const struct options *o) {
     for (u16_t at = 0; at < o->length;) {
-        u8_t kind = option_at(o, at);
-        if (kind == LWIP_TCP_OPT_MSS)
-            return true;
-        if (kind == LWIP_TCP_OPT_NOP) {
-            at++;
-            continue;
+        u8_t kind = *option_at(o, at);
+        u16_t size = 1;
+        if (kind != LWIP_TCP_OPT_NOP) {
+            if (kind == LWIP_TCP_OPT_EOL || at + 1 == o->length ||
+                *option_at(o, (u16_t)(at + 1)) < 2)
+                return; /* lwIP stops there, too */
+            size = *option_at(o, (u16_t)(at + 1));
         }
-        if (kind == LWIP_TCP_OPT_EOL || at + 1 == o->length || option_at(o, (u16_t)(at + 1)) < 2)
-            return false; /* lwIP stops there, too */
-        at = (u16_t)(at + option_at(o, (u16_t)(at + 1)));
+        for (u16_t i = 0; kind == LWIP_TCP_OPT_MSS && i < size && at + i < o->length; i++)
+            *option_at(o, (u16_t)(at + i)) = LWIP_TCP_OPT_NOP;
+        at = (u16_t)(at + size);
     }
-    return false;
 }
 
 /*
@@ -49,16 +53,21 @@ static bool passes_window(struct tcp_pcb *pcb, const struct tcp_hdr *header, u32
     return false;
 }
 
-int tcp_refuses_packet(struct tcp_pcb *pcb, const struct tcp_hdr *header, u16_t option_length,
-                       u16_t first_length, const u8_t *second, const struct pbuf *p) {
+int tcp_refuses_packet(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_length,
+                       u16_t first_length, u8_t *second, const struct pbuf *p) {
     struct tcp_socket *s = pcb->callback_arg;
     if (pcb->state == LISTEN)
         return s && s->finished_count > s->backlog; /* a full listener takes no more */
     if (pcb->state < SYN_RCVD)
         return 0;
-    struct options o = { (const u8_t *)(header + 1), second, first_length, option_length };
+    struct options o = { (u8_t *)(header + 1), second, first_length, option_length };
     unsigned flags = TCPH_FLAGS(header);
-    if (!(flags & TCP_SYN) && has_mss(&o))
-        return 1;
+    if (!(flags & TCP_SYN))
+        blank_mss(&o);
     return pcb->state < CLOSE_WAIT && passes_window(pcb, header, p->tot_len + !!(flags & TCP_FIN));
+}
+
+void tcp_limit_peer(struct tcp_pcb *pcb) {
+    pcb->mss = MAX(pcb->mss, (u16_t)MSS_LEAST);
+    pcb->snd_wnd_max = MAX(pcb->snd_wnd_max, (tcpwnd_size_t)(2 * MSS_LEAST));
 }

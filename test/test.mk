@@ -126,23 +126,23 @@ fuzz-hour: test-guest-build kernel cli
 	@test/run-fuzz 3600
 .PHONY: fuzz-hour
 
-# Parsers of what a device wrote, under libFuzzer.  A fuzzer says what it needs as a host test does.
-FUZZERS := virtq virtio_net
-$(O)/test/fuzz/%-fuzzer: test/fuzz/%_fuzz.c test/fuzz/build $(wildcard dev/*.[ch] test/host/*.[ch] \
-        test/host/shim/*.[ch] test/fuzz/*.h) | fuzz-need
+# Parsers of what a device wrote, and of what came over the network, under libFuzzer.  A fuzzer says what it needs as a host test does.
+FUZZERS := virtq virtio_net frame
+$(O)/test/fuzz/%-fuzzer: test/fuzz/%_fuzz.c test/fuzz/build $(wildcard dev/*.[ch] net/*.[ch] net/lwip/* \
+        test/host/*.[ch] test/host/shim/*.[ch] test/fuzz/*.h) | fuzz-need $(LWIP)/../.complete
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
-	$(Q)test/fuzz/build $* $@
+	$(Q)MIMOSA_CACHE=$(CACHE) test/fuzz/build $* $@
 $(O)/test/fuzz/%-coverage: $(O)/test/fuzz/%-fuzzer
 	$(call say,CC,$@)
-	$(Q)test/fuzz/build $* $@ "" "" -fprofile-instr-generate -fcoverage-mapping
+	$(Q)MIMOSA_CACHE=$(CACHE) test/fuzz/build $* $@ "" "" -fprofile-instr-generate -fcoverage-mapping
 
 fuzz-need:
 	@MIMOSA_NEED_WHY="fuzz the parsers" tools/need clang libclang-rt-dev llvm libc6-dev
 
-## make fuzz-parsers  an evil device against what reads it, SECONDS=60 each; planted bugs are found
+## make fuzz-parsers  evil devices and neighbours against what reads them, SECONDS=60 each; planted bugs are found
 fuzz-parsers: $(FUZZERS:%=$(O)/test/fuzz/%-fuzzer)
-	@test/run-fuzz-parsers $(or $(SECONDS),60)
+	@MIMOSA_CACHE=$(CACHE) test/run-fuzz-parsers $(or $(SECONDS),60)
 
 ## make fuzz-coverage  which lines of them the kept corpus reaches
 fuzz-coverage: $(FUZZERS:%=$(O)/test/fuzz/%-coverage)

@@ -39,10 +39,11 @@ void tcp_nagle_see_segment(const struct pbuf *p, const struct tcp_hdr *header,
 
 /*
  * Segments that lwIP must not see: net/tcp_refuse.c.  0 to go on.  The options are
- * `option_length` bytes: `first_length` behind the header, the others at `second`.
+ * `option_length` bytes: `first_length` behind the header, the others at `second`; some
+ * are blanked.
  */
-int tcp_refuses_packet(struct tcp_pcb *pcb, const struct tcp_hdr *header, uint16_t option_length,
-                       uint16_t first_length, const uint8_t *second, const struct pbuf *p);
+int tcp_refuses_packet(struct tcp_pcb *pcb, struct tcp_hdr *header, uint16_t option_length,
+                       uint16_t first_length, uint8_t *second, const struct pbuf *p);
 #define LWIP_HOOK_TCP_INPACKET_PCB tcp_refuses_packet
 
 #endif

@@ -345,6 +345,19 @@ static void late_mss_hidden(void) {
     break_off(&c);
 }
 
+/* No window at all, and then a small one: for some bytes a segment may have any length. */
+static void small_window(void) {
+    uint8_t block[1001] = "c";
+    struct conversation c = open_plain(0);
+    say(&c, block, sizeof block);
+    let_pass(&c, 300);
+    c.window = 100;
+    acknowledge(&c);
+    say(&c, block, 500);
+    let_pass(&c, SETTLE_MS);
+    break_off(&c);
+}
+
 /* Out of order, and longer than the window that is left. */
 static void beyond_window(void) {
     static const uint8_t bytes[SEGMENT];
@@ -388,6 +401,7 @@ static const struct {
     { "probe", probe },
     { "late-mss", late_mss },
     { "late-mss-hidden", late_mss_hidden },
+    { "small-window", small_window },
     { "beyond-window", beyond_window },
     { "end-beyond-window", end_beyond_window },
     { "crumbs", crumbs },

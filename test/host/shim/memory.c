@@ -32,7 +32,7 @@ struct slab_cache {
 };
 
 unsigned host_pages_left = UINT32_MAX;
-unsigned host_pages_used;
+unsigned host_pages_used, host_objects_used;
 uint64_t host_now_ns;
 static struct list blocks = LIST_INIT(blocks), frames = LIST_INIT(frames);
 static struct timer *timers[16];
@@ -67,6 +67,7 @@ void *kmalloc(size_t size) {
     memset(b, 0, sizeof *b + size);
     b->size = size;
     list_add_tail(&blocks, &b->link);
+    host_objects_used++;
     return b + 1;
 }
 
@@ -75,6 +76,7 @@ void kfree(void *p) {
         return;
     struct block *b = (struct block *)p - 1;
     list_remove(&b->link);
+    host_objects_used--;
     free(b);
 }
 

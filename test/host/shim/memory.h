@@ -11,6 +11,7 @@ void host_objects_free(void);
 
 extern unsigned host_pages_left; /* that pages_alloc() still gives */
 extern unsigned host_pages_used;
+extern unsigned host_objects_used; /* of kmalloc and the slabs */
 
 /* Time goes on by a tenth of a second each time that somebody looks, and by this. */
 extern uint64_t host_now_ns;

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Frames, made piece by piece: of 10.0.9.3, the evil neighbour, to 10.0.9.1, the
+ * machine.  What does not fit is left out.
+ */
+#ifndef TEST_FUZZ_FRAME_H
+#define TEST_FUZZ_FRAME_H
+
+#include <string.h>
+#include "base/types.h"
+#include "lwip/prot/ip4.h"
+
+#define ETHERNET   14
+#define FRAME_MOST 1514
+
+static const u8_t our_mac[] = { 2, 0, 0, 0, 0, 3 }, card_mac[] = { 2, 0, 0, 0, 0, 1 };
+
+struct frame {
+    u8_t bytes[FRAME_MOST];
+    u16_t size;
+};
+
+static void put(struct frame *f, const void *from, size_t size) {
+    size = MIN(size, (size_t)FRAME_MOST - f->size);
+    memcpy(f->bytes + f->size, from, size);
+    f->size = (u16_t)(f->size + size);
+}
+
+static void put16(struct frame *f, unsigned v) {
+    u8_t b[] = { (u8_t)(v >> 8), (u8_t)v };
+    put(f, b, 2);
+}
+
+static void put32(struct frame *f, u32_t v) {
+    put16(f, v >> 16);
+    put16(f, v & 0xffff);
+}
+
+static void begin_frame(struct frame *f, unsigned type) {
+    f->size = 0;
+    put(f, card_mac, 6);
+    put(f, our_mac, 6);
+    put16(f, type);
+}
+
+static void begin_ip4(struct frame *f, unsigned protocol, unsigned fragment, unsigned payload) {
+    begin_frame(f, 0x0800);
+    put16(f, 0x4500);
+    put16(f, IP_HLEN + payload);
+    put16(f, 7);
+    put16(f, fragment);
+    put16(f, 64u << 8 | protocol);
+    put16(f, 0);
+    put32(f, 0x0a000903); /* 10.0.9.3 */
+    put32(f, 0x0a000901);
+}
+
+#endif
