@@ -134,7 +134,8 @@ static int take_buffer(struct net_receiver *r, struct netdev_buffer **out) {
     b = token;
     if (length == 0) { /* used for nothing: no honest card does that */
         put_spare(r, b);
-        return virtio_queue_break(&r->queue);
+        virtio_queue_break(&r->queue);
+        return -EIO;
     }
     b->next = NULL;
     b->data = room_of(b);
