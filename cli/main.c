@@ -19,6 +19,7 @@ static const char help_text[] =
     "  echo hi | mimosa run cat                input, output and exit status pass through\n"
     "  mimosa run --cpus 2 --heap mimalloc ./a.out -v\n"
     "                                          two CPUs, another malloc, same binary\n"
+    "  mimosa run --port 8080:80 ./server      this host's port 8080 is its port 80\n"
     "  mimosa cc -O2 prog.c -o prog            compile with every heap inside\n"
     "  mimosa bench                            which heap serves which load best\n"
     "  mimosa image ./prog -o prog.elf         one file that boots by itself\n"
