@@ -71,7 +71,7 @@ void file_put(struct file *f) {
 uint64_t file_count(void) {
     int64_t count = 0;
     for (unsigned n = 0; n < cpu_count; n++)
-        if (n == 0 || percpu_offsets[n])
+        if (percpu_is_there(n))
             count += atomic_load_explicit(cpu_of(open_files, n), memory_order_relaxed);
     return (uint64_t)MAX(count, (int64_t)0);
 }

@@ -215,11 +215,6 @@ static bool section_activate_locked(unsigned number) {
     return true;
 }
 
-/* Whether CPU `n` has a copy of the per-CPU variables yet. */
-static bool cpu_has_cache(unsigned n) {
-    return n == 0 || percpu_offsets[n];
-}
-
 /* Activates the next section with memory in it; false after the last. */
 static bool activate_next_locked(void) {
     while (buddy.next_section < MAX_SECTIONS) {
@@ -351,7 +346,7 @@ static void cache_drain(struct page **stack, uint8_t *count, unsigned order, uns
 
 void pages_drain(void) {
     for (unsigned n = 0; n < cpu_count; n++) {
-        if (!cpu_has_cache(n))
+        if (!percpu_is_there(n))
             continue;
         struct page_cache *c = cpu_of(page_cache, n);
         preempt_disable();
@@ -528,7 +523,7 @@ void pages_stats(struct pages_stats *out) {
     spin_unlock_irqrestore(&buddy.lock, flags);
     /* Racy reads of other CPUs' counts: off by what they do this instant. */
     for (unsigned n = 0; n < cpu_count; n++) {
-        if (cpu_has_cache(n)) {
+        if (percpu_is_there(n)) {
             const struct page_cache *c = cpu_of(page_cache, n);
             out->free += c->frames + ((uint64_t)c->huge << HUGE_ORDER);
         }

@@ -355,24 +355,19 @@ static void put_argument(struct line *l, char kind, long value, long next, long 
     }
 }
 
-/* How many of the arguments of call `number` it looks at, as its flags say. */
-static unsigned used_arguments(unsigned long number, const char *kinds, const long *args) {
-    unsigned count = (unsigned)strlen(kinds), last = count - 1;
+/* How many of its arguments a call looks at, as its flags say. */
+static unsigned used_arguments(const char *kinds, const long *args) {
+    static const uint8_t of_futex[] = { [FUTEX_WAIT] = 4, [FUTEX_WAKE] = 3, [FUTEX_REQUEUE] = 5 };
+    unsigned count = 0;
 
-    if (count > 1 && kinds[last] == 'o' && kinds[last - 1] == 'O' && !(args[last - 1] & O_CREAT))
-        return last;   /* no mode */
-    if (number != 202) /* futex */
-        return count;
-    switch (args[1] & FUTEX_CMD_MASK) {
-    case FUTEX_WAKE:
-        return 3;
-    case FUTEX_WAIT:
-        return 4;
-    case FUTEX_REQUEUE:
-        return 5;
-    default:
-        return count;
+    for (; kinds[count]; count++) {
+        if (count && kinds[count] == 'o' && kinds[count - 1] == 'O' && !(args[count - 1] & O_CREAT))
+            return count; /* no mode */
+        unsigned command = args[count] & FUTEX_CMD_MASK;
+        if (kinds[count] == 'F' && command < sizeof of_futex && of_futex[command])
+            return of_futex[command];
     }
+    return count;
 }
 
 static void put_call(struct line *l, unsigned long number, const long *args, long result) {
@@ -384,7 +379,7 @@ static void put_call(struct line *l, unsigned long number, const long *args, lon
         put(l, "%s(", name);
     else
         put(l, "syscall_%#lx(", number);
-    for (unsigned i = 0, count = used_arguments(number, kinds, args); i < count; i++) {
+    for (unsigned i = 0, count = used_arguments(kinds, args); i < count; i++) {
         put(l, i ? ", " : "");
         put_argument(l, kinds[i], args[i], i < 5 ? args[i + 1] : 0, result);
     }

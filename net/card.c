@@ -139,8 +139,8 @@ void card_lengthen_segments(struct tcp_pcb *pcb) {
         ip4_addr_cmp(ip_2_ip4(&pcb->remote_ip), netif_ip4_addr(&card)))
         return;
     tcp_ext_arg_set(pcb, PCB_SEGMENT, (void *)(uintptr_t)pcb->mss);
-    unsigned count = MIN(SEGMENTS_AT_ONCE, (unsigned)(UINT16_MAX - HEADERS_MOST) / pcb->mss);
-    pcb->mss = (u16_t)(pcb->mss * MAX(count, 1u));
+    /* At least one: lwIP takes no MSS above TCP_MSS. */
+    pcb->mss = (u16_t)(pcb->mss * MIN(SEGMENTS_AT_ONCE, (UINT16_MAX - HEADERS_MOST) / pcb->mss));
     pcb->cwnd = MAX(pcb->cwnd, (tcpwnd_size_t)pcb->mss); /* an initial window of ten: RFC 6928 */
 }
 

@@ -67,9 +67,9 @@ static err_t see_connected(void *arg, struct tcp_pcb *pcb, err_t err) {
     (void)err;
     if (!s)
         return ERR_OK;
-    s->state = TCP_CONNECTED;
     s->local_ip = pcb->local_ip;
     tcp_see_established(s, pcb);
+    s->state = TCP_CONNECTED; /* publishes credit_least */
     wake_all(s);
     return ERR_OK;
 }
@@ -324,7 +324,7 @@ static uint32_t tcp_socket_poll(struct socket *socket, struct file *f, struct po
         return s->finished_count ? POLLIN | POLLRDNORM : 0;
     if (state == TCP_FRESH)
         events |= POLLOUT | POLLWRNORM | POLLHUP;
-    if (s->ended || (s->available && s->available >= tcp_low_water(s)))
+    if (s->ended || s->available >= tcp_low_water(s))
         events |= POLLIN | POLLRDNORM;
     if (s->ended)
         events |= POLLRDHUP;

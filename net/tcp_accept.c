@@ -33,6 +33,8 @@ static err_t see_finished(void *arg, struct tcp_pcb *pcb, err_t err) {
     s->socket.linger_s = listener->socket.linger_s;
     s->socket.send_buffer = listener->socket.send_buffer;
     s->socket.receive_buffer = listener->socket.receive_buffer;
+    s->tos = listener->tos;
+    s->ttl = listener->ttl;
     memcpy(s->keep, listener->keep, sizeof s->keep);
     tcp_attach(s, pcb);
     tcp_see_established(s, pcb);

@@ -187,7 +187,8 @@ static void account(struct tcp_socket *s, size_t done) {
 }
 
 size_t tcp_low_water(const struct tcp_socket *s) {
-    return MIN((size_t)s->socket.receive_low, (size_t)s->credit_least * 2); /* half a window */
+    size_t half_window = (size_t)s->credit_least * 2; /* 0: not connected yet */
+    return MAX(MIN((size_t)s->socket.receive_low, half_window), (size_t)1);
 }
 
 /* One look: bytes, 0 at the end, -EAGAIN where there is nothing. */

@@ -30,6 +30,7 @@ struct tcp_socket {
     ip_addr_t local_ip, remote_ip; /* for getsockname and getpeername, whatever becomes of pcb */
     uint16_t local_port, remote_port;
     bool v6_only, no_delay, corked;
+    uint8_t tos, ttl;     /* ttl 0: the default */
     uint32_t keep[3];     /* idle s, interval s, count; 0: the default.  tcp_options.c */
     bool unreported;      /* connected, and no connect() has said so */
     struct list link;     /* in a listener's `finished` */
@@ -100,7 +101,7 @@ long tcp_socket_receive(struct socket *s, struct socket_message *m);
 long tcp_socket_pending(struct socket *s, bool output);
 /* Whether there is room to send; has_room is brought up to date.  Under net_lock. */
 bool tcp_update_room(struct tcp_socket *s);
-/* Bytes that a reader waits for (SO_RCVLOWAT). */
+/* Bytes that a reader waits for (SO_RCVLOWAT), one at least.  Any context. */
 size_t tcp_low_water(const struct tcp_socket *s);
 /* Tells lwIP of what was read.  Under net_lock, pcb selected. */
 void tcp_give_credit(struct tcp_socket *s);

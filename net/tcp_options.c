@@ -33,6 +33,8 @@ void tcp_apply_options(struct tcp_socket *s) {
         ip_reset_option(pcb, SOF_KEEPALIVE);
     if (pcb->state == LISTEN)
         return;
+    pcb->tos = s->tos;
+    pcb->ttl = s->ttl ? s->ttl : TCP_TTL;
     pcb->keep_idle = s->keep[0] ? s->keep[0] * 1000 : TCP_KEEPIDLE_DEFAULT;
     pcb->keep_intvl = s->keep[1] ? s->keep[1] * 1000 : TCP_KEEPINTVL_DEFAULT;
     pcb->keep_cnt = s->keep[2] ? s->keep[2] : TCP_KEEPCNT_DEFAULT;
@@ -84,9 +86,9 @@ static int set_ip(struct tcp_socket *s, int level, int name, int v) {
     if (!v6 && (name == IP_TOS || name == IP_TTL)) {
         if (v < (name == IP_TTL) || v > 255)
             return -EINVAL;
-        if (s->state == TCP_LISTENING || tcp_need_pcb(s))
-            return -ENOBUFS;
-        *(name == IP_TOS ? &s->pcb->tos : &s->pcb->ttl) = (u8_t)v;
+        *(name == IP_TOS ? &s->tos : &s->ttl) = (uint8_t)v;
+        if (s->pcb)
+            tcp_apply_options(s);
         return 0;
     }
     return -ENOPROTOOPT;
@@ -144,15 +146,14 @@ static int get_tcp(struct tcp_socket *s, int name, int *v) {
 }
 
 static int get_ip(struct tcp_socket *s, int level, int name, int *v) {
-    struct tcp_pcb *pcb = s->pcb;
     if (level == IPPROTO_IPV6) {
         *v = s->v6_only;
         return name == IPV6_V6ONLY_OPTION && s->socket.family == AF_INET6 ? 0 : -ENOPROTOOPT;
     }
     if (name == IP_TOS)
-        *v = pcb ? pcb->tos : 0;
+        *v = s->tos;
     else if (name == IP_TTL)
-        *v = pcb ? pcb->ttl : TCP_TTL;
+        *v = s->ttl ? s->ttl : TCP_TTL;
     else
         return -ENOPROTOOPT;
     return 0;

@@ -40,11 +40,12 @@ static void blank_mss(const struct options *o) {
 }
 
 /*
- * lwIP keeps what comes out of order as it is, without a look at the window where
- * it is the first.  What is in order and ends where the window does covers all
- * that was kept; lwIP would add an end (FIN) of that to it, one past the window.
+ * Whether it is out of order and ends beyond the window: lwIP keeps that as it is,
+ * where it is the first.  What is in order and ends where the window does covers all
+ * that was kept, which goes: lwIP would add an end (FIN) of that to it, one byte
+ * past the window.
  */
-static bool passes_window(struct tcp_pcb *pcb, const struct tcp_hdr *header, u32_t length) {
+static bool is_beyond_window(struct tcp_pcb *pcb, const struct tcp_hdr *header, u32_t length) {
     u32_t edge = pcb->rcv_nxt + pcb->rcv_wnd, end = header->seqno + length;
     if (TCP_SEQ_GT(header->seqno, pcb->rcv_nxt))
         return TCP_SEQ_GT(end, edge);
@@ -64,7 +65,8 @@ int tcp_refuses_packet(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option
     unsigned flags = TCPH_FLAGS(header);
     if (!(flags & TCP_SYN))
         blank_mss(&o);
-    return pcb->state < CLOSE_WAIT && passes_window(pcb, header, p->tot_len + !!(flags & TCP_FIN));
+    return pcb->state < CLOSE_WAIT &&
+           is_beyond_window(pcb, header, p->tot_len + !!(flags & TCP_FIN));
 }
 
 void tcp_limit_peer(struct tcp_pcb *pcb) {

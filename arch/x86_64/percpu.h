@@ -30,6 +30,11 @@ extern PERCPU unsigned percpu_cpu;     /* this CPU's number, 0 to cpu_count - 1 
 #define cpu_of(var, n) ((__typeof__(var) *)((uintptr_t)&(var) + percpu_offsets[n]))
 /* clang-format on */
 
+/* Whether CPU `n` has its copy of the variables yet. */
+static inline bool percpu_is_there(unsigned n) {
+    return n == 0 || percpu_offsets[n];
+}
+
 static inline unsigned cpu_id(void) {
     return this_cpu_read(percpu_cpu);
 }

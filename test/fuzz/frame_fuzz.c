@@ -128,11 +128,10 @@ static err_t see_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
     return ERR_OK;
 }
 
-/* As net/tcp.c and net/card.c do. */
+/* As net/tcp.c does; net/card.c lengthens segments about so much. */
 static void see_established(struct tcp_pcb *pcb) {
     tcp_limit_peer(pcb);
-    unsigned count = MIN(10u, (UINT16_MAX - 120u) / pcb->mss);
-    pcb->mss = (u16_t)(pcb->mss * MAX(count, 1u));
+    pcb->mss = (u16_t)MIN(pcb->mss * 10u, 65000u);
 }
 
 static err_t see_accepted(void *arg, struct tcp_pcb *pcb, err_t err) {

@@ -218,7 +218,6 @@ static void wake_op(void) {
 }
 
 /* Mimosa has no priority inheritance and must say ENOSYS; Linux has it. */
-/* Linux has it; Mimosa says that it has not. */
 static void pi_works_or_is_absent(void) {
     uint32_t word = 0;
     errno = 0;

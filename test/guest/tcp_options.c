@@ -89,7 +89,10 @@ static void inherited(void) {
                    { SOL_SOCKET, SO_KEEPALIVE, 1 },
                    { IPPROTO_TCP, TCP_KEEPIDLE, 300 },
                    { IPPROTO_TCP, TCP_NODELAY, 1 } },
-      after[] = { { IPPROTO_TCP, TCP_KEEPINTVL, 11 }, { IPPROTO_TCP, TCP_KEEPCNT, 4 } };
+      after[] = { { IPPROTO_TCP, TCP_KEEPINTVL, 11 },
+                  { IPPROTO_TCP, TCP_KEEPCNT, 4 },
+                  { IPPROTO_IP, IP_TTL, 33 },
+                  { IPPROTO_IP, IP_TOS, 0x10 } };
     union inet_address a = inet_loopback(AF_INET, 0);
     int listener = socket(AF_INET, SOCK_STREAM, 0);
 

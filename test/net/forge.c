@@ -318,44 +318,47 @@ static void probe(void) {
     break_off(&c);
 }
 
+/* Has the server echo more than the window takes, so that it waits there. */
+static void fill_queue(struct conversation *c) {
+    uint8_t block[1001] = "c";
+    say(c, block, sizeof block);
+    let_pass(c, 500);
+}
+
+/* Whatever the server made of it: it sends more, and its clocks go. */
+static void press_on(struct conversation *c) {
+    static const uint8_t block[500];
+    say(c, block, sizeof block);
+    let_pass(c, SETTLE_MS);
+    break_off(c);
+}
+
 /* A window too small for what waits, and then an MSS of one byte. */
 static void late_mss(void) {
     static const uint8_t one[] = { OPTION_MSS, 4, 0, 1 };
-    uint8_t block[1001] = "c";
     struct conversation c = open_plain(100);
-    say(&c, block, sizeof block);
-    let_pass(&c, 500);
+    fill_queue(&c);
     send_segment(&c, ACK, c.seq, one, sizeof one, NULL, 0);
-    say(&c, block, 500);
-    let_pass(&c, SETTLE_MS);
-    break_off(&c);
+    press_on(&c);
 }
 
 /* The same, hidden behind options that nobody knows and in the handshake's last segment. */
 static void late_mss_hidden(void) {
     static const uint8_t hidden[] = { 1, 1, 254, 5, 0, 0, 0, 1, OPTION_MSS, 4, 0, 1 };
     static const uint8_t large[] = { OPTION_MSS, 4, 0x80, 0 };
-    uint8_t block[1001] = "c";
     struct conversation c = open_with(100, large, sizeof large);
-    say(&c, block, sizeof block);
-    let_pass(&c, 500);
+    fill_queue(&c);
     send_segment(&c, ACK, c.seq, hidden, sizeof hidden, NULL, 0);
-    say(&c, block, 500);
-    let_pass(&c, SETTLE_MS);
-    break_off(&c);
+    press_on(&c);
 }
 
 /* No window at all, and then a small one: for some bytes a segment may have any length. */
 static void small_window(void) {
-    uint8_t block[1001] = "c";
     struct conversation c = open_plain(0);
-    say(&c, block, sizeof block);
-    let_pass(&c, 300);
+    fill_queue(&c);
     c.window = 100;
     acknowledge(&c);
-    say(&c, block, 500);
-    let_pass(&c, SETTLE_MS);
-    break_off(&c);
+    press_on(&c);
 }
 
 /* Out of order, and longer than the window that is left. */

@@ -20,6 +20,11 @@ extern PERCPU unsigned percpu_cpu;
     ((__typeof__(var) *)((uintptr_t) &                                                             \
                          (var) - (uintptr_t)__builtin_thread_pointer() + percpu_offsets[n]))
 
+/* Whether CPU `n` has its copy of the variables yet. */
+static inline bool percpu_is_there(unsigned n) {
+    return n == 0 || percpu_offsets[n];
+}
+
 static inline unsigned cpu_id(void) {
     return percpu_cpu;
 }
