@@ -270,20 +270,27 @@ static int open_socket(int family, int type, const char *port) {
     return fd;
 }
 
+static int is_among(const char *word, char **words) {
+    while (*words && strcmp(*words, word))
+        words++;
+    return *words != NULL;
+}
+
 /* One thread for each conversation, all others wait in epoll: 10,000 are no 10,000 threads. */
-int serve(const char *port, int keep, int names) {
+int serve(const char *port, char **manner) {
+    int keep = is_among("keep", manner) ? 3 : 0;
     int poller = epoll_create1(0), stop = 0;
     struct epoll_event e;
     struct kept before = what_is_kept();
     int listener = open_socket(AF_INET, SOCK_STREAM, port);
     int listener6 = open_socket(AF_INET6, SOCK_STREAM, port);
     int receiver = open_socket(AF_INET6, SOCK_DGRAM, port);
-    int asked = names ? open_socket(AF_INET6, SOCK_DGRAM, "53") : -1;
+    int asked = is_among("names", manner) ? open_socket(AF_INET6, SOCK_DGRAM, "53") : -1;
 
     watch(poller, listener);
     watch(poller, listener6);
     watch(poller, receiver);
-    if (names)
+    if (asked >= 0)
         watch(poller, asked);
     while (!stop || accepted) { /* the end of some may come late */
         if (epoll_wait(poller, &e, 1, stop ? 100 : -1) != 1)
@@ -300,6 +307,10 @@ int serve(const char *port, int keep, int names) {
     close(listener);
     close(listener6);
     close(receiver);
-    close(asked);
-    return look_for_leaks("server", before);
+    if (asked >= 0)
+        close(asked);
+    int leaks = look_for_leaks("server", before);
+    if (!leaks && is_among("stay", manner))
+        pause(); /* the other machine may ask again for the end of a connection */
+    return leaks;
 }

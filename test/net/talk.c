@@ -3,9 +3,10 @@
  * Two programs that talk to one another over TCP, in two virtual machines; a
  * client plays several roles, one after another, with a + between them:
  *
- *     talk serve PORT [keep|names]            echoes what comes in, until it is told to stop;
+ *     talk serve PORT [keep] [names] [stay]   echoes what comes in, until it is told to stop;
  *                                             keep: a client that is silent for 3 s is looked for;
- *                                             names: is a name server, too
+ *                                             names: is a name server, too;
+ *                                             stay: with what a client does until it is killed
  *     talk name HOST PORT                     the server is HOST under its name
  *     talk echo HOST PORT CONNECTIONS BYTES   sends and verifies on each of them in turn
  *     talk give HOST PORT BYTES               sends only; nothing comes back but a word at the end
@@ -300,8 +301,7 @@ int main(int argc, char **argv) {
     setrlimit(RLIMIT_NOFILE, &most);
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc >= 3 && !strcmp(argv[1], "serve"))
-        return serve(argv[2], argc == 4 && !strcmp(argv[3], "keep") ? 3 : 0,
-                     argc == 4 && !strcmp(argv[3], "names"));
+        return serve(argv[2], argv + 3);
     struct kept before = what_is_kept();
     for (int at = 1, taken; at < argc; at += taken + 1)
         if (!(taken = play(argv + at, argc - at))) {

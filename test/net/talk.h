@@ -24,7 +24,7 @@ int hear_word(int fd, int n);
 void say_word(int fd, int n);
 
 /* serve.c */
-int serve(const char *port, int keep, int names);
+int serve(const char *port, char **manner);
 struct kept { /* by this kernel, at some moment */
     long free_kb, files;
 };
