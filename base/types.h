@@ -26,9 +26,17 @@
 #define NS_PER_US  1000ul
 #define TIME_NEVER UINT64_MAX /* a deadline that never comes */
 
-#define ARRAY_SIZE(a)    (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)        ((a) < (b) ? (a) : (b))
-#define MAX(a, b)        ((a) > (b) ? (a) : (b))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+/* Each argument is evaluated once: it may be a call, or what a device writes meanwhile. */
+#define MIN(a, b)             CHOOSE(<, a, b, __COUNTER__)
+#define MAX(a, b)             CHOOSE(>, a, b, __COUNTER__)
+#define CHOOSE(less, a, b, n) CHOOSE_(less, a, b, n)
+#define CHOOSE_(less, a, b, n)                                                                     \
+    __extension__({                                                                                \
+        __auto_type a_##n = (a);                                                                   \
+        __auto_type b_##n = (b);                                                                   \
+        a_##n less b_##n ? a_##n : b_##n;                                                          \
+    })
 #define ALIGN_DOWN(x, a) ((x) & ~((__typeof__(x))(a)-1))
 #define ALIGN_UP(x, a)   ALIGN_DOWN((x) + (__typeof__(x))(a)-1, a)
 #define IS_ALIGNED(x, a) (((x) & ((__typeof__(x))(a)-1)) == 0)

@@ -11,7 +11,7 @@
 #include "arch/x86_64/cpu.h"
 #include "kernel/panic.h"
 
-#define BACKOFF_MAX 64
+#define BACKOFF_MAX 64u
 
 #ifdef DEBUG
 #define DEPTH 8

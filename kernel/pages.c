@@ -149,8 +149,9 @@ static void free_frames_locked(struct page *first, uint64_t start, uint64_t end)
 
 static struct frame_range range_in_section(unsigned r, unsigned number) {
     uint64_t base = number * SECTION_FRAMES;
-    return (struct frame_range){ MAX(ranges[r].start, base),
-                                 MIN(ranges[r].end, base + SECTION_FRAMES) };
+    uint64_t start = MAX(ranges[r].start, base);
+    uint64_t end = MIN(ranges[r].end, base + SECTION_FRAMES);
+    return (struct frame_range){ start, end };
 }
 
 static struct page *buddy_alloc_locked(unsigned order);

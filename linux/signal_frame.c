@@ -30,7 +30,7 @@
 #include "linux/syscalls.h"
 
 #define RED_ZONE         128
-#define FXSAVE_SIZE      512
+#define FXSAVE_SIZE      512u
 #define XSTATE_BV_OFFSET 512
 #define XSTATE_X87_SSE   3ul
 /* Linux's FIX_EFLAGS: rt_sigreturn sets these; ID is a program's own, too, but stays. */

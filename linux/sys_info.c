@@ -44,7 +44,7 @@ long sys_sysinfo(long to) {
     s.uptime = (long)(clock_now_ns() / NS_PER_SEC);
     s.totalram = pages.total * PAGE_SIZE;
     s.freeram = pages.free * PAGE_SIZE;
-    s.procs = (uint16_t)MIN(p->task_count, UINT16_MAX);
+    s.procs = (uint16_t)MIN(p->task_count, (unsigned)UINT16_MAX);
     s.mem_unit = 1;
     return copy_to_user((void *)to, &s, sizeof(s));
 }
