@@ -126,9 +126,10 @@ fuzz-hour: test-guest-build kernel cli
 	@test/run-fuzz 3600
 .PHONY: fuzz-hour
 
-# Parsers of what a device wrote, and of what came over the network, under libFuzzer.  A fuzzer says what it needs as a host test does.
-FUZZERS := virtq virtio_net frame
-$(O)/test/fuzz/%-fuzzer: test/fuzz/%_fuzz.c test/fuzz/build $(wildcard dev/*.[ch] net/*.[ch] net/lwip/* \
+# What reads the bytes of a device, of the network and of the wire's other end, under
+# libFuzzer.  A fuzzer says what it needs as a host test does.
+FUZZERS := virtq virtio_net frame wire
+$(O)/test/fuzz/%-fuzzer: test/fuzz/%_fuzz.c test/fuzz/build $(wildcard base/wire.h dev/*.[ch] cli/frame.[ch] net/*.[ch] net/lwip/* \
         test/host/*.[ch] test/host/shim/*.[ch] test/fuzz/*.h) | fuzz-need $(LWIP)/../.complete
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
@@ -146,7 +147,7 @@ fuzz-parsers: $(FUZZERS:%=$(O)/test/fuzz/%-fuzzer)
 
 ## make fuzz-coverage  which lines of them the kept corpus reaches
 fuzz-coverage: $(FUZZERS:%=$(O)/test/fuzz/%-coverage)
-	@test/run-fuzz-coverage
+	@test/run-fuzz-coverage $(FUZZERS)
 .PHONY: fuzz-need fuzz-parsers fuzz-coverage
 
 ## make soak       ten minutes of everything at once, on both kernels
