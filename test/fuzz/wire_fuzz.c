@@ -31,7 +31,7 @@ struct reading {
 static uint8_t stream[STREAM_MAX];
 static size_t stream_bytes;
 static struct reading whole, pieces;
-static size_t refused_at; /* by the receiver: the event or the byte with this number */
+static size_t refused_at; /* by the receiver: what reaches beyond so many bytes of data */
 static uint32_t sizes;    /* the state of the generator of pieces */
 
 static size_t piece(size_t most) {
@@ -140,7 +140,7 @@ static bool kernel_may_receive(const struct wire_header *h) {
     return false;
 }
 
-/* Data is refused as a whole piece, which depends on the pieces: by its number of bytes. */
+/* Refuses a whole piece: how many bytes went through before it depends on the pieces. */
 static int take_data(void *arg, const void *bytes, size_t n) {
     struct reading *r = arg;
 
