@@ -38,7 +38,7 @@
      GUEST_TSO | HOST_TSO | VIRTIO_NET_F_MRG_RXBUF | F_MTU | F_MAC | F_CONTROL_VQ | F_MQ)
 
 #define MTU_DEFAULT 1500
-#define MTU_MIN     68 /* RFC 791 */
+#define MTU_MIN     576 /* RFC 791; a datagram is no more pieces than a pbuf can count */
 
 #define MEMORY_PART      64   /* receive buffers take at most this part of the memory */
 #define RECEIVE_SIZE_MAX 1024 /* descriptors */
@@ -95,9 +95,8 @@ static void read_features(struct netdev *card) {
         random_bytes(f->address, sizeof f->address);
         f->address[0] = (uint8_t)((f->address[0] & ~1u) | 2); /* of one station, given locally */
     }
-    f->mtu = MTU_DEFAULT;
-    if (virtio->features & F_MTU && virtio_config(virtio, CONFIG_MTU, 2) >= MTU_MIN)
-        f->mtu = (uint16_t)virtio_config(virtio, CONFIG_MTU, 2);
+    uint16_t mtu = virtio->features & F_MTU ? (uint16_t)virtio_config(virtio, CONFIG_MTU, 2) : 0;
+    f->mtu = mtu >= MTU_MIN ? mtu : MTU_DEFAULT;
     f->sends_checksum = virtio->features & VIRTIO_NET_F_CSUM;
     f->sends_segments = virtio->features & VIRTIO_NET_F_HOST_TSO4;
     f->sends_segments_ipv6 = virtio->features & VIRTIO_NET_F_HOST_TSO6;

@@ -206,8 +206,7 @@ static long copy_between(struct file *in, uint64_t *in_at, struct file *out, uin
         uint64_t at = in_at ? *in_at : in->pos;
         /* Read without moving on: what cannot be written must be there to be read again. */
         iter_init_kernel(&it, buffer, MIN(count - done, COPY_BUFFER));
-        bool stream = !in_at && !in->ops->positional;
-        n = stream ? file_read(in, &it) : file_pread(in, &it, at);
+        n = file_pread(in, &it, at);
         if (n <= 0)
             break;
         iter_init_kernel(&it, buffer, (size_t)n);
@@ -218,7 +217,7 @@ static long copy_between(struct file *in, uint64_t *in_at, struct file *out, uin
         }
         if (in_at)
             *in_at += (uint64_t)written;
-        else if (!stream)
+        else
             (void)file_seek(in, (int64_t)at + written, 0);
         if (out_at)
             *out_at += (uint64_t)written;
@@ -258,6 +257,8 @@ static long copy_call(long in_fd, long in_user, long out_fd, long out_user, size
     if (!in || !out || !file_is_readable(in) || !file_is_writable(out))
         goto put;
     n = in_user ? offset_get(in_user, &in_at) : 0;
+    if (!n && !in->ops->positional) /* what was read and not written would be lost */
+        n = in_user ? -ESPIPE : -EINVAL;
     if (!n && out_user)
         n = offset_get(out_user, &out_at);
     if (!n && ranges)

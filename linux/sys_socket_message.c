@@ -91,10 +91,9 @@ long sys_recvfrom(long fd, long buffer, long count, long flags, long address, lo
         socket_files_put(m.files);
     if (unlikely(n < 0))
         n = socket_result(s, n, false, m.flags);
-    else if (address && socket_address_put(&a, address, length))
-        n = -EFAULT;
+    int err = n >= 0 && address ? socket_address_put(&a, address, length) : 0;
     file_put(f);
-    return n;
+    return err ? err : n;
 }
 
 /* A header of the program with its buffers, as one call has it. */

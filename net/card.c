@@ -322,8 +322,10 @@ struct netif *card_open(void) {
     if (!netif_add_noaddr(&card, NULL, init, ethernet_input))
         return NULL;
     netif_set_default(&card);
-    netif_create_ip6_linklocal_address(&card, 1);
-    card.ip6_autoconfig_enabled = 1;
+    if (features->mtu >= IP6_MIN_MTU_LENGTH) {
+        netif_create_ip6_linklocal_address(&card, 1);
+        card.ip6_autoconfig_enabled = 1;
+    }
     netif_set_up(&card);
     return &card;
 }

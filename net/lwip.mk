@@ -3,13 +3,14 @@
 # those of net/lwip/sources.txt; its timers, its resolver and its sockets are not
 # among them.
 #
-# tcp_input is renamed where it is defined: net/tcp_lists.c stands in front of it.
+# Some functions are renamed where they are defined, and ours stand in front of
+# them, or in their place (net/lwip/renamed.txt).
 
 LWIP_VERSION := $(shell sed -n 's/^lwip \([^ ]*\) .*/\1/p' tools/sources.txt)
 LWIP := $(CACHE)/lwip-$(LWIP_VERSION)/src
 LWIP_NAMES := $(shell cat net/lwip/sources.txt)
 LWIP_OBJECTS := $(LWIP_NAMES:%=$(K)/lwip/%.o)
-LWIP_OPTIONS := $(wildcard net/lwip/*.h net/lwip/arch/*.h)
+LWIP_OPTIONS := $(wildcard net/lwip/*.h net/lwip/*.txt net/lwip/arch/*.h)
 LWIP_INCLUDES := -Inet/lwip -isystem $(LWIP)/include
 # Its own style of code is not ours to warn about.
 LWIP_CFLAGS = $(filter-out -W%,$(K_CFLAGS)) -w -Inet/lwip -Inet/lwip/libc -I$(LWIP)/include
@@ -18,7 +19,7 @@ $(LWIP)/../.complete: tools/sources.txt
 	$(Q)MIMOSA_CACHE=$(CACHE) tools/fetch-source lwip >/dev/null
 	$(Q)touch $@
 
-$(K)/lwip/core/tcp_in.o: LWIP_DEFS := -Dtcp_input=lwip_tcp_input
+LWIP_DEFS = $(shell sed -n 's|^$* \(.*\)|-D\1=lwip_\1|p' net/lwip/renamed.txt)
 $(LWIP_OBJECTS): $(K)/lwip/%.o: $(LWIP)/../.complete $(LWIP_OPTIONS)
 	@mkdir -p $(@D)
 	$(call say,CC,lwip/$*.c)

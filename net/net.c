@@ -92,12 +92,17 @@ void net_lock(void) {
     begin_hold();
 }
 
-/* netif_poll_all(), but for looking before. */
+/* netif_poll_all(), but for looking before; one interface's frames may be answered on another. */
 static void deliver_loopback(void) {
     struct netif *n;
-    NETIF_FOREACH(n) {
-        if (n->loop_first)
+    for (bool some = true; some;) {
+        some = false;
+        NETIF_FOREACH(n) {
+            if (!n->loop_first)
+                continue;
             netif_poll(n);
+            some = true;
+        }
     }
 }
 

@@ -54,6 +54,22 @@ void socket_init(struct socket *s, const struct socket_ops *ops, int family, int
     wait_init(&s->writable);
 }
 
+void socket_inherit(struct socket *s, struct socket *from) {
+    s->reuse_address = atomic_load(&from->reuse_address);
+    s->reuse_port = atomic_load(&from->reuse_port);
+    s->keep_alive = atomic_load(&from->keep_alive);
+    s->broadcast = atomic_load(&from->broadcast);
+    s->linger = atomic_load(&from->linger);
+    s->linger_s = atomic_load(&from->linger_s);
+    s->other_flags = atomic_load(&from->other_flags);
+    s->mark = atomic_load(&from->mark);
+    s->receive_low = atomic_load(&from->receive_low);
+    s->send_buffer = atomic_load(&from->send_buffer);
+    s->receive_buffer = atomic_load(&from->receive_buffer);
+    s->send_timeout_ns = atomic_load(&from->send_timeout_ns);
+    s->receive_timeout_ns = atomic_load(&from->receive_timeout_ns);
+}
+
 int socket_create(int family, int type, int protocol, struct socket **out) {
     if (family < 0 || family >= AF_MAX)
         return -EAFNOSUPPORT;

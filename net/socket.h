@@ -104,6 +104,8 @@ struct socket_ops {
 /* A zeroed `s` becomes a socket with one reference on its inode. */
 void socket_init(struct socket *s, const struct socket_ops *ops, int family, int type,
                  int protocol);
+/* Gives a connection the options of its listener, but those that Linux does not. */
+void socket_inherit(struct socket *s, struct socket *listener);
 /* socket(2) without flags: *out with one reference.  -EAFNOSUPPORT, -EPROTONOSUPPORT,
  * -ESOCKTNOSUPPORT, -ENOMEM. */
 must_check int socket_create(int family, int type, int protocol, struct socket **out);

@@ -27,11 +27,26 @@ static void pcb_gone(u8_t id, void *data) {
         s->pcb = NULL;
 }
 
-static const struct tcp_ext_arg_callbacks lifetime = { .destroy = pcb_gone };
+static const struct tcp_ext_arg_callbacks lifetime = { .destroy = pcb_gone,
+                                                       .passive_open = tcp_see_syn };
 
 static void wake_all(struct tcp_socket *s) {
     wait_wake_all(&s->socket.readable);
     wait_wake_all(&s->socket.writable);
+}
+
+/* Of what a reset is an error: what we sent after the peer's regular end went nowhere. */
+static int reset_errno(const struct tcp_socket *s) {
+    if (s->state == TCP_CONNECTING)
+        return ECONNREFUSED;
+    return s->peer_ended && !s->no_more ? EPIPE : ECONNRESET;
+}
+
+/* No connection any more, and no attempt: as bind() has left it, if that was called. */
+static void make_fresh(struct tcp_socket *s) {
+    s->local_ip = s->bound_ip;
+    s->local_port = s->bound_port;
+    s->state = TCP_FRESH;
 }
 
 /* lwIP: the connection is no more, and the pcb is freed already. */
@@ -40,14 +55,10 @@ static void see_error(void *arg, err_t err) {
     if (!s)
         return;
     if (err != ERR_CLSD) /* that is a regular end */
-        s->socket.error = err == ERR_ABRT              ? ETIMEDOUT
-                          : s->state == TCP_CONNECTING ? ECONNREFUSED
-                                                       : ECONNRESET;
+        s->socket.error = err == ERR_ABRT ? ETIMEDOUT : reset_errno(s);
     s->pcb = NULL;
     if (s->state == TCP_CONNECTING) { /* the program may try again */
-        s->state = TCP_FRESH;
-        s->local_port = 0;
-        s->unreported = false;
+        make_fresh(s);
     } else {
         s->state = TCP_CLOSED;
     }
@@ -123,71 +134,6 @@ int tcp_socket_create(uint16_t family, struct socket **out) {
     return 0;
 }
 
-int tcp_need_pcb(struct tcp_socket *s) {
-    if (s->pcb)
-        return 0;
-    u8_t type = s->socket.family == AF_INET ? IPADDR_TYPE_V4
-                : s->v6_only                ? IPADDR_TYPE_V6
-                                            : IPADDR_TYPE_ANY;
-    struct tcp_pcb *pcb = tcp_new_ip_type(type);
-    if (!pcb)
-        return -ENOMEM;
-    tcp_attach(s, pcb);
-    return 0;
-}
-
-static int bind_locked(struct tcp_socket *s, ip_addr_t *ip, uint16_t port) {
-    if (s->state != TCP_FRESH || s->local_port)
-        return -EINVAL;
-    if (!inet_address_is_ours(ip))
-        return -EADDRNOTAVAIL;
-    int err = tcp_need_pcb(s);
-    if (err)
-        return err;
-    bool any = ip_addr_isany(ip);
-    if (any && s->socket.family == AF_INET6 && !s->v6_only)
-        *ip = *IP_ANY_TYPE;
-    tcp_lists_gather();
-    err = net_errno_or_0(tcp_bind(s->pcb, ip, port));
-    tcp_lists_scatter();
-    if (!err) {
-        s->local_ip = *ip;
-        s->local_port = s->pcb->local_port;
-    }
-    return err;
-}
-
-static int tcp_socket_bind(struct socket *socket, const struct socket_address *a) {
-    ip_addr_t ip;
-    uint16_t port;
-    int err = inet_address_get(a, socket->family, &ip, &port);
-    if (err)
-        return err;
-    net_lock();
-    err = bind_locked(tcp_of(socket), &ip, port);
-    net_unlock();
-    return err;
-}
-
-/* The local side of a connection to s->pcb's remote side, as far as it is not bound. */
-static int choose_local(struct tcp_pcb *pcb) {
-    struct netif *n = ip_route(&pcb->local_ip, &pcb->remote_ip);
-    /* Of 127.0.0.0/8 lwIP's loopback has the first address only. */
-    if (!n || (ip_addr_isloopback(&pcb->remote_ip) && !inet_address_is_ours(&pcb->remote_ip)))
-        return -ENETUNREACH;
-    if (ip_addr_isany(&pcb->local_ip)) {
-        const ip_addr_t *ip = ip_netif_get_local_ip(n, &pcb->remote_ip);
-        if (!ip || ip_addr_isany(ip))
-            return -ENETUNREACH;
-        pcb->local_ip = *ip;
-    }
-    if (IP_IS_V6_VAL(pcb->remote_ip) && ip6_addr_lacks_zone(ip_2_ip6(&pcb->remote_ip), IP6_UNICAST))
-        ip6_addr_assign_zone(ip_2_ip6(&pcb->remote_ip), IP6_UNICAST, n);
-    if (pcb->local_port == 0)
-        pcb->local_port = tcp_lists_port(pcb);
-    return pcb->local_port ? 0 : -EADDRNOTAVAIL;
-}
-
 static int connect_locked(struct tcp_socket *s, const ip_addr_t *ip, uint16_t port) {
     static const int8_t busy[] = { [TCP_LISTENING] = EISCONN,
                                    [TCP_CONNECTING] = EALREADY,
@@ -199,13 +145,18 @@ static int connect_locked(struct tcp_socket *s, const ip_addr_t *ip, uint16_t po
     }
     if (s->state != TCP_FRESH)
         return -busy[s->state];
+    if (s->unreported) { /* a failed attempt is told once; SO_ERROR may have told why */
+        s->unreported = false;
+        int why = socket_take_error(&s->socket);
+        return why ? why : -ECONNABORTED;
+    }
     int err = tcp_need_pcb(s);
     if (err)
         return err;
     ip_addr_t bound = s->pcb->local_ip;
     s->pcb->remote_ip = *ip;
     s->pcb->remote_port = port;
-    err = choose_local(s->pcb);
+    err = tcp_choose_local(s->pcb);
     if (!err) {
         tcp_lists_select(s->pcb);
         ip_addr_t zoned = s->pcb->remote_ip;
@@ -219,25 +170,42 @@ static int connect_locked(struct tcp_socket *s, const ip_addr_t *ip, uint16_t po
     s->state = TCP_CONNECTING;
     s->unreported = true;
     s->no_more = s->ended = false;
+    s->socket.error = 0;
     tcp_attach(s, s->pcb);
     return -EINPROGRESS;
 }
 
-/* connect(AF_UNSPEC): Linux's way to make a socket fresh again. */
-static int disconnect(struct tcp_socket *s) {
-    net_lock();
-    if (s->pcb && s->state != TCP_LISTENING) {
+/* No connection any more, no attempt and no listener; the port that bind() gave stays. */
+static void abandon(struct tcp_socket *s) {
+    if (s->state == TCP_LISTENING) {
+        tcp_close_listener(s);
+    } else if (s->pcb) {
         struct tcp_pcb *pcb = s->pcb;
         tcp_detach(s);
         tcp_lists_select(pcb);
         tcp_abort(pcb);
+        s->socket.error = ECONNRESET;
     }
-    if (s->state != TCP_LISTENING) {
-        s->state = TCP_FRESH;
-        s->local_port = 0;
-        s->no_more = s->ended = false;
+    make_fresh(s);
+    s->unreported = false;
+    s->no_more = s->ended = s->peer_ended = false;
+    s->has_room = s->refused = false;
+    s->starved = s->small_sent = false;
+    s->acked_at_once = 0;
+    s->credit = 0;
+}
+
+/* connect(AF_UNSPEC): Linux's way to make a socket fresh again. */
+static int disconnect(struct tcp_socket *s) {
+    mutex_lock(&s->reading); /* what was received goes, too */
+    net_lock();
+    if (s->state != TCP_FRESH) {
+        abandon(s);
+        tcp_drop_received(s);
     }
     net_unlock();
+    mutex_unlock(&s->reading);
+    wake_all(s);
     return 0;
 }
 
@@ -265,8 +233,6 @@ static int tcp_socket_connect(struct socket *socket, const struct socket_address
     inet_address_fix_destination(&ip);
     if (!ip_addr_isloopback(&ip))
         net_wait_address();
-    if (s->state != TCP_CONNECTING && socket->error) /* a failed attempt is told once */
-        return socket_take_error(socket);
     net_lock();
     err = connect_locked(s, &ip, port);
     net_unlock();
@@ -278,9 +244,8 @@ static int tcp_socket_shutdown(struct socket *socket, enum socket_shutdown how) 
     int err = 0;
 
     net_lock();
-    if (s->state == TCP_LISTENING && how != SOCKET_SHUT_WRITE) {
-        tcp_close_listener(s);
-        s->state = TCP_FRESH;
+    if (s->state == TCP_CONNECTING || (s->state == TCP_LISTENING && how != SOCKET_SHUT_WRITE)) {
+        abandon(s);
     } else {
         if (s->state != TCP_CONNECTED)
             err = -ENOTCONN; /* and it counts all the same, as on Linux */
@@ -352,6 +317,7 @@ static void tcp_socket_close(struct socket *socket) {
         tcp_give_credit(s); /* may end it: lwIP sends */
         if (s->pcb) {
             tcp_detach(s);
+            tcp_watch_closed(pcb);
             if ((socket->linger && !socket->linger_s) || tcp_close(pcb) != ERR_OK)
                 tcp_abort(pcb);
         }

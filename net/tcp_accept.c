@@ -27,12 +27,8 @@ static err_t see_finished(void *arg, struct tcp_pcb *pcb, err_t err) {
     s->state = TCP_CONNECTED;
     s->no_delay = listener->no_delay;
     s->v6_only = listener->v6_only;
-    s->socket.reuse_address = atomic_load(&listener->socket.reuse_address);
-    s->socket.keep_alive = atomic_load(&listener->socket.keep_alive);
-    s->socket.linger = atomic_load(&listener->socket.linger);
-    s->socket.linger_s = listener->socket.linger_s;
-    s->socket.send_buffer = listener->socket.send_buffer;
-    s->socket.receive_buffer = listener->socket.receive_buffer;
+    s->corked = listener->corked;
+    socket_inherit(&s->socket, &listener->socket);
     s->tos = listener->tos;
     s->ttl = listener->ttl;
     memcpy(s->keep, listener->keep, sizeof s->keep);
@@ -47,18 +43,14 @@ static err_t see_finished(void *arg, struct tcp_pcb *pcb, err_t err) {
 static int listen_locked(struct tcp_socket *s) {
     err_t why = ERR_OK;
     int err = tcp_need_pcb(s);
+    if (!err && !s->local_port) {
+        ip_addr_t any = s->pcb->local_ip;
+        err = tcp_bind_pcb(s, &any, 0);
+    }
+    if (!err && tcp_is_listened(&s->local_ip, s->local_port))
+        err = -EADDRINUSE;
     if (err)
         return err;
-    if (!s->local_port) {
-        ip_addr_t any = s->pcb->local_ip;
-        tcp_lists_gather();
-        why = tcp_bind(s->pcb, &any, 0);
-        tcp_lists_scatter();
-        if (why != ERR_OK)
-            return net_errno_or_0(why);
-        s->local_ip = any;
-        s->local_port = s->pcb->local_port;
-    }
     struct tcp_pcb *listener = tcp_listen_with_backlog_and_err(s->pcb, HALF_OPEN_MOST, &why);
     if (!listener)
         return net_errno_or_0(why);
@@ -140,6 +132,5 @@ void tcp_close_listener(struct tcp_socket *s) {
     tcp_lists_gather(); /* half-open connections forget their listener */
     tcp_close(listener);
     tcp_lists_scatter();
-    s->local_port = 0;
     wait_wake_all(&s->socket.readable);
 }

@@ -40,8 +40,7 @@ uint64_t tcp_received_bytes(void) {
     return held_bytes;
 }
 
-static uint32_t inbox_add(struct tcp_socket *s, struct pbuf *p) {
-    uint32_t size = p->tot_len;
+static void inbox_add(struct tcp_socket *s, struct pbuf *p) {
     struct pbuf *last = p;
     while (last->next)
         last = last->next;
@@ -51,8 +50,8 @@ static uint32_t inbox_add(struct tcp_socket *s, struct pbuf *p) {
     else
         s->inbox = p;
     s->inbox_last = last;
+    atomic_fetch_add(&s->available, p->tot_len); /* a reader must not subtract it before */
     spin_unlock(&s->inbox_lock);
-    return size;
 }
 
 /* lwIP: data, or the peer's end (NULL). */
@@ -65,6 +64,7 @@ err_t tcp_see_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
         return ERR_OK;
     }
     if (!p) {
+        atomic_store(&s->peer_ended, true);
         atomic_store(&s->ended, true);
         wait_wake_events(&s->socket.readable, POLLIN | POLLRDNORM | POLLRDHUP | POLLHUP);
         return ERR_OK;
@@ -84,7 +84,7 @@ err_t tcp_see_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
     }
     held_bytes += p->tot_len;
     tcp_ack_owe(s, pcb);
-    atomic_fetch_add(&s->available, inbox_add(s, p));
+    inbox_add(s, p);
     wait_wake_events(&s->socket.readable, POLLIN | POLLRDNORM);
     return ERR_OK;
 }
@@ -186,20 +186,32 @@ static void account(struct tcp_socket *s, size_t done) {
     net_unlock();
 }
 
-size_t tcp_low_water(const struct tcp_socket *s) {
-    size_t half_window = (size_t)s->credit_least * 2; /* 0: not connected yet */
-    return MAX(MIN((size_t)s->socket.receive_low, half_window), (size_t)1);
+/* 0: not connected yet. */
+static size_t half_window(const struct tcp_socket *s) {
+    return (size_t)s->credit_least * 2;
 }
 
-/* One look: bytes, 0 at the end, -EAGAIN where there is nothing. */
-static long receive_now(struct tcp_socket *s, struct socket_message *m) {
-    bool ended = atomic_load(&s->ended); /* before the look: what came first is then seen */
+size_t tcp_low_water(const struct tcp_socket *s) {
+    return MAX(MIN((size_t)s->socket.receive_low, half_window(s)), (size_t)1);
+}
+
+/* There is nothing: 0 at the end, -EAGAIN if there may be more, or an error.  A regular end comes
+ * before what the peer did later, and whoever has `some` bytes leaves an error to the next call. */
+static long receive_nothing(struct tcp_socket *s, bool peer_ended, bool ended, bool some) {
+    if (peer_ended || (some && s->socket.error))
+        return 0;
+    int err = socket_take_error(&s->socket);
+    return err ? err : ended ? 0 : -EAGAIN;
+}
+
+/* One look; `some`: the call has bytes already. */
+static long receive_now(struct tcp_socket *s, struct socket_message *m, bool some) {
+    /* Before the look: what came first is then seen. */
+    bool ended = atomic_load(&s->ended), peer_ended = atomic_load(&s->peer_ended);
     if (!s->mine || (m->flags & MSG_PEEK))
         take_inbox(s);
-    if (!s->mine) {
-        int err = socket_take_error(&s->socket);
-        return err ? err : ended ? 0 : -EAGAIN;
-    }
+    if (!s->mine)
+        return receive_nothing(s, peer_ended, ended, some);
     if (m->flags & MSG_PEEK)
         return iter_result(m->data, peek(s, m->data));
     size_t done = copy_out(s, m->data, m->flags & MSG_TRUNC);
@@ -211,34 +223,49 @@ static long receive_now(struct tcp_socket *s, struct socket_message *m) {
     return iter_result(m->data, done);
 }
 
+/* Bytes that a call returns with.  Who only looks cannot wait for more than the window holds. */
+static size_t enough_for(const struct tcp_socket *s, const struct socket_message *m) {
+    size_t all = m->data->left, some = MIN(all, tcp_low_water(s));
+    if (!(m->flags & MSG_WAITALL))
+        return some;
+    return m->flags & MSG_PEEK ? MIN(all, MAX(half_window(s), (size_t)1)) : all;
+}
+
 long tcp_socket_receive(struct socket *socket, struct socket_message *m) {
     struct tcp_socket *s = tcp_of(socket);
     uint64_t deadline = socket_deadline(m->nonblocking, socket->receive_timeout_ns);
-    size_t enough = m->flags & MSG_PEEK      ? 1
-                    : m->flags & MSG_WAITALL ? m->data->left
-                                             : MIN(m->data->left, tcp_low_water(s));
+    size_t enough = enough_for(s, m);
+    bool peeks = m->flags & MSG_PEEK;
+    struct iter whole;
     long done = 0;
 
     if (m->flags & MSG_OOB)
         return -EINVAL;
+    if (m->flags & MSG_ERRQUEUE)
+        return -EAGAIN;
     if (s->state == TCP_FRESH || s->state == TCP_LISTENING) {
         int err = socket_take_error(socket); /* of an attempt that failed */
         return err ? err : -ENOTCONN;
     }
+    if (peeks)
+        whole = *m->data;
     for (;;) {
         mutex_lock(&s->reading);
-        long n = receive_now(s, m);
+        long n = receive_now(s, m, done);
         mutex_unlock(&s->reading);
         if (n > 0)
-            done += n;
+            done = peeks ? n : done + n;
         if (n == 0 || (n > 0 && (size_t)done >= enough) || (n < 0 && n != -EAGAIN))
             return done ? done : n;
         if (m->nonblocking)
             return done ? done : -EAGAIN;
-        int err =
-            socket_wait(&socket->readable, s->available || s->ended || socket->error, deadline);
+        uint32_t seen = peeks ? (uint32_t)done : 0;
+        int err = socket_wait(&socket->readable, s->available > seen || s->ended || socket->error,
+                              deadline);
         if (err)
             return done ? done : err;
+        if (peeks) /* from the front again */
+            *m->data = whole;
     }
 }
 
@@ -346,6 +373,10 @@ static long send_all(struct tcp_socket *s, struct socket_message *m, char *buffe
         long n = send_piece(s, m, buffer, size);
         if (n == -EAGAIN)
             n = wait_room(s, m->nonblocking, deadline);
+        if (n == -EPIPE && !done) { /* a writer that slept hears why, and no signal */
+            int err = socket_take_error(&s->socket);
+            return err ? err : n;
+        }
         if (n < 0)
             return done ? done : n;
         done += n;

@@ -29,10 +29,13 @@ struct tcp_socket {
     struct tcp_pcb *pcb;
     ip_addr_t local_ip, remote_ip; /* for getsockname and getpeername, whatever becomes of pcb */
     uint16_t local_port, remote_port;
+    bool bound; /* by bind(), and to what; port 0: it named none */
+    ip_addr_t bound_ip;
+    uint16_t bound_port;
     bool v6_only, no_delay, corked;
     uint8_t tos, ttl;     /* ttl 0: the default */
     uint32_t keep[3];     /* idle s, interval s, count; 0: the default.  tcp_options.c */
-    bool unreported;      /* connected, and no connect() has said so */
+    bool unreported;      /* no connect() has said how the attempt ended */
     struct list link;     /* in a listener's `finished` */
     struct list finished; /* connections that nobody has accepted */
     unsigned backlog;     /* most in `finished` */
@@ -55,6 +58,7 @@ struct tcp_socket {
     atomic_bool refused;         /* lwIP keeps a segment that the inbox did not take */
     _Atomic(uint32_t) available; /* bytes in the inbox and with the reader */
     atomic_bool ended;           /* nothing more will come in */
+    atomic_bool peer_ended;      /* since the peer has said so */
     struct mutex reading;        /* guards the next two; before inbox_lock and net_lock */
     struct pbuf *mine;           /* what the reader took over */
     uint32_t mine_offset;        /* bytes of its first that are read */
@@ -75,8 +79,29 @@ void tcp_attach(struct tcp_socket *s, struct tcp_pcb *pcb);
 void tcp_detach(struct tcp_socket *s);
 /* The handshake of `pcb` is complete.  Under net_lock. */
 void tcp_see_established(struct tcp_socket *s, struct tcp_pcb *pcb);
-/* Has lwIP a pcb for it; makes one if need be.  -ENOMEM.  Under net_lock. */
+
+/* tcp_bind.c.  All but tcp_socket_bind() under net_lock. */
+int tcp_socket_bind(struct socket *s, const struct socket_address *a);
+/* Has lwIP a pcb for it; makes one if need be, at the address of a bound socket.  -ENOMEM, and
+ * -EADDRINUSE for a port that it had before. */
 must_check int tcp_need_pcb(struct tcp_socket *s);
+/* Binds s->pcb; port 0: any.  -EADDRINUSE. */
+must_check int tcp_bind_pcb(struct tcp_socket *s, const ip_addr_t *ip, uint16_t port);
+/* Whether a listener hears connections to that address. */
+bool tcp_is_listened(const ip_addr_t *ip, uint16_t port);
+/* The local side of a connection to pcb's remote side, as far as it is not bound.  -ENETUNREACH,
+ * -EADDRNOTAVAIL. */
+must_check int tcp_choose_local(struct tcp_pcb *pcb);
+
+/* tcp_timers.c.  Under net_lock. */
+/* A new connection: how long lwIP waits before it repeats something. */
+void tcp_begin_timers(struct tcp_pcb *pcb);
+/* tcp_ext_arg_callbacks.passive_open of a listener: the same. */
+err_t tcp_see_syn(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb);
+/* The program closes it: what is left goes on while the peer takes it. */
+void tcp_watch_closed(struct tcp_pcb *pcb);
+/* lwIP's TCP clock, and ours.  All lists are gathered. */
+void tcp_timers_tick(void);
 
 /* tcp_refuse.c */
 /*

@@ -18,6 +18,7 @@
 #include "kernel/slab.h"
 #include "kernel/timer.h"
 #include "lwip/priv/tcp_priv.h"
+#include "net/tcp_impl.h"
 
 #define LISTS_LEAST 64u
 #define LISTS_MOST  16384u
@@ -183,18 +184,9 @@ static void trim_waiting(void) {
         }
 }
 
-/* lwIP goes on probing a window where the acknowledgement of a probe has left nothing to send,
- * and then asserts that there is something. */
-static void end_probing(void) {
-    for (struct tcp_pcb *p = tcp_active_pcbs; p; p = p->next)
-        if (!p->unsent || p->unacked)
-            p->persist_backoff = 0;
-}
-
 bool tcp_lists_tick(void) {
     tcp_lists_gather();
-    end_probing();
-    tcp_tmr();
+    tcp_timers_tick();
     trim_waiting();
     bool some = tcp_active_pcbs || tcp_tw_pcbs;
     tcp_lists_scatter();
@@ -243,8 +235,16 @@ void tcp_lists_count(struct tcp_counts *out) {
     *out = counts;
 }
 
-/* lwIP's own, renamed when it is compiled. */
+/* lwIP's own, renamed when they are compiled. */
 void lwip_tcp_input(struct pbuf *p, struct netif *from);
+void lwip_tcp_netif_ip_addr_changed(const ip_addr_t *before, const ip_addr_t *now);
+
+/* Called by lwIP: an interface has another address.  All connections of the old one end. */
+void tcp_netif_ip_addr_changed(const ip_addr_t *before, const ip_addr_t *now) {
+    tcp_lists_gather();
+    lwip_tcp_netif_ip_addr_changed(before, now);
+    tcp_lists_scatter();
+}
 
 /* Whoever begins anew has no use for what is left of the last connection (RFC 1122, 4.2.2.13);
  * lwIP would refuse it for a minute. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Segments that lwIP must not see: it takes some that no honest peer sends, and
- * later asserts that there were none.  An assertion of lwIP's is a panic, so
- * whoever may connect could stop the machine.  test/net/forge.c sends them all.
+ * What comes before lwIP sees a segment.  It takes some that no honest peer sends,
+ * and later asserts that there were none.  An assertion of lwIP's is a panic, so
+ * whoever may connect could stop the machine.  test/net/forge/ sends them all.
  */
 #include "lwip/priv/tcp_priv.h"
 #include "net/tcp_impl.h"
@@ -44,14 +44,28 @@ static void blank_mss(const struct options *o) {
  * where it is the first.  What is in order and ends where the window does covers all
  * that was kept, which goes: lwIP would add an end (FIN) of that to it, one byte
  * past the window.
+ *
+ * An acknowledgement without data comes from beyond after a probe with a byte, or
+ * when the peer has sent more than it should.  Two that do not read for a while
+ * would wait for one another if it were ignored (RFC 9293, 3.10.7.4).
  */
 static bool is_beyond_window(struct tcp_pcb *pcb, const struct tcp_hdr *header, u32_t length) {
-    u32_t edge = pcb->rcv_nxt + pcb->rcv_wnd, end = header->seqno + length;
+    u32_t edge = pcb->rcv_nxt + (length ? pcb->rcv_wnd : TCP_WND), end = header->seqno + length;
     if (TCP_SEQ_GT(header->seqno, pcb->rcv_nxt))
         return TCP_SEQ_GT(end, edge);
     if (TCP_SEQ_GEQ(end, edge))
         tcp_free_ooseq(pcb);
     return false;
+}
+
+/*
+ * lwIP takes the window of a segment only if nothing later was heard, so not of one
+ * that is sent again and acknowledges something new; and then it sends beyond.
+ */
+static void take_window(struct tcp_pcb *pcb, const struct tcp_hdr *header) {
+    if (TCP_SEQ_GT(header->ackno, pcb->lastack) && TCP_SEQ_LEQ(header->ackno, pcb->snd_nxt) &&
+        TCP_SEQ_LT(header->seqno, pcb->snd_wl1))
+        pcb->snd_wl1 = header->seqno;
 }
 
 int tcp_refuses_packet(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_length,
@@ -65,6 +79,8 @@ int tcp_refuses_packet(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option
     unsigned flags = TCPH_FLAGS(header);
     if (!(flags & TCP_SYN))
         blank_mss(&o);
+    if (flags & TCP_ACK)
+        take_window(pcb, header);
     return pcb->state < CLOSE_WAIT &&
            is_beyond_window(pcb, header, p->tot_len + !!(flags & TCP_FIN));
 }

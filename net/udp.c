@@ -29,13 +29,15 @@ struct datagram {
 
 struct udp_socket {
     struct socket socket;
-    struct udp_pcb *pcb;   /* net_lock */
-    bool bound, connected; /* net_lock */
-    bool v6_only;          /* net_lock */
-    atomic_bool ended;     /* shut down for reading */
-    atomic_bool no_more;   /* for sending */
-    struct spinlock lock;  /* RANK_PIPE; guards the queue */
-    struct list queue;     /* struct datagram */
+    struct udp_pcb *pcb;  /* net_lock */
+    bool connected;       /* net_lock */
+    bool bound;           /* by bind(), to a port that it named; net_lock */
+    ip_addr_t bound_ip;   /* net_lock */
+    bool v6_only;         /* net_lock */
+    atomic_bool ended;    /* shut down for reading */
+    atomic_bool no_more;  /* for sending */
+    struct spinlock lock; /* RANK_PIPE; guards the queue */
+    struct list queue;    /* struct datagram */
     _Atomic(uint32_t) queued_bytes;
     _Atomic(uint32_t) queued;
 };
@@ -100,7 +102,7 @@ static int need_pcb(struct udp_socket *s) {
 }
 
 static int bind_locked(struct udp_socket *s, ip_addr_t *ip, uint16_t port) {
-    if (s->bound)
+    if (s->pcb && s->pcb->local_port)
         return -EINVAL;
     if (!inet_address_is_ours(ip) && !ip_addr_ismulticast(ip))
         return -EADDRNOTAVAIL;
@@ -112,7 +114,8 @@ static int bind_locked(struct udp_socket *s, ip_addr_t *ip, uint16_t port) {
     if (ip_addr_isany(ip) && s->socket.family == AF_INET6 && !s->v6_only)
         *ip = *IP_ANY_TYPE;
     err = net_errno_or_0(udp_bind(s->pcb, ip, port));
-    s->bound = !err;
+    s->bound = !err && port;
+    s->bound_ip = *ip;
     return err;
 }
 
@@ -137,6 +140,20 @@ static int need_port(struct udp_socket *s) {
     return net_errno_or_0(udp_bind(s->pcb, &any, 0));
 }
 
+/* connect(AF_UNSPEC).  A port that bind() did not name goes, too. */
+static void disconnect(struct udp_socket *s) {
+    net_lock();
+    if (s->pcb && s->bound) {
+        udp_disconnect(s->pcb);
+        s->pcb->local_ip = s->bound_ip;
+    } else if (s->pcb) {
+        udp_remove(s->pcb);
+        s->pcb = NULL;
+    }
+    s->connected = false;
+    net_unlock();
+}
+
 static int udp_socket_connect(struct socket *socket, const struct socket_address *a,
                               bool nonblocking) {
     struct udp_socket *s = udp_of(socket);
@@ -146,11 +163,7 @@ static int udp_socket_connect(struct socket *socket, const struct socket_address
     (void)nonblocking;
 
     if (a->length >= sizeof a->family && a->family == AF_UNSPEC) {
-        net_lock();
-        if (s->pcb)
-            udp_disconnect(s->pcb);
-        s->connected = false;
-        net_unlock();
+        disconnect(s);
         return 0;
     }
     err = inet_address_get(a, socket->family, &ip, &port);
@@ -294,6 +307,8 @@ static long udp_socket_receive(struct socket *socket, struct socket_message *m) 
 
     if (m->flags & MSG_OOB)
         return -EOPNOTSUPP;
+    if (m->flags & MSG_ERRQUEUE)
+        return -EAGAIN;
     for (;;) {
         struct datagram *d = take_first(s);
         if (d) {

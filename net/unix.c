@@ -127,13 +127,16 @@ static int unix_shutdown(struct socket *s, enum socket_shutdown how) {
     return 0;
 }
 
-/* The last close: takes everything out of the queue; returns whether bytes were unread. */
-static bool close_queue(struct unix_socket *u, struct list *files, struct list *pending) {
+/* The last close: takes everything out of the queue.  The peer learns at once if it sent what
+ * nobody read, or if it was not even `accepted`. */
+static void close_queue(struct unix_socket *u, bool accepted, struct list *files,
+                        struct list *pending) {
     mutex_lock(&u->queue.lock);
-    bool unread = u->queue.used > 0;
     u->closed = true;
     atomic_fetch_or(&u->shut, UNIX_SHUT_RECEIVE);
     struct unix_socket *peer = unix_is_datagram(u) ? NULL : unix_peer(u);
+    if (peer && (u->queue.used > 0 || !accepted))
+        peer->socket.error = ECONNRESET; /* before the end, which a reader or writer takes it for */
     if (peer)
         atomic_fetch_or(&peer->shut, UNIX_SHUT_SEND);
     if (u->socket.type != SOCK_STREAM)
@@ -150,17 +153,14 @@ static bool close_queue(struct unix_socket *u, struct list *files, struct list *
     list_for_each(sender, &u->senders, sender_link)
         wait_wake_all(&sender->socket.writable);
     mutex_unlock(&u->queue.lock);
-    return unread;
 }
 
-/* Tells the peer and lets go of it.  `reset`: it sent what nobody read. */
-static void close_peer(struct unix_socket *u, bool reset) {
+/* Tells the peer and lets go of it. */
+static void close_peer(struct unix_socket *u) {
     struct unix_socket *peer = unix_peer(u);
     if (!peer)
         return;
     mutex_lock(&peer->queue.lock);
-    if (reset)
-        peer->socket.error = ECONNRESET; /* before the end, which a reader takes it for */
     atomic_fetch_or(&peer->shut, UNIX_SHUT_RECEIVE);
     mutex_unlock(&peer->queue.lock);
     unix_wake(peer);
@@ -170,11 +170,11 @@ static void close_peer(struct unix_socket *u, bool reset) {
 static void close_one(struct unix_socket *u, bool accepted, struct list *files,
                       struct list *pending) {
     unix_name_remove(u);
-    bool unread = close_queue(u, files, pending);
+    close_queue(u, accepted, files, pending);
     if (unix_is_datagram(u))
         unix_leave_datagram(u);
     else
-        close_peer(u, unread || !accepted);
+        close_peer(u);
     wait_wake_all(&u->room);
 }
 

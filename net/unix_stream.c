@@ -52,10 +52,12 @@ long unix_stream_send(struct socket *s, struct socket_message *m) {
         return -ENOTCONN;
     uint64_t deadline = socket_deadline(m->nonblocking, s->send_timeout_ns);
     size_t done = 0;
-    for (;;) {
+    for (bool slept = false;; slept = true) {
         long n = send_some(u, peer, m);
         if (n > 0)
             done += (size_t)n;
+        if (n == -EPIPE && slept && !done && s->error) /* what happened meanwhile, and no signal */
+            return socket_take_error(s);
         if (n < 0)
             return done ? (long)done : n;
         if (!m->data->left || m->data->faulted)

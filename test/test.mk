@@ -81,15 +81,17 @@ $(O)/test/wire/pty: test/wire/pty.c test/test.mk | test-need
 	$(Q)$(HOST_CC) $(HOST_CFLAGS) -o $@ $<
 
 # Those that talk over the network, the bad cable between them, and who forges segments.
-TALK_SOURCES := $(filter-out test/net/relay.c test/net/forge.c,$(wildcard test/net/*.c))
+TALK_SOURCES := $(filter-out test/net/relay.c,$(wildcard test/net/*.c))
 $(O)/test/net/talk: $(TALK_SOURCES) test/net/talk.h test/test.mk | test-need
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)musl-gcc $(GUEST_CFLAGS) -static -o $@ $(TALK_SOURCES)
-$(O)/test/net/relay $(O)/test/net/forge: $(O)/test/net/%: test/net/%.c test/net/talk.h test/test.mk | test-need
+$(O)/test/net/relay: test/net/relay.c
+$(O)/test/net/forge: $(wildcard test/net/forge/*.[ch]) test/net/talk.h
+$(O)/test/net/relay $(O)/test/net/forge: test/test.mk | test-need
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
-	$(Q)$(HOST_CC) $(HOST_CFLAGS) -o $@ $<
+	$(Q)$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter %.c,$^)
 
 # $(1) what to append to the program's name, $(2) sanitizers.  The shims stand in for arch/.
 define host_rule

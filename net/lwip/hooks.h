@@ -29,13 +29,16 @@ struct tcp_pcb;
 #define LWIP_PBUF_CUSTOM_DATA uint16_t segment_bytes;
 struct pbuf;
 void card_see_segment(struct pbuf *p, const struct tcp_pcb *pcb);
-/* Small segments that wait for the one before: net/tcp_nagle.c. */
+/* Segments that the path is too narrow for: net/path_mtu.c. */
 struct tcp_hdr;
+void path_mtu_see_segment(struct pbuf *p, struct tcp_hdr *header, const struct tcp_pcb *pcb);
+/* Small segments that wait for the one before: net/tcp_nagle.c. */
 void tcp_nagle_see_segment(const struct pbuf *p, const struct tcp_hdr *header,
                            const struct tcp_pcb *pcb);
 #define LWIP_HOOK_TCP_OUT_TCPOPT_LENGTH(pcb, length) (length)
 #define LWIP_HOOK_TCP_OUT_ADD_TCPOPTS(p, header, pcb, options)                                     \
-    (card_see_segment(p, pcb), tcp_nagle_see_segment(p, header, pcb), (options))
+    (card_see_segment(p, pcb), path_mtu_see_segment(p, header, pcb),                               \
+     tcp_nagle_see_segment(p, header, pcb), (options))
 
 /*
  * Segments that lwIP must not see: net/tcp_refuse.c.  0 to go on.  The options are

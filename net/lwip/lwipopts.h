@@ -86,7 +86,6 @@
 #define TCP_OOSEQ_BYTES_LIMIT(pcb) (net_memory_is_short() ? 0 : TCP_WND)
 /* Each may be a buffer of the card's with one byte in it. */
 #define TCP_OOSEQ_PBUFS_LIMIT(pcb)     (TCP_WND / 512)
-#define LWIP_TCP_RTO_TIME              1500    /* a second at least before the first repetition */
 #define TCP_MSL                        30000ul /* TIME_WAIT is 60 seconds, as Linux's */
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1       /* the preprocessor cannot see the variables */
 

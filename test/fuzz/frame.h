@@ -9,10 +9,12 @@
 #include <string.h>
 #include "base/types.h"
 #include "lwip/prot/ip4.h"
+#include "lwip/prot/ip6.h"
 
 #define ETHERNET   14
 #define FRAME_MOST 1514
 
+static const u8_t our_ip6[16] = { 0xfe, 0x80, [8] = 2, [15] = 3 };
 static const u8_t our_mac[] = { 2, 0, 0, 0, 0, 3 }, card_mac[] = { 2, 0, 0, 0, 0, 1 };
 
 struct frame {
@@ -53,6 +55,48 @@ static void begin_ip4(struct frame *f, unsigned protocol, unsigned fragment, uns
     put16(f, 0);
     put32(f, 0x0a000903); /* 10.0.9.3 */
     put32(f, 0x0a000901);
+}
+
+/* Who has 10.0.9.1, says 10.0.9.3. */
+static void put_arp(struct frame *f) {
+    begin_frame(f, 0x0806);
+    put32(f, 0x00010800);
+    put32(f, 0x06040001);
+    put(f, our_mac, 6);
+    put32(f, 0x0a000903);
+    put(f, card_mac, 6);
+    put32(f, 0x0a000901);
+}
+
+static void begin_icmp6(struct frame *f, const void *to, unsigned type, unsigned size) {
+    begin_frame(f, 0x86dd);
+    put32(f, 0x60000000);
+    put16(f, 8 + size);
+    put16(f, IP6_NEXTH_ICMP6 << 8 | 255);
+    put(f, our_ip6, 16);
+    put(f, to, 16);
+    put16(f, type << 8);
+    put16(f, 0);
+}
+
+/* An answer of DHCP, but for its `size` bytes of options. */
+static void begin_dhcp(struct frame *f, u32_t xid, u8_t overload, unsigned size) {
+    begin_ip4(f, IP_PROTO_UDP, 0, 8 + 240 + size);
+    put16(f, 67);
+    put16(f, 68);
+    put16(f, 8 + 240 + size);
+    put16(f, 0);
+    put32(f, 0x02010600);
+    put32(f, xid);
+    put32(f, 0);
+    put32(f, 0);
+    put32(f, 0x0a000909); /* yours */
+    put32(f, 0);
+    put32(f, 0);
+    put(f, card_mac, 6);
+    while (f->size < ETHERNET + IP_HLEN + 8 + 236)
+        put(f, &overload, 1);
+    put32(f, 0x63825363);
 }
 
 #endif

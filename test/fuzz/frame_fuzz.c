@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* tests: net/tcp_refuse.c net/tcp_lists.c base/string.c base/siphash.c base/checksum.c */
-/* tests: kernel/random.c kernel/lock.c test/host/shim/shim.c test/host/shim/memory.c */
+/* tests: net/tcp_refuse.c net/tcp_lists.c net/tcp_timers.c net/path_mtu.c */
+/* tests: base/string.c base/siphash.c base/checksum.c kernel/random.c kernel/lock.c */
+/* tests: test/host/shim/shim.c test/host/shim/memory.c */
 /* with: lwip */
 /*
  * An evil neighbour on the Ethernet: frames of every kind, as the input says,
@@ -102,7 +103,8 @@ static void forget(u8_t id, void *data) {
         c->pcb = NULL;
 }
 
-static const struct tcp_ext_arg_callbacks lifetime = { .destroy = forget };
+static const struct tcp_ext_arg_callbacks lifetime = { .destroy = forget,
+                                                       .passive_open = tcp_see_syn };
 
 static err_t see_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
     struct conversation *c = arg;
@@ -223,13 +225,7 @@ static void deliver(const struct frame *f, unsigned cut) {
 /* The card asks nobody for our address then. */
 static void say_where_we_are(void) {
     struct frame f;
-    begin_frame(&f, 0x0806);
-    put32(&f, 0x00010800);
-    put32(&f, 0x06040001); /* who has 10.0.9.1, says 10.0.9.3 */
-    put(&f, our_mac, 6);
-    put32(&f, 0x0a000903);
-    put(&f, card_mac, 6);
-    put32(&f, 0x0a000901);
+    put_arp(&f);
     deliver(&f, 0);
 }
 
@@ -339,10 +335,37 @@ static void ip4_packet(struct input *in) {
     deliver(&f, 0);
 }
 
+/* Who we are over IPv6, how narrow the way to us is, and an echo that it may be too narrow for. */
+static void narrow_path(struct input *in) {
+    static const u8_t nothing[SEGMENT_MOST];
+    u16_t mtu = input_u16(in), size = input_u16(in) % 1400u;
+    struct frame f;
+
+    begin_icmp6(&f, netif_ip6_addr(&card, 0)->addr, ICMP6_TYPE_NS, 24);
+    put32(&f, 0);
+    put(&f, netif_ip6_addr(&card, 0)->addr, 16);
+    put16(&f, 0x0101); /* our link-layer address */
+    put(&f, our_mac, 6);
+    deliver(&f, 0);
+    begin_icmp6(&f, netif_ip6_addr(&card, 0)->addr, ICMP6_TYPE_EREQ, 0);
+    put32(&f, 0);
+    deliver(&f, 0);
+    begin_icmp6(&f, netif_ip6_addr(&card, 0)->addr, ICMP6_TYPE_PTB, 40);
+    put32(&f, mtu);
+    put(&f, nothing, 24);
+    put(&f, our_ip6, 16);
+    deliver(&f, 0);
+    begin_icmp6(&f, netif_ip6_addr(&card, 0)->addr, ICMP6_TYPE_EREQ, size);
+    put32(&f, 0);
+    put(&f, nothing, size);
+    deliver(&f, 0);
+}
+
 static void ip6_packet(struct input *in) {
     struct frame f;
     unsigned header = input_u8(in), where = input_u8(in), size = input_u8(in);
-    u8_t from[16] = { 0xfe, 0x80, [8] = 2, [15] = 3 };
+    u8_t from[16];
+    memcpy(from, our_ip6, sizeof from);
     const u8_t all[16] = { 0xff, 2, [15] = 1 };
     bool hops = where & 4;
 
@@ -367,22 +390,7 @@ static void dhcp_answer(struct input *in) {
 
     if (!d)
         return;
-    begin_ip4(&f, IP_PROTO_UDP, 0, 8 + 240 + size);
-    put16(&f, 67);
-    put16(&f, 68);
-    put16(&f, 8 + 240 + size);
-    put16(&f, 0);
-    put32(&f, 0x02010600);
-    put32(&f, d->xid);
-    put32(&f, 0);
-    put32(&f, 0);
-    put32(&f, 0x0a000909); /* yours */
-    put32(&f, 0);
-    put32(&f, 0);
-    put(&f, card_mac, 6);
-    while (f.size < ETHERNET + IP_HLEN + 8 + 236)
-        put(&f, &overload, 1);
-    put32(&f, 0x63825363);
+    begin_dhcp(&f, d->xid, overload, size);
     put_input(&f, in, size);
     deliver(&f, 0);
 }
@@ -446,6 +454,7 @@ static void server_acts(struct input *in) {
         tcp_arg(pcb, NULL);
         tcp_recv(pcb, NULL);
         tcp_ext_arg_set(pcb, PCB_LIFETIME, NULL);
+        tcp_watch_closed(pcb);
         if (what & 4 || tcp_close(pcb) != ERR_OK)
             tcp_abort(pcb);
         break;
@@ -496,7 +505,10 @@ static void step(struct input *in) {
         allocations_left = what & 128 ? 1u << 30 : what >> 4;
         break;
     case 15:
-        tcp_lists_send_refused();
+        if (what & 16)
+            narrow_path(in);
+        else
+            tcp_lists_send_refused();
         break;
     }
 }
@@ -565,11 +577,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static bool known;
 
     if (!known) {
+        host_objects_create();
+        random_seed(1);
+        must(tcp_lists_init() == 0); /* an interface's address is theirs to look at */
         mem_init();
         memp_init();
         netif_init();
         udp_init();
         tcp_init();
+        host_objects_free();
         known = true;
     }
     begin(&in);

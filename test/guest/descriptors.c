@@ -238,6 +238,10 @@ static void copies_between_files(void) {
     CHECK_EQ(syscall(SYS_copy_file_range, fd, &at, to, &to_at, 500, 0), 500);
     CHECK(at == 500 && to_at == 6500);
     CHECK_ERRNO(sendfile(999, fd, NULL, 1), EBADF);
+    /* What is read from there and cannot be written would be lost. */
+    CHECK_EQ(write(ends[1], "kept", 4), 4);
+    CHECK_ERRNO(sendfile(to, ends[0], NULL, 4), EINVAL);
+    CHECK_EQ(read(ends[0], back, 5), 4);
     CHECK_EQ(fsync(fd), 0);
     CHECK_EQ(fdatasync(fd), 0);
     CHECK_ERRNO(fsync(ends[0]), EINVAL);

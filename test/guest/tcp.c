@@ -270,6 +270,7 @@ static void peek_and_wait(void) {
     CHECK_EQ(ioctl(ends[1], FIONREAD, &waiting), 0);
     CHECK_EQ(waiting, 3);
     CHECK_EQ(recv(ends[1], text, 8, MSG_PEEK), 3);
+    CHECK_ERRNO(recv(ends[1], text, 8, MSG_ERRQUEUE), EAGAIN);
     CHECK_EQ(recv(ends[1], text, 2, MSG_PEEK), 2);
     CHECK_EQ(recv(ends[1], text, 1, 0), 1);
     CHECK_EQ(text[0], 'a');

@@ -85,10 +85,10 @@ static int number(int fd, int level, int name) {
 static void inherited(void) {
     static const struct {
         int level, name, value;
-    } before[] = { { SOL_SOCKET, SO_REUSEADDR, 1 },
-                   { SOL_SOCKET, SO_KEEPALIVE, 1 },
-                   { IPPROTO_TCP, TCP_KEEPIDLE, 300 },
-                   { IPPROTO_TCP, TCP_NODELAY, 1 } },
+    } before[] = { { SOL_SOCKET, SO_REUSEADDR, 1 },    { SOL_SOCKET, SO_KEEPALIVE, 1 },
+                   { IPPROTO_TCP, TCP_KEEPIDLE, 300 }, { IPPROTO_TCP, TCP_NODELAY, 1 },
+                   { SOL_SOCKET, SO_REUSEPORT, 1 },    { SOL_SOCKET, SO_RCVLOWAT, 7 },
+                   { SOL_SOCKET, SO_OOBINLINE, 1 } },
       after[] = { { IPPROTO_TCP, TCP_KEEPINTVL, 11 },
                   { IPPROTO_TCP, TCP_KEEPCNT, 4 },
                   { IPPROTO_IP, IP_TTL, 33 },
@@ -105,8 +105,13 @@ static void inherited(void) {
     for (unsigned i = 0; i < LENGTH(after); i++)
         CHECK_EQ(setsockopt(listener, after[i].level, after[i].name, &after[i].value, sizeof(int)),
                  0);
+    struct timeval brief = { .tv_usec = 20000 }, none = { .tv_sec = 0 };
+    CHECK_EQ(setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &brief, sizeof brief), 0);
     int client = inet_connect(AF_INET, inet_port(listener)), server = accept(listener, NULL, NULL);
+    char c;
     REQUIRE(client >= 0 && server >= 0);
+    CHECK_ERRNO(recv(server, &c, 1, 0), EAGAIN);
+    CHECK_EQ(setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof none), 0);
     for (unsigned i = 0; i < LENGTH(before); i++)
         CHECK_EQ(number(server, before[i].level, before[i].name), before[i].value);
     for (unsigned i = 0; i < LENGTH(after); i++)

@@ -75,6 +75,44 @@ static void connected(void) {
     close(third);
 }
 
+/* What connect() chose goes with the connection; what bind() named stays. */
+static void disconnected(void) {
+    union inet_address a, all = { .in = { .sin_family = AF_INET } };
+    struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+    int fd = bound(AF_INET, &a), one = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in name;
+    socklen_t size = sizeof name;
+    char text[4];
+
+    REQUIRE(fd >= 0 && one >= 0);
+    CHECK_EQ(connect(one, &a.any, sizeof a.in), 0);
+    CHECK(inet_port(one) != 0);
+    CHECK_ERRNO(bind(one, &all.any, sizeof all.in), EINVAL);
+    CHECK_EQ(connect(one, &nobody, sizeof nobody), 0);
+    CHECK_EQ(getsockname(one, (struct sockaddr *)&name, &size), 0);
+    CHECK_EQ(name.sin_port, 0);
+    CHECK_EQ(name.sin_addr.s_addr, 0);
+    int other = bound(AF_INET, &a), port = inet_port(other);
+    close(other);
+    a = inet_loopback(AF_INET, inet_port(fd));
+    all.in.sin_port = htons((uint16_t)port);
+    CHECK_EQ(bind(one, &all.any, sizeof all.in), 0);
+    CHECK_EQ(connect(one, &a.any, sizeof a.in), 0);
+    CHECK_EQ(connect(one, &nobody, sizeof nobody), 0);
+    CHECK_EQ(inet_port(one), port);
+    CHECK_EQ(getsockname(one, (struct sockaddr *)&name, &size), 0);
+    CHECK_EQ(name.sin_addr.s_addr, 0);
+    a = inet_loopback(AF_INET, port);
+    CHECK_EQ(sendto(fd, "hi", 2, 0, &a.any, sizeof a.in), 2);
+    CHECK_EQ(recv(one, text, sizeof text, 0), 2);
+    CHECK_ERRNO(recv(one, text, sizeof text, MSG_ERRQUEUE), EAGAIN);
+    CHECK_EQ(sendto(fd, "hi", 2, 0, &a.any, sizeof a.in), 2);
+    size = (socklen_t)-1;
+    CHECK_ERRNO(recvfrom(one, text, sizeof text, 0, (struct sockaddr *)&name, &size), EINVAL);
+    close(one);
+    close(fd);
+}
+
 static void large(void) {
     union inet_address a;
     static char from[65507], to[65507];
@@ -169,5 +207,5 @@ static void many_senders(void) {
     close(fd);
 }
 
-GUEST_MAIN(CASE(datagrams), CASE(datagrams_ipv6), CASE(connected), CASE(large), CASE(errors),
-           CASE(port_by_itself), CASE(many_senders))
+GUEST_MAIN(CASE(datagrams), CASE(datagrams_ipv6), CASE(connected), CASE(disconnected), CASE(large),
+           CASE(errors), CASE(port_by_itself), CASE(many_senders))

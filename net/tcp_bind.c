@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The local side of a TCP socket: what bind() gave it, or else what connect()
+ * and listen() choose.
+ *
+ * With SO_REUSEADDR lwIP lets any two sockets have a port.  Here, as on Linux, a
+ * listener shares its port only with sockets at other addresses.
+ */
+#include <asm-generic/errno.h>
+#include "lwip/priv/tcp_priv.h"
+#include "net/tcp_impl.h"
+#include "net/tcp_lists.h"
+
+/* Whether a connection to one could be one to the other. */
+static bool overlap(const ip_addr_t *a, const ip_addr_t *b) {
+    if (IP_IS_ANY_TYPE_VAL(*a) || IP_IS_ANY_TYPE_VAL(*b))
+        return true;
+    if (IP_IS_V6_VAL(*a) != IP_IS_V6_VAL(*b))
+        return false;
+    return ip_addr_isany(a) || ip_addr_isany(b) || ip_addr_cmp(a, b);
+}
+
+bool tcp_is_listened(const ip_addr_t *ip, uint16_t port) {
+    for (const struct tcp_pcb_listen *l = tcp_listen_pcbs.listen_pcbs; l; l = l->next)
+        if (l->local_port == port && overlap(&l->local_ip, ip))
+            return true;
+    return false;
+}
+
+int tcp_bind_pcb(struct tcp_socket *s, const ip_addr_t *ip, uint16_t port) {
+    if (port && tcp_is_listened(ip, port))
+        return -EADDRINUSE;
+    tcp_lists_gather();
+    int err = net_errno_or_0(tcp_bind(s->pcb, ip, port));
+    tcp_lists_scatter();
+    if (err)
+        return err;
+    s->local_ip = *ip;
+    s->local_port = s->pcb->local_port;
+    return 0;
+}
+
+int tcp_need_pcb(struct tcp_socket *s) {
+    if (s->pcb)
+        return 0;
+    u8_t type = s->socket.family == AF_INET ? IPADDR_TYPE_V4
+                : s->v6_only                ? IPADDR_TYPE_V6
+                                            : IPADDR_TYPE_ANY;
+    struct tcp_pcb *pcb = tcp_new_ip_type(type);
+    if (!pcb)
+        return -ENOMEM;
+    tcp_begin_timers(pcb);
+    if (s->bound)
+        pcb->local_ip = s->bound_ip;
+    tcp_attach(s, pcb);
+    int err = s->bound_port ? tcp_bind_pcb(s, &s->bound_ip, s->bound_port) : 0;
+    if (err) { /* since the last attempt somebody else has taken the port */
+        tcp_detach(s);
+        tcp_abort(pcb);
+    }
+    return err;
+}
+
+static int bind_locked(struct tcp_socket *s, ip_addr_t *ip, uint16_t port) {
+    if (s->state != TCP_FRESH || s->local_port)
+        return -EINVAL;
+    if (!inet_address_is_ours(ip))
+        return -EADDRNOTAVAIL;
+    int err = tcp_need_pcb(s);
+    if (err)
+        return err;
+    if (ip_addr_isany(ip) && s->socket.family == AF_INET6 && !s->v6_only)
+        *ip = *IP_ANY_TYPE;
+    err = tcp_bind_pcb(s, ip, port);
+    if (err)
+        return err;
+    s->bound = true;
+    s->bound_ip = *ip;
+    s->bound_port = port;
+    return 0;
+}
+
+int tcp_socket_bind(struct socket *socket, const struct socket_address *a) {
+    ip_addr_t ip;
+    uint16_t port;
+    int err = inet_address_get(a, socket->family, &ip, &port);
+    if (err)
+        return err;
+    net_lock();
+    err = bind_locked(tcp_of(socket), &ip, port);
+    net_unlock();
+    return err;
+}
+
+int tcp_choose_local(struct tcp_pcb *pcb) {
+    struct netif *n = ip_route(&pcb->local_ip, &pcb->remote_ip);
+    /* Of 127.0.0.0/8 lwIP's loopback has the first address only. */
+    if (!n || (ip_addr_isloopback(&pcb->remote_ip) && !inet_address_is_ours(&pcb->remote_ip)))
+        return -ENETUNREACH;
+    if (ip_addr_isany(&pcb->local_ip)) {
+        const ip_addr_t *ip = ip_netif_get_local_ip(n, &pcb->remote_ip);
+        if (!ip || ip_addr_isany(ip))
+            return -ENETUNREACH;
+        pcb->local_ip = *ip;
+    }
+    if (IP_IS_V6_VAL(pcb->remote_ip) && ip6_addr_lacks_zone(ip_2_ip6(&pcb->remote_ip), IP6_UNICAST))
+        ip6_addr_assign_zone(ip_2_ip6(&pcb->remote_ip), IP6_UNICAST, n);
+    if (pcb->local_port == 0)
+        pcb->local_port = tcp_lists_port(pcb);
+    return pcb->local_port ? 0 : -EADDRNOTAVAIL;
+}
