@@ -315,11 +315,12 @@ static void collect_line(void *context, char *text) {
     if (strcmp(name, bench->results.loads[cell->load]) || !json_number(text, "threads", &threads) ||
         (unsigned)threads != bench->results.shapes[cell->shape].threads ||
         !json_number(text, "ns", &number) || number <= 0 ||
-        !json_number(text, "operations", &operations)) {
+        !json_number(text, "operations", &operations) ||
+        !json_text(text, "heap", heap, sizeof(heap))) {
         c->error = xasprintf("unexpected sample: %.200s", text);
         return;
     }
-    if (!json_text(text, "heap", heap, sizeof(heap)) || strcmp(heap, wanted)) {
+    if (strcmp(heap, wanted)) {
         c->error = xasprintf("asked for heap %s, got %s", wanted, heap);
         return;
     }
