@@ -11,11 +11,15 @@
 #include "cli/bench.h"
 
 #include "cli/commands.h"
+#include "cli/explain.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define NULL_STATUS 85 /* of a QEMU that lab/null.S ended */
 
 struct start_cell {
     const char *system;  /* "mimosa", "linux-vm", "linux-lean"; NULL: the null kernel */
@@ -44,6 +48,11 @@ static bool is_linux(const struct start_cell *cell) {
     return cell->system && bench_is_linux(cell->system);
 }
 
+/* To be freed. */
+static char *null_path(void) {
+    return xasprintf("%s/lab/null", cli_home());
+}
+
 /* The words of `mimosa run` for one cell. */
 static void start_command(const struct bench *bench, const struct start_cell *cell,
                           struct word_list *list) {
@@ -62,12 +71,21 @@ static void start_command(const struct bench *bench, const struct start_cell *ce
     }
     if (!cell->system) {
         words_push(list, xstrdup("--kernel"));
-        words_push(list, xasprintf("%s/lab/null", cli_home()));
+        words_push(list, null_path());
     } else if (is_linux(cell) && bench->linux_kernel) {
         words_push(list, xstrdup("--linux-kernel"));
         words_push(list, xstrdup(bench->linux_kernel));
     }
     words_push(list, xasprintf("%s/bin/hello", cli_home()));
+}
+
+/* Whether a run that said this was ended by the null kernel, and by nothing else. */
+static bool null_ended(int status, const char *errors) {
+    char *words = xasprintf(EXPLAIN_STATUS, NULL_STATUS);
+    bool ended = status == CLI_FAILED && strstr(errors, words);
+
+    free(words);
+    return ended;
 }
 
 /* For a line of the table and of the progress. */
@@ -90,9 +108,9 @@ static double start_measure(const struct bench *bench, const struct start_cell *
     words_release(&command);
 
     *error = NULL;
-    if (!cell->system && status != CLI_TIMEOUT) {
-        watch.first_line_ms = all_ms; /* it says nothing: its end counts */
-    } else if (status || watch.first_line_ms <= 0) {
+    if (!cell->system && null_ended(status, errors)) {
+        watch.first_line_ms = all_ms; /* it prints nothing: its end counts */
+    } else if (!cell->system || status || watch.first_line_ms <= 0) {
         *error = xasprintf("status %d: %s", status, errors);
         watch.first_line_ms = 0;
     }
@@ -179,8 +197,15 @@ static unsigned add_cells(struct start_cell *cells, unsigned first, unsigned cou
 int start_run(struct bench *bench, const unsigned *cpus, unsigned cpu_count, unsigned rounds) {
     const struct results *r = &bench->results;
     unsigned most = 2 * r->system_count * cpu_count, count = 0, failures = 0;
-    struct start_cell *cells = xmalloc(most * sizeof(*cells));
+    char *null = null_path();
 
+    if (access(null, R_OK)) {
+        int status = cli_fail("the null kernel %s: %s (make lab builds it)", null, strerror(errno));
+        free(null);
+        return status;
+    }
+    free(null);
+    struct start_cell *cells = xmalloc(most * sizeof(*cells));
     for (unsigned i = 0; i < cpu_count; i++) {
         unsigned first = count;
 

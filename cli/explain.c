@@ -10,14 +10,19 @@
 #include <string.h>
 #include <sys/wait.h>
 
-/* The signal that ended QEMU itself, or 0. */
-static int machine_signal(const struct machine *machine) {
+/* The signal that ended QEMU itself, or 0; then *status is the one that it ended with. */
+static int machine_signal(const struct machine *machine, int *status) {
     siginfo_t info = { .si_pid = 0 };
 
+    *status = 0;
     if (waitid(P_PID, (id_t)machine->pid, &info, WEXITED | WNOHANG | WNOWAIT)) {
         return 0;
     }
-    return info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED ? info.si_status : 0;
+    if (info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED) {
+        return info.si_status;
+    }
+    *status = info.si_status;
+    return 0;
 }
 
 /* QEMU's messages, each line named as such. */
@@ -49,8 +54,9 @@ static const char *without_name(const char *message) {
 }
 
 int explain_end(const struct end_facts *facts) {
-    int number = machine_signal(facts->machine);
-    bool complains = facts->messages[0];
+    int status, number = machine_signal(facts->machine, &status);
+    /* Above 1 it is the guest's own (isa-debug-exit): what QEMU said was a mere warning. */
+    bool complains = facts->messages[0] && status <= 1;
 
     if (facts->log->linux_panic) {
         return cli_fail("the Linux kernel panicked (see above)");
@@ -83,7 +89,8 @@ int explain_end(const struct end_facts *facts) {
     if (facts->is_small && !facts->started) {
         return cli_fail("the Linux kernel did not start; Debian's needs --mem 96M or more");
     }
-    return cli_fail("the machine stopped %s; --verbose shows the kernel's log",
+    return cli_fail("the machine stopped %s " EXPLAIN_STATUS "; --verbose shows the kernel's log",
                     facts->started ? "before the program's exit status came"
-                                   : "before its kernel had started");
+                                   : "before its kernel had started",
+                    status);
 }

@@ -6,6 +6,9 @@
 #include "cli/log.h"
 #include "cli/machine.h"
 
+/* What the sentence says of a QEMU that ended without a word: its status. */
+#define EXPLAIN_STATUS "(QEMU ended with status %d)"
+
 struct end_facts {
     const struct machine *machine;
     struct log *log;

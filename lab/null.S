@@ -14,7 +14,7 @@
     .globl null_start
 null_start:
     movw $0x501, %dx        /* where cli/machine.c puts the device */
-    xorl %eax, %eax
+    movb $42, %al           /* QEMU's status is then 85 (cli/bench_start.c): by no accident */
     outb %al, %dx
 1:  hlt
     jmp 1b
