@@ -166,18 +166,19 @@ static int remap_locked(struct aspace *as, struct remap *m) {
         return -EFAULT;
     if (!m->old_size)
         return duplicate(as, m, r);
-    if (m->old_end > r->end)
-        return -EFAULT;
     bool must_move = m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
-    if (m->new_size > m->old_size &&
-        aspace_overcommits(r->prot, r->flags, r->object, m->new_size - m->old_size))
-        return -ENOMEM;
     if (!must_move && m->new_size <= m->old_size) {
         m->new = m->old;
         return m->new_size == m->old_size
                    ? 0
                    : aspace_unmap_locked(as, m->old + m->new_size, m->old_end);
     }
+    /* What goes may lie in other mappings; what stays is one. */
+    if (m->old + MIN(m->old_size, m->new_size) > r->end)
+        return -EFAULT;
+    if (m->new_size > m->old_size &&
+        aspace_overcommits(r->prot, r->flags, r->object, m->new_size - m->old_size))
+        return -ENOMEM;
     if (!must_move && grow_in_place(as, m, r) == 0)
         return 0;
     return m->flags & MREMAP_MAYMOVE ? move(as, m, r) : -ENOMEM;

@@ -35,6 +35,32 @@ static void shrink(void) {
     munmap(p, 3 * PAGE);
 }
 
+/* What is cut off may be anybody's; what stays may change size only where it is one mapping. */
+static void shrink_across_mappings(void) {
+    char *p = map(3);
+    REQUIRE(p != MAP_FAILED);
+    CHECK(mprotect(p + PAGE, PAGE, PROT_READ) == 0);
+    CHECK(mremap(p, 3 * PAGE, 3 * PAGE, 0) == p);
+    CHECK_ERRNO(mremap(p, 3 * PAGE, 4 * PAGE, MREMAP_MAYMOVE), EFAULT);
+    CHECK(mremap(p, 3 * PAGE, 2 * PAGE, MREMAP_MAYMOVE) == p);
+    CHECK_EQ(fault_read(p + PAGE), 0);
+    CHECK_EQ(fault_read(p + 2 * PAGE), SIGSEGV);
+    CHECK(mremap(p, 2 * PAGE, PAGE, 0) == p);
+    CHECK_EQ(wrong_pages(p, 1), 0);
+    CHECK_EQ(fault_read(p + PAGE), SIGSEGV);
+    munmap(p, PAGE);
+
+    char *to = map(1);
+    p = map(2);
+    REQUIRE(to != MAP_FAILED && p != MAP_FAILED);
+    CHECK(mprotect(p + PAGE, PAGE, PROT_READ) == 0);
+    CHECK(mremap(p, 2 * PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
+    CHECK_EQ(wrong_pages(to, 1), 0);
+    CHECK_EQ(fault_read(p), SIGSEGV);
+    CHECK_EQ(fault_read(p + PAGE), SIGSEGV);
+    munmap(to, PAGE);
+}
+
 static void grow_in_place(void) {
     char *p = map(8);
     REQUIRE(p != MAP_FAILED);
@@ -147,6 +173,6 @@ static void brk_refuses(void) {
     CHECK(brk_now(NULL) == start);
 }
 
-GUEST_MAIN(CASE(shrink), CASE(grow_in_place), CASE(grow_by_moving), CASE(move_fixed),
-           CASE(move_dontunmap), CASE(mremap_errors), CASE(move_large), CASE(brk_moves),
-           CASE(brk_refuses))
+GUEST_MAIN(CASE(shrink), CASE(shrink_across_mappings), CASE(grow_in_place), CASE(grow_by_moving),
+           CASE(move_fixed), CASE(move_dontunmap), CASE(mremap_errors), CASE(move_large),
+           CASE(brk_moves), CASE(brk_refuses))
