@@ -295,6 +295,12 @@ bool aspace_overcommits(int prot, unsigned flags, const struct vm_object *object
            length >> PAGE_SHIFT > aspace_total_frames;
 }
 
+/* Shared memory counts as it is made, whatever the mapping allows: Linux's shmem_acct_size. */
+static bool shared_overcommits(unsigned flags, const struct vm_object *object, size_t length) {
+    return (flags & REGION_SHARED) && !(flags & REGION_NORESERVE) && object &&
+           vm_object_is_shared_memory(object) && length >> PAGE_SHIFT > aspace_total_frames;
+}
+
 /* Finds where [*addr, ...) goes, and makes room where REGION_FIXED asks for it. */
 static int place(struct aspace *as, uintptr_t *addr, size_t length, unsigned flags,
                  bool anonymous) {
@@ -335,7 +341,8 @@ int aspace_map(struct aspace *as, uintptr_t *addr, size_t length, int prot, unsi
     length = ALIGN_UP(length, PAGE_SIZE);
     if (object && object_offset + length < object_offset)
         return -EOVERFLOW;
-    if (aspace_overcommits(prot, flags, object, length))
+    if (aspace_overcommits(prot, flags, object, length) ||
+        shared_overcommits(flags, object, length))
         return -ENOMEM;
 
     mutex_lock(&as->mutex);

@@ -56,6 +56,7 @@ void aspace_forget_pages(struct vm_object *o, uint64_t first, uint64_t last, boo
 
 /* Shared anonymous memory. NULL without memory. */
 struct vm_object *vm_object_create_shared(void);
+bool vm_object_is_shared_memory(const struct vm_object *o);
 
 /* Protection bits are Linux's PROT_READ 1, PROT_WRITE 2, PROT_EXEC 4. */
 #define REGION_SHARED    1u  /* MAP_SHARED */

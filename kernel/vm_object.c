@@ -169,3 +169,7 @@ struct vm_object *vm_object_create_shared(void) {
     spin_init(&s->lock, RANK_ASPACE);
     return &s->object;
 }
+
+bool vm_object_is_shared_memory(const struct vm_object *o) {
+    return o->ops == &shared_ops;
+}

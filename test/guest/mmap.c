@@ -221,9 +221,15 @@ static void private_file_is_copied_on_write(void) {
 
 static void overcommit_mode_0(void) {
     /* One accountable request far above what can be had. */
+    const int shared = MAP_SHARED | MAP_ANONYMOUS;
     CHECK_ERRNO(mmap(NULL, 1L << 45, RW, ANON, -1, 0), ENOMEM);
+    CHECK_ERRNO(mmap(NULL, 1L << 45, RW, shared, -1, 0), ENOMEM);
+    CHECK_ERRNO(mmap(NULL, 1L << 45, PROT_NONE, shared, -1, 0), ENOMEM);
     /* PROT_NONE and NORESERVE count for nothing. */
     char *p = mmap(NULL, 1L << 40, PROT_NONE, ANON, -1, 0);
+    REQUIRE(p != MAP_FAILED);
+    CHECK_EQ(munmap(p, 1L << 40), 0);
+    p = mmap(NULL, 1L << 40, RW, shared | MAP_NORESERVE, -1, 0);
     REQUIRE(p != MAP_FAILED);
     CHECK_EQ(munmap(p, 1L << 40), 0);
     p = mmap(NULL, 1L << 40, RW, ANON | MAP_NORESERVE, -1, 0);
