@@ -96,7 +96,7 @@ static const char *check_segments(struct elf_image *image, uint64_t file_size,
 
     image->low = UINT64_MAX;
     image->align = PAGE_SIZE;
-    image->executable_stack = true; /* as Linux: unless PT_GNU_STACK says otherwise */
+    image->executable_stack = false; /* as Linux since 5.8: unless PT_GNU_STACK asks for it */
     for (; s < (const Elf64_Phdr *)image->headers + image->count; s++) {
         if (s->p_type == PT_INTERP)
             return "is dynamically linked, which Mimosa cannot run yet: link it with -static";
