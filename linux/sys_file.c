@@ -68,9 +68,7 @@ static long move_one(long fd, long buffer, long count, enum direction d, const u
     struct iter it;
     long n;
     bool allowed = d == INTO_PROGRAM ? file_is_readable(f) : file_is_writable(f);
-    if (count < 0 && allowed && !(offset && (int64_t)*offset < 0)) {
-        n = -EINVAL;
-    } else if (allowed && !user_range_ok((void *)buffer, (size_t)count)) {
+    if (allowed && !user_range_ok((void *)buffer, (size_t)count)) {
         n = offset && (int64_t)*offset < 0 ? -EINVAL : -EFAULT;
     } else {
         iter_init_user(&it, (void *)buffer, MIN((size_t)count, IO_COUNT_MAX));
@@ -261,6 +259,8 @@ static long copy_call(long in_fd, long in_user, long out_fd, long out_user, size
         n = in_user ? -ESPIPE : -EINVAL;
     if (!n && out_user)
         n = offset_get(out_user, &out_at);
+    if (!n && !ranges && out->flags & O_APPEND)
+        n = -EINVAL;
     if (!n && ranges)
         n = check_ranges(in, in_user ? in_at : in->pos, out, out_user ? out_at : out->pos, count);
     if (n)

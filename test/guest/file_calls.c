@@ -4,6 +4,7 @@
 #include "test/guest/scratch.h"
 #include <sys/file.h>
 #include <sys/select.h>
+#include <sys/sendfile.h>
 #include <sys/sysmacros.h>
 #include <sys/time.h>
 #include <time.h>
@@ -161,5 +162,34 @@ static void selecting(void) {
     CHECK_ERRNO(syscall(SYS_pselect6, 0, NULL, NULL, NULL, &zero, &sized), EINVAL);
 }
 
+static void counts_beyond_the_address_space(void) {
+    char buffer[8] = "";
+    REQUIRE(scratch_enter());
+    int fd = scratch_file();
+    CHECK_ERRNO(syscall(SYS_read, fd, buffer, -1L), EFAULT);
+    CHECK_ERRNO(syscall(SYS_write, fd, buffer, -1L), EFAULT);
+    CHECK_ERRNO(syscall(SYS_pread64, fd, buffer, -1L, 0L), EFAULT);
+    CHECK_ERRNO(syscall(SYS_pwrite64, fd, buffer, -1L, 0L), EFAULT);
+    CHECK_ERRNO(syscall(SYS_pread64, fd, buffer, -1L, -1L), EINVAL);
+    CHECK_ERRNO(syscall(SYS_read, 999, buffer, -1L), EBADF);
+    close(fd);
+    scratch_leave();
+}
+
+static void sendfile_does_not_append(void) {
+    REQUIRE(scratch_enter());
+    int from = scratch_file(), to = open("g", O_CREAT | O_WRONLY | O_APPEND, 0600);
+    REQUIRE(from >= 0 && to >= 0);
+    CHECK_EQ(write(from, "ab", 2), 2);
+    off_t at = 0;
+    CHECK_ERRNO(sendfile(to, from, &at, 2), EINVAL);
+    CHECK_EQ(fcntl(to, F_SETFL, 0), 0);
+    CHECK_EQ(sendfile(to, from, &at, 2), 2);
+    close(from), close(to);
+    unlink("g");
+    scratch_leave();
+}
+
 GUEST_MAIN(CASE(syncing_and_advice), CASE(owners_and_modes), CASE(old_times), CASE(locks),
-           CASE(nodes), CASE(old_listing), CASE(selecting))
+           CASE(nodes), CASE(old_listing), CASE(selecting), CASE(counts_beyond_the_address_space),
+           CASE(sendfile_does_not_append))
