@@ -106,8 +106,8 @@ must_check int aspace_mincore(struct aspace *as, uintptr_t addr, size_t pages, u
  */
 must_check int aspace_lock(struct aspace *as, uintptr_t addr, size_t length, unsigned lock);
 must_check int aspace_lock_all(struct aspace *as, bool current_too, bool future, unsigned lock);
-/* 0 where all of the range is mapped, else -ENOMEM (msync). */
-must_check int aspace_check_mapped(struct aspace *as, uintptr_t addr, size_t length);
+/* msync(2): 0, -ENOMEM where not all is mapped, -EBUSY to `invalidate` what is locked. */
+must_check int aspace_check_sync(struct aspace *as, uintptr_t addr, size_t length, bool invalidate);
 
 /*
  * Serves a page fault at `addr` (access: FAULT_WRITE, FAULT_EXEC bits).

@@ -296,12 +296,15 @@ int aspace_mincore(struct aspace *as, uintptr_t addr, size_t pages, uint8_t *vec
     return err;
 }
 
-int aspace_check_mapped(struct aspace *as, uintptr_t addr, size_t length) {
+int aspace_check_sync(struct aspace *as, uintptr_t addr, size_t length, bool invalidate) {
     uintptr_t end;
+    bool locked = false;
     if (!aspace_range(addr, length, &end))
         return -ENOMEM;
+    struct part p = part_begin(addr, end);
     mutex_lock(&as->mutex);
-    bool mapped = aspace_is_mapped_locked(as, addr, end);
+    while (part_next(as, &p))
+        locked |= (p.r->flags & REGION_LOCKED) != 0;
     mutex_unlock(&as->mutex);
-    return mapped ? 0 : -ENOMEM;
+    return locked && invalidate ? -EBUSY : p.hole ? -ENOMEM : 0;
 }

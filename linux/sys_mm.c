@@ -98,7 +98,7 @@ long sys_mmap(long a, long b, long c, long d, long e, long f) {
     if (type != MAP_PRIVATE && type != MAP_SHARED &&
         (type != MAP_SHARED_VALIDATE || (flags & MAP_ANONYMOUS)))
         return -EINVAL;
-    if ((flags & MAP_GROWSDOWN) && type != MAP_PRIVATE)
+    if ((flags & MAP_GROWSDOWN) && (type != MAP_PRIVATE || !(flags & MAP_ANONYMOUS)))
         return -EINVAL;
     if (type != MAP_PRIVATE)
         region |= REGION_SHARED;
@@ -197,5 +197,5 @@ long sys_msync(long a, long b, long c) {
     if (((int)c & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || ((uintptr_t)a & ~PAGE_MASK) ||
         ((c & MS_ASYNC) && (c & MS_SYNC)))
         return -EINVAL;
-    return b ? aspace_check_mapped(aspace_now(), (uintptr_t)a, (size_t)b) : 0;
+    return b ? aspace_check_sync(aspace_now(), (uintptr_t)a, (size_t)b, c & MS_INVALIDATE) : 0;
 }

@@ -98,6 +98,9 @@ static void grows_down(void) {
     munmap(hole, room * PAGE);
     CHECK_EQ(fault_write(p - 1), SIGSEGV);
     CHECK_ERRNO(mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0), EINVAL);
+    int fd = open("/proc/self/exe", O_RDONLY);
+    CHECK_ERRNO(mmap(NULL, PAGE, RW, MAP_PRIVATE | MAP_GROWSDOWN, fd, 0), EINVAL);
+    close(fd);
 }
 
 static void locked_is_resident(void) {
@@ -105,7 +108,10 @@ static void locked_is_resident(void) {
     REQUIRE(p != MAP_FAILED);
     CHECK_EQ(resident(p, 8), 8);
     CHECK_ERRNO(madvise(p, PAGE, MADV_DONTNEED), EINVAL);
+    CHECK_EQ(msync(p, 8 * PAGE, MS_SYNC), 0);
+    CHECK_ERRNO(msync(p, 8 * PAGE, MS_SYNC | MS_INVALIDATE), EBUSY);
     CHECK_EQ(munlock(p, 8 * PAGE), 0);
+    CHECK_EQ(msync(p, 8 * PAGE, MS_INVALIDATE), 0);
     CHECK_EQ(madvise(p, PAGE, MADV_DONTNEED), 0);
     munmap(p, 8 * PAGE);
 }
