@@ -133,6 +133,14 @@ struct aspace_stats {
     uint64_t faults, faults_huge, faults_copied, shootdowns, shootdown_ipis;
 };
 void aspace_stats(struct aspace *as, struct aspace_stats *out);
+enum mapped_kind {
+    MAPPED,
+    MAPPED_DATA,     /* private and writable, no stack: what aspace_stats counts as data */
+    MAPPED_NOT_DATA, /* what PROT_WRITE would make so */
+};
+/* Bytes of this kind in a range. */
+uint64_t aspace_mapped_bytes(struct aspace *as, uintptr_t addr, size_t length,
+                             enum mapped_kind kind);
 /* Out-of-memory report: the largest holders, through report(). May sleep. */
 void aspace_report_largest(struct aspace *as, uintptr_t fault_addr);
 

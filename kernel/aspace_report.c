@@ -57,6 +57,28 @@ size_t aspace_format_maps(struct aspace *as, uint64_t *cursor, char *to, size_t 
     return done;
 }
 
+static bool is_kind(const struct region *r, enum mapped_kind kind) {
+    if (kind == MAPPED)
+        return true;
+    return !(r->flags & (REGION_SHARED | REGION_STACK)) &&
+           !(r->prot & PROT_WRITE) == (kind == MAPPED_NOT_DATA);
+}
+
+uint64_t aspace_mapped_bytes(struct aspace *as, uintptr_t addr, size_t length,
+                             enum mapped_kind kind) {
+    uintptr_t end;
+    uint64_t sum = 0;
+    if (!aspace_range(addr, length, &end))
+        return 0;
+    mutex_lock(&as->mutex);
+    const struct region *r = region_find_above(&as->tree, addr);
+    for (; r && r->start < end; r = region_next(&as->tree, r))
+        if (is_kind(r, kind))
+            sum += MIN(r->end, end) - MAX(r->start, addr);
+    mutex_unlock(&as->mutex);
+    return sum;
+}
+
 void aspace_stats(struct aspace *as, struct aspace_stats *out) {
     const struct region *r;
     *out = (struct aspace_stats){
@@ -71,10 +93,10 @@ void aspace_stats(struct aspace *as, struct aspace_stats *out) {
             out->locked_bytes += bytes;
         if (r->flags & REGION_STACK)
             out->stack_bytes += bytes;
-        else if (r->prot & PROT_EXEC)
-            out->text_bytes += bytes;
-        else if ((r->prot & PROT_WRITE) && !(r->flags & REGION_SHARED))
+        else if (is_kind(r, MAPPED_DATA))
             out->data_bytes += bytes;
+        else if ((r->prot & (PROT_EXEC | PROT_WRITE)) == PROT_EXEC)
+            out->text_bytes += bytes;
     }
     uint64_t resident = aspace_resident_frames(as);
     as->peak_resident = MAX(as->peak_resident, resident);

@@ -22,14 +22,39 @@ static struct aspace *aspace_now(void) {
     return current->aspace;
 }
 
-/* Whether `more` bytes of mappings would pass RLIMIT_AS. */
-static bool over_limit(size_t more) {
-    uint64_t limit = current_task()->process->limits.of[RLIMIT_AS].soft;
+static uint64_t limit_of(unsigned which) {
+    uint64_t soft = current_task()->process->limits.of[which].soft;
+    return soft == UINT64_MAX ? soft : ALIGN_DOWN(soft, PAGE_SIZE);
+}
+
+static bool passes(uint64_t limit, uint64_t used, uint64_t more) {
+    return more > limit || used > limit - more;
+}
+
+/* Whether `more` bytes of mappings would pass RLIMIT_AS or, being `data`, RLIMIT_DATA. */
+static bool over_limit(uint64_t more, bool data) {
+    uint64_t all = limit_of(RLIMIT_AS), of_data = data ? limit_of(RLIMIT_DATA) : UINT64_MAX;
     struct aspace_stats stats;
-    if (limit == UINT64_MAX)
+    if (likely(all == UINT64_MAX && of_data == UINT64_MAX))
         return false;
+    more = ALIGN_UP(more, PAGE_SIZE);
     aspace_stats(aspace_now(), &stats);
-    return more > limit || stats.mapped_bytes > limit - more;
+    return passes(all, stats.mapped_bytes, more) || passes(of_data, stats.data_bytes, more);
+}
+
+/* Linux's is_data_mapping: private and writable, no stack. */
+static bool is_data(int prot, int flags) {
+    return (prot & PROT_WRITE) && (flags & MAP_TYPE) == MAP_PRIVATE && !(flags & MAP_GROWSDOWN);
+}
+
+/* What a new mapping replaces does not count. */
+static bool map_over_limit(uintptr_t addr, size_t length, int prot, int flags) {
+    if (!over_limit(length, is_data(prot, flags)))
+        return false;
+    if (!(flags & MAP_FIXED) || (flags & MAP_FIXED_NOREPLACE) || length > USER_END)
+        return true;
+    uint64_t gone = aspace_mapped_bytes(aspace_now(), addr, length, MAPPED);
+    return over_limit(ALIGN_UP(length, PAGE_SIZE) - gone, is_data(prot, flags));
 }
 
 static unsigned region_flags(int flags) {
@@ -102,7 +127,7 @@ long sys_mmap(long a, long b, long c, long d, long e, long f) {
         return -EINVAL;
     if (type != MAP_PRIVATE)
         region |= REGION_SHARED;
-    if (over_limit(length))
+    if (map_over_limit(addr, length, prot, flags))
         return -ENOMEM;
     int err = object_for((int)e, prot, flags, type, &region, &object);
     if (err)
@@ -119,13 +144,23 @@ long sys_munmap(long a, long b) {
 }
 
 long sys_mprotect(long a, long b, long c) {
+    if ((c & PROT_WRITE) && limit_of(RLIMIT_DATA) != UINT64_MAX && !(a & ~PAGE_MASK)) {
+        uint64_t more = aspace_mapped_bytes(aspace_now(), (uintptr_t)a, (size_t)b, MAPPED_NOT_DATA);
+        if (more && over_limit(more, true) && !over_limit(more, false))
+            return -ENOMEM;
+    }
     return aspace_protect(aspace_now(), (uintptr_t)a, (size_t)b, (int)c);
 }
 
 long sys_mremap(long a, long b, long c, long d, long e) {
     uintptr_t addr = (uintptr_t)e;
-    if ((size_t)c > (size_t)b && over_limit((size_t)c - (size_t)b))
-        return -ENOMEM;
+    if ((size_t)c > (size_t)b && (size_t)c <= USER_END) {
+        size_t more = ALIGN_UP((size_t)c, PAGE_SIZE) - ALIGN_UP((size_t)b, PAGE_SIZE);
+        bool data = limit_of(RLIMIT_DATA) != UINT64_MAX &&
+                    aspace_mapped_bytes(aspace_now(), (uintptr_t)a, 1, MAPPED_DATA);
+        if (over_limit(more, data))
+            return -ENOMEM;
+    }
     int err = aspace_remap(aspace_now(), (uintptr_t)a, (size_t)b, (size_t)c, (int)d, &addr);
     return err ? err : (long)addr;
 }
@@ -136,7 +171,8 @@ long sys_madvise(long a, long b, long c) {
 
 long sys_brk(long a) {
     uintptr_t now = aspace_brk(aspace_now(), 0);
-    if ((uintptr_t)a > now && over_limit((uintptr_t)a - now))
+    size_t more = ALIGN_UP((uintptr_t)a, PAGE_SIZE) - ALIGN_UP(now, PAGE_SIZE);
+    if ((uintptr_t)a > now && over_limit(more, true))
         return (long)now;
     return (long)aspace_brk(aspace_now(), (uintptr_t)a);
 }
