@@ -20,7 +20,8 @@
 #include "linux/syscalls.h"
 #include "net/socket_abi.h"
 
-#define STRING_SHOWN 32
+#define STRING_SHOWN   32
+#define FIRST_REALTIME 32 /* as the kernel counts, not the C library */
 
 #define SYSCALL(number, name, argc, args, status, note)                                            \
     _Static_assert(sizeof(args) == argc + 1, #name);
@@ -79,6 +80,9 @@ static const char *const futex_commands[] = {
 static const char *const epoll_changes[] = { "0", "EPOLL_CTL_ADD", "EPOLL_CTL_DEL",
                                              "EPOLL_CTL_MOD" };
 static const char *const mask_changes[] = { "SIG_BLOCK", "SIG_UNBLOCK", "SIG_SETMASK" };
+
+static const char *const whences[] = { "SEEK_SET", "SEEK_CUR", "SEEK_END", "SEEK_DATA",
+                                       "SEEK_HOLE" };
 
 struct line {
     char text[400];
@@ -192,6 +196,15 @@ static void put_name(struct line *l, unsigned value, const char *const *names, s
         put(l, "%s", names[value]);
     else
         put(l, "%#x", value);
+}
+
+static void put_signal(struct line *l, int signo) {
+    if (signo >= FIRST_REALTIME && signo <= SIGNAL_COUNT)
+        put(l, "SIGRT_%d", signo - FIRST_REALTIME);
+    else if (signo > 0 && signo < FIRST_REALTIME)
+        put(l, "%s", signal_name(signo));
+    else
+        put(l, "%d", signo);
 }
 
 static void put_family(struct line *l, unsigned family) {
@@ -343,8 +356,11 @@ static void put_argument(struct line *l, char kind, long value, long next, long 
     case 'H':
         put_name(l, (unsigned)value, mask_changes, ARRAY_SIZE(mask_changes));
         break;
+    case 'W':
+        put_name(l, (unsigned)value, whences, ARRAY_SIZE(whences));
+        break;
     case 'S':
-        put(l, "%s", signal_name((int)value));
+        put_signal(l, (int)value);
         break;
     case 'T':
         put_timespec(l, value);
@@ -385,12 +401,12 @@ static void put_call(struct line *l, unsigned long number, const long *args, lon
     }
 }
 
-static void put_result(struct line *l, long result) {
+static void put_result(struct line *l, unsigned long number, long result) {
     const struct errno_name *e = errno_name(-result);
 
     if (e)
         put(l, ") = %s %s (%s)\n", -result < ERESTARTSYS ? "-1" : "?", e->name, e->text);
-    else if (result > 0xffff || result < 0)
+    else if (number == 9 || number == 12 || number == 25) /* mmap, brk, mremap: an address */
         put(l, ") = %#lx\n", (unsigned long)result);
     else
         put(l, ") = %ld\n", result);
@@ -413,7 +429,7 @@ static long traced_call(long a, long b, long c, long d, long e, long f6) {
     }
     result = syscall_table[number](args[0], args[1], args[2], args[3], args[4], args[5]);
     put_call(&line, number, args, result);
-    put_result(&line, result);
+    put_result(&line, number, result);
     report("%s", line.text);
     return result;
 }

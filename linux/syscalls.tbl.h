@@ -9,9 +9,9 @@
  * size is the next argument), B buffer that it fills (as many bytes as it
  * returns), and flags: O open, A directory descriptor, P protection, M mmap,
  * F futex, C clone, S signal, T timespec, H what rt_sigprocmask does, E what
- * epoll_ctl does, D address family, K socket type, G MSG_*, N an address (its
- * size is the next argument), n one that the call filled (the next argument
- * leads to its size).
+ * epoll_ctl does, W from where lseek counts, D address family, K socket type,
+ * G MSG_*, N an address (its size is the next argument), n one that the call
+ * filled (the next argument leads to its size).
  *
  * status: done     Linux's results and errors; `note` names the guest test of
  *                  it (test/guest/NAME.c)
@@ -30,7 +30,7 @@ SYSCALL(4, stat, 2, "sp", done, "directories")
 SYSCALL(5, fstat, 2, "dp", done, "directories")
 SYSCALL(6, lstat, 2, "sp", done, "call_errors")
 SYSCALL(7, poll, 3, "pud", done, "poll")
-SYSCALL(8, lseek, 3, "dld", done, "files")
+SYSCALL(8, lseek, 3, "dlW", done, "files")
 SYSCALL(9, mmap, 6, "puPMdx", done, "mmap")
 SYSCALL(10, mprotect, 3, "puP", done, "mmap")
 SYSCALL(11, munmap, 2, "pu", done, "mmap")

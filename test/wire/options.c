@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,10 +105,13 @@ static int calls(void) {
     struct timespec moment = { .tv_nsec = 5 };
 
     (void)syscall(SYS_openat, AT_FDCWD, "/none", O_RDWR | O_CLOEXEC, 0);
-    (void)syscall(SYS_openat, AT_FDCWD, "/some", O_WRONLY | O_CREAT, 0600);
+    long some = syscall(SYS_openat, AT_FDCWD, "/some", O_WRONLY | O_CREAT, 0600);
     (void)syscall(SYS_futex, p, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
     (void)syscall(SYS_futex, p, FUTEX_WAIT, 0, &moment, NULL, 0);
     (void)syscall(SYS_lseek, -1, -5000000000, SEEK_CUR);
+    (void)syscall(SYS_lseek, some, 100000, SEEK_SET);
+    (void)syscall(SYS_kill, -1000, SIGTERM);
+    (void)syscall(SYS_kill, -1000, 34);
     (void)syscall(SYS_fchmod, -1, 0644);
     (void)syscall(SYS_setsid);
     (void)munmap(p, 8192);
