@@ -347,6 +347,7 @@ int aspace_fault(struct aspace *as, uintptr_t addr, unsigned access) {
         struct region *r = region_find(&as->tree, addr);
         int err;
         c->faults++;
+        current->faults++;
         if (unlikely(!r)) {
             aspace_read_end(c);
             if (!grow_stack(as, addr))

@@ -64,6 +64,7 @@ struct thread {
     void *fpu_area;            /* NULL: kernel thread */
     unsigned fpu_cpu;          /* CPU whose registers may still hold fpu_area */
     uint64_t fs_base, gs_base; /* of the program, while not running */
+    uint64_t faults;           /* of pages, by this thread */
     bool wakes_here;           /* it sleeps soon after it wakes somebody: who may take its CPU */
     bool no_fault;             /* uaccess _nofault section: do not serve faults */
 

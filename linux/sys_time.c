@@ -280,11 +280,18 @@ long sys_getrusage(long who, long to) {
 
     who = (int)who;
     if (who == RUSAGE_SELF || who == RUSAGE_THREAD) {
-        used_ns = who == RUSAGE_SELF ? process_runtime_ns(p) : thread_runtime_ns(current);
         aspace_stats(p->aspace, &stats);
         u.ru_maxrss = (long)(stats.peak_resident_bytes / 1024);
+    }
+    if (who == RUSAGE_SELF) {
+        used_ns = process_runtime_ns(p);
         u.ru_minflt = (long)stats.faults;
         count_switches(p, &u);
+    } else if (who == RUSAGE_THREAD) {
+        used_ns = thread_runtime_ns(current);
+        u.ru_minflt = (long)current->faults;
+        u.ru_nvcsw = (long)current->switches_voluntary;
+        u.ru_nivcsw = (long)current->switches_preempted;
     } else if (who != RUSAGE_CHILDREN) {
         return -EINVAL;
     }

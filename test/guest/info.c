@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -109,6 +110,35 @@ static void memory_adds_up(void) {
     CHECK_ERRNO(getrusage(99, &usage), EINVAL);
 }
 
+static void *own_usage(void *arg) {
+    struct rusage *usage = arg;
+    volatile char fresh[8 * 4096];
+    for (unsigned i = 0; i < sizeof fresh; i += 4096)
+        fresh[i] = 1;
+    for (int i = 0; i < 3; i++)
+        sleep_ms(1);
+    CHECK_EQ(getrusage(RUSAGE_THREAD, usage), 0);
+    return NULL;
+}
+
+static void usage_of_threads(void) {
+    const long pages = 1024;
+    char *p = mmap(NULL, pages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct rusage mine, other = { 0 };
+    pthread_t thread;
+    REQUIRE(p != MAP_FAILED);
+    madvise(p, pages * 4096, MADV_NOHUGEPAGE);
+    for (long i = 0; i < pages; i++)
+        p[i * 4096] = 1;
+    CHECK_EQ(getrusage(RUSAGE_THREAD, &mine), 0);
+    CHECK(mine.ru_minflt >= pages);
+    REQUIRE(thread_start(&thread, own_usage, &other));
+    thread_join(thread);
+    CHECK(other.ru_minflt > 0 && other.ru_minflt < pages / 2);
+    CHECK(other.ru_nvcsw >= 3);
+    munmap(p, pages * 4096);
+}
+
 static void random_bytes(void) {
     unsigned char a[256], b[256];
     memset(a, 0, sizeof a);
@@ -191,4 +221,5 @@ static void unknown_calls(void) {
 }
 
 GUEST_MAIN(CASE(identities), CASE(names), CASE(prctl_gives_back_what_it_took), CASE(memory_adds_up),
-           CASE(random_bytes), CASE(limits), CASE(affinity), CASE(scheduling), CASE(unknown_calls))
+           CASE(usage_of_threads), CASE(random_bytes), CASE(limits), CASE(affinity),
+           CASE(scheduling), CASE(unknown_calls))
