@@ -56,5 +56,6 @@ void proc_register_counters(const char *path,
 /* Makes /proc below the root and its machine-wide files; 0 or -errno. */
 must_check int proc_init(void);
 void proc_register_machine(void); /* proc_machine.c */
+void proc_cpuinfo(struct proc_buffer *b);
 
 #endif

@@ -42,40 +42,6 @@ static void meminfo(struct proc_buffer *b) {
         b, "HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n");
 }
 
-static void cpuinfo(struct proc_buffer *b) {
-    static const struct {
-        size_t offset;
-        const char *name;
-    } flags[] = {
-        { offsetof(struct cpu_features, fsgsbase), "fsgsbase" },
-        { offsetof(struct cpu_features, smep), "smep" },
-        { offsetof(struct cpu_features, smap), "smap" },
-        { offsetof(struct cpu_features, umip), "umip" },
-        { offsetof(struct cpu_features, xsave), "xsave" },
-        { offsetof(struct cpu_features, xsaveopt), "xsaveopt" },
-        { offsetof(struct cpu_features, avx512), "avx512f" },
-        { offsetof(struct cpu_features, x2apic), "x2apic" },
-        { offsetof(struct cpu_features, pdpe1gb), "pdpe1gb" },
-        { offsetof(struct cpu_features, rdrand), "rdrand" },
-        { offsetof(struct cpu_features, rdtscp), "rdtscp" },
-        { offsetof(struct cpu_features, nx), "nx" },
-        { offsetof(struct cpu_features, erms), "erms" },
-        { offsetof(struct cpu_features, hypervisor), "hypervisor" },
-    };
-    for (unsigned cpu = 0; cpu < cpu_count; cpu++) {
-        proc_printf(b, "processor\t: %u\nvendor_id\t: %s\nmodel name\t: %s\n", cpu,
-                    cpu_features.vendor, cpu_features.model);
-        proc_printf(b, "physical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\n",
-                    cpu_count, cpu, cpu_count);
-        proc_printf(b, "flags\t\t: fpu tsc msr apic cx8 sep cmov mmx fxsr sse sse2 syscall lm");
-        for (unsigned i = 0; i < ARRAY_SIZE(flags); i++)
-            if (*((const bool *)&cpu_features + flags[i].offset))
-                proc_printf(b, " %s", flags[i].name);
-        proc_printf(
-            b, "\ncache_alignment\t: 64\naddress sizes\t: 48 bits physical, 48 bits virtual\n\n");
-    }
-}
-
 /* Sums over the threads that are there. */
 struct thread_sums {
     uint64_t count, running, runtime_ns, switches;
@@ -206,7 +172,7 @@ static unsigned sharing_counters(struct proc_counter *out, unsigned max) {
 
 void proc_register_machine(void) {
     proc_register("meminfo", meminfo);
-    proc_register("cpuinfo", cpuinfo);
+    proc_register("cpuinfo", proc_cpuinfo);
     proc_register("stat", stat);
     proc_register("uptime", uptime);
     proc_register("loadavg", loadavg);

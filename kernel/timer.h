@@ -27,6 +27,7 @@ bool timer_cancel(struct timer *t);
 
 uint64_t clock_now_ns(void);      /* CLOCK_MONOTONIC */
 uint64_t clock_realtime_ns(void); /* CLOCK_REALTIME */
+uint64_t clock_tsc_khz(void);     /* as far as it is known by now */
 /* Moves CLOCK_REALTIME by setting it (clock_settime). */
 void clock_set_realtime_ns(uint64_t now);
 

@@ -95,6 +95,10 @@ static void icr_write(uint32_t target, uint32_t command) {
     irq_restore(flags);
 }
 
+uint32_t irq_apic_id(unsigned cpu) {
+    return *cpu_of(cpu_apic_id, cpu);
+}
+
 void ipi_send(unsigned cpu, enum ipi kind) {
     icr_write(*cpu_of(cpu_apic_id, cpu), ICR_ASSERT | (VECTOR_IPI + kind));
 }

@@ -102,6 +102,10 @@ uint64_t clock_realtime_ns(void) {
     return clock_now_ns() + clock_page->realtime_offset_ns;
 }
 
+uint64_t clock_tsc_khz(void) {
+    return (NS_PER_SEC << 22) / (clock_page->mult >> 10) / 1000;
+}
+
 static uint64_t page_write_begin(void) {
     uint64_t flags = spin_lock_irqsave(&clock_lock);
     atomic_fetch_add_explicit(&clock_page->seq, 1, memory_order_relaxed);
@@ -158,8 +162,7 @@ void clock_init(void) {
         lapic_timer_write(0);
     }
     p->base_tsc = start;
-    log_info("clock: TSC at %lu kHz%s", (NS_PER_SEC << 22) / (p->mult >> 10) / 1000,
-             rate_is_exact ? "" : " (measured)");
+    log_info("clock: TSC at %lu kHz%s", clock_tsc_khz(), rate_is_exact ? "" : " (measured)");
 }
 
 /* With the timer still running after a time long enough: a better measurement than the last. */

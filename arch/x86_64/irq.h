@@ -24,6 +24,9 @@ must_check int irq_connect_line(unsigned gsi, bool level, unsigned cpu, irq_hand
 must_check int irq_connect_message(unsigned cpu, irq_handler *handler, void *arg, uint64_t *address,
                                    uint32_t *data);
 
+/* The number by which interrupts find this CPU. */
+uint32_t irq_apic_id(unsigned cpu);
+
 enum ipi { IPI_RESCHEDULE, IPI_SHOOTDOWN };
 /* Interrupts another CPU.  Context: any.  IPI_SHOOTDOWN calls tlb_serve() there. */
 void ipi_send(unsigned cpu, enum ipi kind);

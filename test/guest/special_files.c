@@ -62,6 +62,21 @@ static void dev_random(void) {
     close(fd);
 }
 
+static void proc_cpuinfo(void) {
+    static const char *const lines[] = { "\nvendor_id\t: ", "\ncpu family\t: ", "\nmodel\t\t: ",
+                                         "\nstepping\t: ",  "\ncpu MHz\t\t: ",  "\napicid\t\t: " };
+    REQUIRE(slurp("/proc/cpuinfo") > 0);
+    for (unsigned i = 0; i < LENGTH(lines); i++)
+        CHECK(strstr(text, lines[i]) != NULL);
+    char *flags = strstr(text, "\nflags\t\t: ");
+    REQUIRE(flags != NULL);
+    *strchr(flags + 1, '\n') = ' ';
+    CHECK_EQ(strstr(flags, " sse4_2 ") != NULL, __builtin_cpu_supports("sse4.2") != 0);
+    CHECK_EQ(strstr(flags, " popcnt ") != NULL, __builtin_cpu_supports("popcnt") != 0);
+    CHECK_EQ(strstr(flags, " avx ") != NULL, __builtin_cpu_supports("avx") != 0);
+    CHECK_EQ(strstr(flags, " avx2 ") != NULL, __builtin_cpu_supports("avx2") != 0);
+}
+
 static void terminals(void) {
     struct termios settings;
     struct winsize size;
@@ -190,6 +205,7 @@ static void proc_is_read_only_and_exact(void) {
     CHECK_ERRNO(mkdir("/proc/self/x", 0755), ENOENT);
 }
 
-GUEST_MAIN(CASE(dev_null_zero_full), CASE(dev_random), CASE(terminals), CASE(proc_self_maps),
-           CASE(proc_self_status), CASE(proc_self_statm_and_stat), CASE(proc_self_exe),
-           CASE(proc_machine), CASE(proc_is_read_only_and_exact))
+GUEST_MAIN(CASE(dev_null_zero_full), CASE(dev_random), CASE(terminals), CASE(proc_cpuinfo),
+           CASE(proc_self_maps), CASE(proc_self_status),
+           CASE(proc_self_statm_and_stat), CASE(proc_self_exe), CASE(proc_machine),
+           CASE(proc_is_read_only_and_exact))
