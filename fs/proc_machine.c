@@ -42,9 +42,10 @@ static void meminfo(struct proc_buffer *b) {
         b, "HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n");
 }
 
-/* Sums over the threads that are there. */
+/* The threads that are there; what all that ever were have used. */
 struct thread_sums {
-    uint64_t count, running, runtime_ns, switches;
+    uint64_t count, running, started;
+    struct sched_usage used;
 };
 
 static struct thread_sums sum_threads(void) {
@@ -54,31 +55,43 @@ static struct thread_sums sum_threads(void) {
     list_for_each(t, &all_threads, all_link) {
         s.count++;
         s.running += t->state == THREAD_RUNNABLE;
-        s.runtime_ns += t->runtime_ns;
-        s.switches += t->switches_voluntary + t->switches_preempted;
     }
+    s.started = threads_started;
     spin_unlock(&all_threads_lock);
+    for (unsigned cpu = 0; cpu < cpu_count; cpu++) {
+        struct sched_usage u;
+        sched_usage(cpu, &u);
+        s.used.busy_ns += u.busy_ns;
+        s.used.idle_ns += u.idle_ns;
+        s.used.switches += u.switches;
+    }
     return s;
 }
 
 #define NS_PER_TICK (NS_PER_SEC / 100) /* USER_HZ */
 
+static void stat_line(struct proc_buffer *b, const struct sched_usage *u) {
+    proc_printf(b, " %lu 0 0 %lu 0 0 0 0 0 0\n", u->busy_ns / NS_PER_TICK,
+                u->idle_ns / NS_PER_TICK);
+}
+
 static void stat(struct proc_buffer *b) {
     struct thread_sums s = sum_threads();
-    uint64_t total = clock_now_ns() * cpu_count / NS_PER_TICK;
-    uint64_t used = MIN(s.runtime_ns / NS_PER_TICK, total);
-    proc_printf(b, "cpu  %lu 0 0 %lu 0 0 0 0 0 0\n", used, total - used);
-    for (unsigned cpu = 0; cpu < cpu_count; cpu++)
-        proc_printf(b, "cpu%u %lu 0 0 %lu 0 0 0 0 0 0\n", cpu, used / cpu_count,
-                    (total - used) / cpu_count);
+    proc_printf(b, "cpu ");
+    stat_line(b, &s.used);
+    for (unsigned cpu = 0; cpu < cpu_count; cpu++) {
+        struct sched_usage u;
+        sched_usage(cpu, &u);
+        proc_printf(b, "cpu%u", cpu);
+        stat_line(b, &u);
+    }
     proc_printf(
         b, "intr 0\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %lu\nprocs_blocked 0\n",
-        s.switches, (clock_realtime_ns() - clock_now_ns()) / NS_PER_SEC, s.count, s.running);
+        s.used.switches, (clock_realtime_ns() - clock_now_ns()) / NS_PER_SEC, s.started, s.running);
 }
 
 static void uptime(struct proc_buffer *b) {
-    uint64_t now = clock_now_ns(),
-             idle = now * cpu_count - MIN(sum_threads().runtime_ns, now * cpu_count);
+    uint64_t now = clock_now_ns(), idle = sum_threads().used.idle_ns;
     proc_printf(b, "%lu.%02lu %lu.%02lu\n", now / NS_PER_SEC, now / (NS_PER_SEC / 100) % 100,
                 idle / NS_PER_SEC, idle / (NS_PER_SEC / 100) % 100);
 }
@@ -146,9 +159,9 @@ static uint64_t cpus_running(void) {
 static unsigned thread_counters(struct proc_counter *out, unsigned max) {
     struct thread_sums s = sum_threads();
     const struct proc_counter all[] = {
-        { "cpus", cpu_count },      { "cpus_online", cpus_running() },
-        { "threads", s.count },     { "threads_runnable", s.running },
-        { "switches", s.switches }, { "runtime_ns", s.runtime_ns },
+        { "cpus", cpu_count },           { "cpus_online", cpus_running() },
+        { "threads", s.count },          { "threads_runnable", s.running },
+        { "switches", s.used.switches }, { "runtime_ns", s.used.busy_ns },
     };
     unsigned n = MIN((unsigned)ARRAY_SIZE(all), max);
     for (unsigned i = 0; i < n; i++)

@@ -67,6 +67,9 @@ struct run_queue {
     struct aspace *aspace;    /* the address space entered */
     struct list dead;         /* thread.run_link */
     struct list moving;       /* thread.run_link: runnable, to be queued elsewhere */
+
+    /* `lock`: what threads but the idle one had of this CPU, up to the last switch. */
+    uint64_t busy_ns, switches;
 } cache_aligned;
 
 static PERCPU struct run_queue run_queue;
@@ -282,11 +285,15 @@ void sched_finish_switch(void) {
  * The CPU's time goes to `next` from here on.  The clock is read while `time_seq`
  * is odd: no reader counts time to `prev` that it does not get (thread_runtime_ns).
  */
-static void account(struct thread *prev, struct thread *next) {
+static void account(struct run_queue *rq, struct thread *prev, struct thread *next) {
     unsigned seq = atomic_load_explicit(&prev->time_seq, memory_order_relaxed);
     /* A full barrier: odd before the clock is read. */
     atomic_exchange_explicit(&prev->time_seq, seq + 1, memory_order_seq_cst);
     uint64_t now = clock_now_ns();
+    if (!prev->is_idle) {
+        rq->busy_ns += now - prev->started_ns;
+        rq->switches++;
+    }
     __atomic_store_n(&prev->runtime_ns, prev->runtime_ns + now - prev->started_ns,
                      __ATOMIC_RELAXED);
     __atomic_store_n(&prev->started_ns, 0, __ATOMIC_RELAXED);
@@ -313,7 +320,7 @@ void sched_reschedule(void) {
     struct thread *next = pick(rq, cpu);
     if (next != prev)
         pass_on(rq, prev, cpu);
-    account(prev, next);
+    account(rq, prev, next);
     if (next == prev) {
         release_queue(rq);
         return;
@@ -516,4 +523,17 @@ uint64_t thread_runtime_ns(struct thread *t) {
             return started && now > started ? ns + (now - started) : ns;
         cpu_relax();
     }
+}
+
+void sched_usage(unsigned cpu, struct sched_usage *out) {
+    struct run_queue *rq = cpu_of(run_queue, cpu);
+    uint64_t flags = spin_lock_irqsave(&rq->lock);
+    /* Read behind the lock, as account() does: what is told never goes back. */
+    const struct thread *running = *cpu_of(current_thread, cpu);
+    uint64_t now = clock_now_ns();
+    bool counts = !running->is_idle && now > running->started_ns;
+    out->busy_ns = rq->busy_ns + (counts ? now - running->started_ns : 0);
+    out->idle_ns = now - MIN(out->busy_ns, now);
+    out->switches = rq->switches;
+    spin_unlock_irqrestore(&rq->lock, flags);
 }

@@ -27,6 +27,7 @@
 
 struct list all_threads = LIST_INIT(all_threads);
 struct spinlock all_threads_lock = SPINLOCK_INIT(RANK_THREADS);
+uint64_t threads_started;
 
 /*
  * Stacks of ended threads.  Each CPU keeps some; the rest is shared.  None goes
@@ -190,6 +191,7 @@ int thread_init(struct thread *t, const char *name, void (*entry)(void *), void 
 
     spin_lock(&all_threads_lock);
     list_add_tail(&all_threads, &t->all_link);
+    threads_started++;
     spin_unlock(&all_threads_lock);
     return 0;
 }

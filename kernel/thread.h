@@ -79,6 +79,7 @@ extern PERCPU struct thread *current_thread;
 
 extern struct list all_threads;          /* every thread but the idle ones */
 extern struct spinlock all_threads_lock; /* RANK_THREADS */
+extern uint64_t threads_started;         /* since boot, the idle ones left out; all_threads_lock */
 
 /*
  * Prepares `t` (zeroed by the caller, inside a larger struct perhaps) to run
@@ -135,6 +136,13 @@ void thread_notify(struct thread *t, uint32_t bits);
 void thread_set_affinity(struct thread *t, uint64_t mask);
 /* CPU time that `t` has used, the running slice included. */
 uint64_t thread_runtime_ns(struct thread *t);
+
+/* Of one CPU since boot: time with a thread on it and without, switches away from threads.
+ * None ever falls.  Context: any without the lock of a run queue. */
+struct sched_usage {
+    uint64_t busy_ns, idle_ns, switches;
+};
+void sched_usage(unsigned cpu, struct sched_usage *out);
 
 /*
  * Round what must stay on its CPU.  The kernel is preempted at named points only

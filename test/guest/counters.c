@@ -70,10 +70,14 @@ static void threads_are_counted(void) {
         REQUIRE(thread_start(&thread[i], rest, NULL));
     CHECK_EQ(counter("program", "tasks"), tasks + 3);
     CHECK_SOON(counter("threads", "switches") > switches);
+    long runtime = counter("threads", "runtime_ns");
+    switches = counter("threads", "switches");
     __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
     for (int i = 0; i < 3; i++)
         thread_join(thread[i]);
     CHECK_SOON(counter("program", "tasks") == tasks);
+    CHECK(counter("threads", "runtime_ns") > runtime);
+    CHECK(counter("threads", "switches") >= switches);
 }
 
 static void *spin(void *arg) {

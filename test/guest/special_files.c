@@ -77,6 +77,40 @@ static void proc_cpuinfo(void) {
     CHECK_EQ(strstr(flags, " avx2 ") != NULL, __builtin_cpu_supports("avx2") != 0);
 }
 
+/* Of the whole machine and of its CPUs; 100 in a second. */
+static long ticks(const char *name) {
+    long used = -1;
+    char *line = slurp("/proc/stat") > 0 ? strstr(text, name) : NULL;
+    if (line)
+        sscanf(line + strlen(name), "%ld", &used);
+    return used;
+}
+
+static void *spin_for_a_while(void *arg) {
+    struct timespec used;
+    do
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    while (used.tv_sec == 0 && used.tv_nsec < 300000000);
+    return arg;
+}
+
+/* It grows while a thread spins, and stays when the thread has ended. */
+static void proc_stat_never_falls(void) {
+    pthread_t thread;
+    long before = ticks("cpu "), now, last = before;
+    REQUIRE(before >= 0);
+    REQUIRE(thread_start(&thread, spin_for_a_while, NULL));
+    CHECK_SOON(ticks("cpu ") >= before + 10);
+    for (int i = 0; i < 50; i++, last = now) {
+        now = ticks("cpu ");
+        CHECK(now >= last);
+        sleep_ms(1);
+    }
+    thread_join(thread);
+    now = ticks("cpu ");
+    CHECK(now >= last && now >= before + 20);
+}
+
 static void terminals(void) {
     struct termios settings;
     struct winsize size;
@@ -206,6 +240,6 @@ static void proc_is_read_only_and_exact(void) {
 }
 
 GUEST_MAIN(CASE(dev_null_zero_full), CASE(dev_random), CASE(terminals), CASE(proc_cpuinfo),
-           CASE(proc_self_maps), CASE(proc_self_status),
+           CASE(proc_stat_never_falls), CASE(proc_self_maps), CASE(proc_self_status),
            CASE(proc_self_statm_and_stat), CASE(proc_self_exe), CASE(proc_machine),
            CASE(proc_is_read_only_and_exact))
