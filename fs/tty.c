@@ -5,7 +5,9 @@
  * The wire carries three streams (base/wire.h).  Where the host's descriptor is
  * a terminal, the program's is /dev/console, open for reading and writing, with
  * the terminal's ioctls; the line discipline is the host's, and settings are
- * passed to it.  Elsewhere the descriptor looks like a pipe's end.
+ * passed to it.  Elsewhere the descriptor looks like a pipe's end.  /dev/tty
+ * writes to a stream whose host descriptor is the terminal, and reads where
+ * descriptor 0 is; what has no such way is EIO, where Linux finds one.
  *
  * A write is cut into pieces that go through a kernel buffer, because the
  * console's queues are filled under a spinlock, where the program's memory
@@ -175,8 +177,14 @@ static uint32_t stream_poll(struct file *f, struct poll_table *pt) {
     return f->data ? poll_output(f, pt) : poll_input(f, pt, POLLHUP);
 }
 
+/* A terminal that is not behind descriptor 0 has no way in. */
+static bool has_input(void) {
+    return !terminals || terminals >> WIRE_STDIN & 1;
+}
+
 static uint32_t tty_poll(struct file *f, struct poll_table *pt) {
-    return poll_input(f, pt, POLLIN | POLLRDNORM) | poll_output(f, pt);
+    uint32_t in = has_input() ? poll_input(f, pt, POLLIN | POLLRDNORM) : 0;
+    return in | (f->data ? poll_output(f, pt) : 0);
 }
 
 static long answer(uintptr_t arg, const void *value, size_t size) {
@@ -205,7 +213,7 @@ static long set_termios(uintptr_t arg, bool flush_input) {
     if (copy_from_user(&t, (const void *)arg, sizeof t))
         return -EFAULT;
     char lost[64];
-    while (flush_input && console_read(lost, sizeof lost))
+    while (flush_input && has_input() && console_read(lost, sizeof lost))
         ;
     spin_lock(&termios_lock);
     settings = t;
@@ -252,8 +260,16 @@ static long tty_ioctl(struct file *f, unsigned command, uintptr_t arg) {
     }
 }
 
+static long tty_read(struct file *f, struct iter *to, uint64_t *pos) {
+    return has_input() ? stream_read(f, to, pos) : -EIO;
+}
+
+static long tty_write(struct file *f, struct iter *from, uint64_t *pos) {
+    return f->data ? stream_write(f, from, pos) : -EIO;
+}
+
 const struct file_ops tty_file_ops = {
-    .read = stream_read, .write = stream_write, .ioctl = tty_ioctl, .poll = tty_poll
+    .read = tty_read, .write = tty_write, .ioctl = tty_ioctl, .poll = tty_poll
 };
 static const struct file_ops input_ops = { .read = stream_read,
                                            .ioctl = stream_ioctl,
@@ -298,10 +314,17 @@ static int open_stream(unsigned stream, struct file **out) {
     return 0;
 }
 
+/* Where the terminal shows what is written to it; WIRE_STDIN: nowhere. */
+static enum wire_stream terminal_stream(void) {
+    if (!terminals || terminals >> WIRE_STDOUT & 1)
+        return WIRE_STDOUT; /* with no terminal at all, that is the console */
+    return terminals >> WIRE_STDERR & 1 ? WIRE_STDERR : WIRE_STDIN;
+}
+
 int tty_open(struct file *f) {
     if (f->inode->rdev == VFS_RDEV(5, 0) && !tty_exists())
         return -ENXIO;
-    f->data = (void *)(uintptr_t)WIRE_STDOUT;
+    f->data = (void *)(uintptr_t)terminal_stream();
     return 0;
 }
 

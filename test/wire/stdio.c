@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -233,6 +234,15 @@ int main(int argc, char **argv) {
         stubborn();
     if (!strcmp(part, "crowd"))
         crowd(number);
+    if (!strcmp(part, "devtty")) {
+        int fd = open("/dev/tty", O_RDWR);
+        return write(fd, "to the terminal\n", 16) != 16 || !isatty(fd) ||
+               write(1, "to the file\n", 12) != 12;
+    }
+    if (!strcmp(part, "devtty-in")) {
+        char c;
+        return read(open("/dev/tty", O_RDWR), &c, 1) < 0 ? errno : 0;
+    }
     if (!strcmp(part, "tty"))
         return isatty(0) | isatty(1) << 1 | isatty(2) << 2;
     return 99;
