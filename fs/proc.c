@@ -29,6 +29,7 @@ struct proc_node {
     uint64_t cookie, next_cookie;      /* place in its directory; of its next child */
     struct proc_node *children, *next; /* constant after boot */
     void (*generate)(struct proc_buffer *b);
+    int (*accept)(const char *text, size_t size);
     unsigned (*counters)(struct proc_counter *out, unsigned max);
     long (*target)(char *to, size_t size);
     int (*follow)(struct entry **out);
@@ -51,7 +52,7 @@ struct proc_number {
 
 static struct proc_node *root;
 static const struct inode_ops proc_inode_ops, proc_link_ops, proc_jump_ops, number_ops;
-static const struct file_ops proc_file_ops;
+static const struct file_ops proc_file_ops, proc_writable_ops;
 
 char *proc_reserve(struct proc_buffer *b, size_t n) {
     if (b->capacity - b->size < n) {
@@ -157,6 +158,14 @@ void proc_register(const char *path, void (*generate)(struct proc_buffer *b)) {
     node_at(path, S_IFREG | 0444)->generate = generate;
 }
 
+void proc_register_writable(const char *path, void (*generate)(struct proc_buffer *b),
+                            int (*accept)(const char *text, size_t size)) {
+    struct proc_node *n = node_at(path, S_IFREG | 0644);
+    n->generate = generate;
+    n->accept = accept;
+    n->inode.file_ops = &proc_writable_ops;
+}
+
 void proc_register_link(const char *path, long (*target)(char *to, size_t size)) {
     node_at(path, S_IFLNK | 0777)->target = target;
 }
@@ -249,6 +258,19 @@ static long proc_read(struct file *f, struct iter *to, uint64_t *pos) {
     return n;
 }
 
+static long proc_accept(struct file *f, struct iter *from, uint64_t *pos) {
+    char text[PROC_WRITE_MAX];
+    size_t asked = from->left, size = iter_from(from, text, MIN(asked, sizeof text));
+    (void)pos;
+    if (size < MIN(asked, sizeof text))
+        return -EFAULT;
+    int err = node_of(f->inode)->accept(text, size);
+    return err ? err : (long)asked;
+}
+
+static const struct file_ops proc_writable_ops = {
+    .read = proc_read, .write = proc_accept, .release = proc_release, .positional = true
+};
 static const struct file_ops proc_file_ops = { .read = proc_read,
                                                .release = proc_release,
                                                .positional = true };

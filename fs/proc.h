@@ -28,6 +28,10 @@ char *proc_reserve(struct proc_buffer *b, size_t n);
 
 /* Context of all generators: thread, may sleep, no spinlock held. */
 void proc_register(const char *path, void (*generate)(struct proc_buffer *b));
+/* `accept` takes what one write begins with, up to PROC_WRITE_MAX bytes; 0 or -errno. */
+void proc_register_writable(const char *path, void (*generate)(struct proc_buffer *b),
+                            int (*accept)(const char *text, size_t size));
+#define PROC_WRITE_MAX 64
 
 /* A symbolic link: `target` writes up to `size` bytes, returns their number or -errno.
  * May be called under the tree lock. */

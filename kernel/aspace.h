@@ -129,7 +129,7 @@ size_t aspace_format_maps(struct aspace *as, uint64_t *cursor, char *to, size_t 
 
 struct aspace_stats {
     uint64_t mapped_bytes, resident_bytes, peak_resident_bytes, locked_bytes;
-    uint64_t text_bytes, data_bytes, stack_bytes;
+    uint64_t text_bytes, data_bytes, stack_bytes, peak_mapped_bytes;
     uint64_t faults, faults_huge, faults_copied, shootdowns, shootdown_ipis;
 };
 void aspace_stats(struct aspace *as, struct aspace_stats *out);

@@ -98,6 +98,7 @@ void aspace_stats(struct aspace *as, struct aspace_stats *out) {
         else if ((r->prot & (PROT_EXEC | PROT_WRITE)) == PROT_EXEC)
             out->text_bytes += bytes;
     }
+    out->peak_mapped_bytes = as->tree.peak_bytes;
     uint64_t resident = aspace_resident_frames(as);
     as->peak_resident = MAX(as->peak_resident, resident);
     out->resident_bytes = resident << PAGE_SHIFT;

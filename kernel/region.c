@@ -28,6 +28,7 @@ static uint32_t next_priority(void) {
 void region_tree_init(struct region_tree *t) {
     t->root = NULL;
     t->count = 0;
+    t->bytes = t->peak_bytes = 0;
     list_init(&t->list);
 }
 
@@ -131,6 +132,11 @@ static struct region *remove(struct region *root, const struct region *r) {
     return root;
 }
 
+static void count_bytes(struct region_tree *t, size_t more, size_t less) {
+    t->bytes += more - less;
+    t->peak_bytes = MAX(t->peak_bytes, t->bytes);
+}
+
 void region_insert(struct region_tree *t, struct region *r) {
     struct region *above = region_find_above(t, r->start);
     list_add_tail(above ? &above->link : &t->list, &r->link);
@@ -138,12 +144,14 @@ void region_insert(struct region_tree *t, struct region *r) {
     r->left = r->right = NULL;
     t->root = insert(t->root, r);
     t->count++;
+    count_bytes(t, r->end - r->start, 0);
 }
 
 void region_remove(struct region_tree *t, struct region *r) {
     t->root = remove(t->root, r);
     list_remove(&r->link);
     t->count--;
+    count_bytes(t, 0, r->end - r->start);
 }
 
 /* Renews the sums on the way from `root` to `r`. */
@@ -155,6 +163,7 @@ static void renew(struct region *root, const struct region *r) {
 
 void region_resize(struct region_tree *t, struct region *r, uintptr_t start, uintptr_t end) {
     /* The order of starts does not change, so the path to `r` can be found by either start. */
+    count_bytes(t, end - start, r->end - r->start);
     r->start = start;
     r->end = end;
     renew(t->root, r);

@@ -34,6 +34,7 @@ struct region_tree {
     struct region *root;
     struct list list;
     unsigned count;
+    size_t bytes, peak_bytes; /* of all regions: now, and the most there ever were */
 };
 
 void region_tree_init(struct region_tree *t);

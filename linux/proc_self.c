@@ -13,9 +13,34 @@
 #define MAPS_STEP   KIB(4)
 #define NS_PER_TICK (NS_PER_SEC / 100) /* USER_HZ */
 
-static const char *program_name(void) {
+struct name {
+    char text[16];
+};
+
+/* The first task's, which prctl may have changed; the program's, once that task has ended. */
+static struct name program_name(void) {
     const char *slash = strrchr(the_process->exe, '/');
-    return slash ? slash + 1 : the_process->exe;
+    struct name name = { "" };
+    uint64_t flags = spin_lock_irqsave(&the_process->lock);
+    const struct task *first = process_find_task(the_process, the_process->pid);
+    string_copy(name.text,
+                first   ? first->thread.name
+                : slash ? slash + 1
+                        : the_process->exe,
+                sizeof(name.text));
+    spin_unlock_irqrestore(&the_process->lock, flags);
+    return name;
+}
+
+static int program_rename(const char *text, size_t size) {
+    struct name name = { "" };
+    memcpy(name.text, text, MIN(size, sizeof(name.text) - 1));
+    uint64_t flags = spin_lock_irqsave(&the_process->lock);
+    struct task *first = process_find_task(the_process, the_process->pid);
+    if (first)
+        string_copy(first->thread.name, name.text, sizeof(first->thread.name));
+    spin_unlock_irqrestore(&the_process->lock, flags);
+    return first ? 0 : -ESRCH;
 }
 
 static void maps(struct proc_buffer *b) {
@@ -37,16 +62,46 @@ static unsigned task_count(void) {
     return n;
 }
 
+/* Signals that are ignored, and those that have handlers. */
+static void actions(struct proc_buffer *b) {
+    struct process_signals *s = &the_process->signals;
+    uint64_t ignored = 0, caught = 0;
+    uint64_t flags = spin_lock_irqsave(&s->lock);
+    for (int signo = 1; signo <= SIGNAL_COUNT; signo++) {
+        uintptr_t handler = s->actions[signo - 1].handler;
+        if (handler == (uintptr_t)SIG_IGN)
+            ignored |= SIGNAL_BIT(signo);
+        else if (handler != (uintptr_t)SIG_DFL)
+            caught |= SIGNAL_BIT(signo);
+    }
+    spin_unlock_irqrestore(&s->lock, flags);
+    proc_printf(b, "SigIgn:\t%016lx\nSigCgt:\t%016lx\n", ignored, caught);
+}
+
+/* As "0-2,5". */
+static void cpu_list(struct proc_buffer *b, uint64_t cpus) {
+    const char *comma = "";
+    for (unsigned first = 0, end; first < 64; first = end + 1) {
+        for (end = first; end < 64 && (cpus >> end & 1); end++)
+            ;
+        if (end == first)
+            continue;
+        proc_printf(b, end - first > 1 ? "%s%u-%u" : "%s%u", comma, first, end - 1);
+        comma = ",";
+    }
+    proc_printf(b, "\n");
+}
+
 static void status(struct proc_buffer *b) {
     struct aspace_stats s;
     aspace_stats(the_process->aspace, &s);
     struct task *t = current_task();
-    proc_printf(b, "Name:\t%.15s\nUmask:\t%04o\nState:\tR (running)\nTgid:\t1\nNgid:\t0\n",
-                program_name(), the_process->fs->umask);
+    proc_printf(b, "Name:\t%s\nUmask:\t%04o\nState:\tR (running)\nTgid:\t1\nNgid:\t0\n",
+                program_name().text, the_process->fs->umask);
     proc_printf(b, "Pid:\t1\nPPid:\t0\nTracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n");
     proc_printf(b, "FDSize:\t%u\nGroups:\t0 \n", fd_table_limit(the_process->files));
-    proc_printf(b, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8lu kB\n", s.mapped_bytes / 1024,
-                s.mapped_bytes / 1024, s.locked_bytes / 1024);
+    proc_printf(b, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8lu kB\n",
+                s.peak_mapped_bytes / 1024, s.mapped_bytes / 1024, s.locked_bytes / 1024);
     proc_printf(b, "VmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n", s.peak_resident_bytes / 1024,
                 s.resident_bytes / 1024);
     proc_printf(b, "VmData:\t%8lu kB\nVmStk:\t%8lu kB\nVmExe:\t%8lu kB\nVmLib:\t%8lu kB\n",
@@ -54,7 +109,9 @@ static void status(struct proc_buffer *b) {
     proc_printf(b, "Threads:\t%u\n", task_count());
     proc_printf(b, "SigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\n", t->signals.pending.set,
                 the_process->signals.pending.set, t->signals.blocked);
-    proc_printf(b, "Cpus_allowed:\t%lx\n", t->thread.affinity & cpus_online);
+    actions(b);
+    proc_printf(b, "Cpus_allowed:\t%lx\nCpus_allowed_list:\t", t->thread.affinity & cpus_online);
+    cpu_list(b, t->thread.affinity & cpus_online);
     proc_printf(b, "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n",
                 t->thread.switches_voluntary, t->thread.switches_preempted);
 }
@@ -70,7 +127,7 @@ static void statm(struct proc_buffer *b) {
 static void stat(struct proc_buffer *b) {
     struct aspace_stats s;
     aspace_stats(the_process->aspace, &s);
-    proc_printf(b, "1 (%.15s) R 0 1 1 0 -1 4194560 %lu 0 0 0 ", program_name(), s.faults);
+    proc_printf(b, "1 (%s) R 0 1 1 0 -1 4194560 %lu 0 0 0 ", program_name().text, s.faults);
     proc_printf(b, "%lu 0 0 0 20 0 %u 0 %lu ", process_runtime_ns(the_process) / NS_PER_TICK,
                 task_count(), the_process->start_ns / NS_PER_TICK);
     proc_printf(b, "%lu %lu 18446744073709551615 0 0 %lu 0 0 0 0 0 0 0 0 0 17 %u 0 0 0 0 0 ",
@@ -88,7 +145,7 @@ static void environ(struct proc_buffer *b) {
 }
 
 static void comm(struct proc_buffer *b) {
-    proc_printf(b, "%.15s\n", program_name());
+    proc_printf(b, "%s\n", program_name().text);
 }
 
 static void limits(struct proc_buffer *b) {
@@ -225,7 +282,7 @@ void proc_self_init(void) {
     proc_register("self/stat", stat);
     proc_register("self/cmdline", cmdline);
     proc_register("self/environ", environ);
-    proc_register("self/comm", comm);
+    proc_register_writable("self/comm", comm, program_rename);
     proc_register("self/limits", limits);
     proc_register("version", version);
     proc_register("sys/kernel/ostype", ostype);

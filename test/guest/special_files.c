@@ -4,8 +4,10 @@
 #include "test/guest/threads.h"
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <termios.h>
 
@@ -174,6 +176,50 @@ static void proc_self_status(void) {
     CHECK(number_after("\nVmRSS:") > 0 && number_after("\nVmSize:") >= number_after("\nVmRSS:"));
 }
 
+static unsigned long long hex_after(const char *name) {
+    const char *at = strstr(text, name);
+    return CHECK(at != NULL) ? strtoull(at + strlen(name), NULL, 16) : 0;
+}
+
+static void on_signal(int signo) {
+    (void)signo;
+}
+
+static void proc_self_status_changes(void) {
+    const long size = 32L << 20;
+    char *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(p != MAP_FAILED && slurp("/proc/self/status") > 0);
+    long with = number_after("\nVmSize:");
+    munmap(p, size);
+    signal(SIGUSR1, SIG_IGN);
+    signal(SIGUSR2, on_signal);
+    REQUIRE(slurp("/proc/self/status") > 0);
+    CHECK(number_after("\nVmPeak:") >= with && number_after("\nVmSize:") < with);
+    CHECK_EQ(hex_after("\nSigIgn:") >> (SIGUSR1 - 1) & 1, 1);
+    CHECK_EQ(hex_after("\nSigIgn:") >> (SIGUSR2 - 1) & 1, 0);
+    CHECK_EQ(hex_after("\nSigCgt:") >> (SIGUSR1 - 1) & 1, 0);
+    CHECK_EQ(hex_after("\nSigCgt:") >> (SIGUSR2 - 1) & 1, 1);
+    CHECK(strstr(text, "\nCpus_allowed_list:\t") != NULL);
+    signal(SIGUSR1, SIG_DFL);
+    signal(SIGUSR2, SIG_DFL);
+}
+
+static void proc_self_comm(void) {
+    char before[16] = "", now[16] = "";
+    CHECK_EQ(prctl(PR_GET_NAME, before), 0);
+    CHECK_EQ(prctl(PR_SET_NAME, "renamed"), 0);
+    CHECK(slurp("/proc/self/comm") > 0 && !strcmp(text, "renamed\n"));
+    CHECK(slurp("/proc/self/status") > 0 && !strncmp(text, "Name:\trenamed\n", 14));
+    int fd = open("/proc/self/comm", O_WRONLY);
+    REQUIRE(fd >= 0);
+    CHECK_EQ(write(fd, "written-and-far-too-long", 24), 24);
+    close(fd);
+    CHECK_EQ(prctl(PR_GET_NAME, now), 0);
+    CHECK(!strcmp(now, "written-and-far"));
+    CHECK(slurp("/proc/self/stat") > 0 && strstr(text, " (written-and-far) ") != NULL);
+    CHECK_EQ(prctl(PR_SET_NAME, before), 0);
+}
+
 static void proc_self_statm_and_stat(void) {
     long size, resident, resident_later;
     REQUIRE(slurp("/proc/self/statm") > 0);
@@ -241,5 +287,5 @@ static void proc_is_read_only_and_exact(void) {
 
 GUEST_MAIN(CASE(dev_null_zero_full), CASE(dev_random), CASE(terminals), CASE(proc_cpuinfo),
            CASE(proc_stat_never_falls), CASE(proc_self_maps), CASE(proc_self_status),
-           CASE(proc_self_statm_and_stat), CASE(proc_self_exe), CASE(proc_machine),
-           CASE(proc_is_read_only_and_exact))
+           CASE(proc_self_status_changes), CASE(proc_self_comm), CASE(proc_self_statm_and_stat),
+           CASE(proc_self_exe), CASE(proc_machine), CASE(proc_is_read_only_and_exact))

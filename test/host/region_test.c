@@ -31,13 +31,17 @@ static void check_lookup(void) {
     }
     const struct region *r, *previous = NULL;
     unsigned count = 0;
+    size_t bytes = 0;
     list_for_each(r, &tree.list, link) {
         assert_true(!previous || previous->end <= r->start);
         assert_ptr_equal(region_prev(&tree, r), previous);
         previous = r;
+        bytes += r->end - r->start;
         count++;
     }
     assert_int_equal(count, tree.count);
+    assert_int_equal(bytes, tree.bytes);
+    assert_true(tree.peak_bytes >= bytes && tree.peak_bytes <= PAGES * PAGE_SIZE);
 }
 
 static bool is_free(unsigned page, unsigned pages) {
