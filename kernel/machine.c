@@ -6,6 +6,7 @@
 
 #define DEBUG_EXIT_PORT 0x501
 #define RESET_PORT      0xcf9
+#define EXIT_FAILED     125 /* as the command's; QEMU exits with twice what it is told, plus 1 */
 
 bool machine_option(const char *prefix, unsigned n, char *to, size_t size) {
     for (const char *p = machine.command_line; p && *p;) {
@@ -23,10 +24,18 @@ bool machine_option(const char *prefix, unsigned n, char *to, size_t size) {
     return false;
 }
 
-void machine_power_off(void) {
+static noreturn_fn void end(uint8_t code) {
     irq_disable();
-    outb(DEBUG_EXIT_PORT, 0);
+    outb(DEBUG_EXIT_PORT, code);
     outb(RESET_PORT, 0x06);
     outb(0x64, 0xfe); /* the keyboard controller's reset line */
     cpu_reset();
+}
+
+void machine_power_off(void) {
+    end(0);
+}
+
+void machine_power_off_failed(void) {
+    end(EXIT_FAILED >> 1);
 }

@@ -22,7 +22,11 @@ extern struct machine machine; /* constant after boot */
  */
 bool machine_option(const char *prefix, unsigned n, char *to, size_t size);
 
-/* Ends the machine at once: isa-debug-exit, then ACPI or reset. Context: any. */
+/*
+ * Ends the machine at once: isa-debug-exit, then ACPI or reset. QEMU's status is 1, or 125 after a
+ * failure of ours. Context: any.
+ */
 noreturn_fn void machine_power_off(void);
+noreturn_fn void machine_power_off_failed(void);
 
 #endif

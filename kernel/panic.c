@@ -66,7 +66,7 @@ static noreturn_fn void end(const struct trap_frame *f, uintptr_t rbp, const cha
     if (!atomic_compare_exchange_strong(&panicking, &nobody, cpu_id() + 1)) {
         if (nobody != cpu_id() + 1)
             cpu_halt();
-        machine_power_off(); /* a panic inside a panic */
+        machine_power_off_failed(); /* a panic inside a panic */
     }
     if (!log_verbose)
         log_replay();
@@ -82,7 +82,7 @@ static noreturn_fn void end(const struct trap_frame *f, uintptr_t rbp, const cha
     print_backtrace(f ? f->rip : 0, f ? f->rbp : rbp);
     stop_others();
     print("mimosa: end of panic\n");
-    machine_power_off();
+    machine_power_off_failed();
 }
 
 void give_up(const char *fmt, ...) {
@@ -97,7 +97,7 @@ void give_up(const char *fmt, ...) {
     format_args(message, sizeof(message), fmt, args);
     va_end(args);
     print("mimosa: cannot start: %s\n", message);
-    machine_power_off();
+    machine_power_off_failed();
 }
 
 void panic(const char *fmt, ...) {
