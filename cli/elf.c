@@ -164,6 +164,23 @@ size_t elf_build_id(const uint8_t *bytes, size_t size, uint8_t id[static 64]) {
     return 0;
 }
 
+uint64_t elf_load_end(const uint8_t *bytes, size_t size) {
+    Elf64_Ehdr header;
+    Elf64_Phdr segment;
+    uint64_t end = 0;
+
+    if (!read_header(bytes, size, &header)) {
+        return 0;
+    }
+    for (unsigned i = 0; read_segment(bytes, size, &header, i, &segment); i++) {
+        uint64_t last = segment.p_paddr + segment.p_memsz;
+        if (segment.p_type == PT_LOAD && last > end) {
+            end = last;
+        }
+    }
+    return end;
+}
+
 /* One symbol table and the strings that its names lie in. */
 struct table {
     const uint8_t *entries;

@@ -24,6 +24,9 @@ bool elf_is_pie(const uint8_t *bytes, size_t size);
 /* Copies the GNU build id; returns its length, 0 when there is none. */
 size_t elf_build_id(const uint8_t *bytes, size_t size, uint8_t id[static 64]);
 
+/* The first physical address behind all that the file loads; 0 when it loads nothing. */
+uint64_t elf_load_end(const uint8_t *bytes, size_t size);
+
 struct symbol {
     uint64_t address;
     uint64_t size; /* 0: up to the next symbol */

@@ -7,6 +7,7 @@
 #include "cli/pack.h"
 
 #include "cli/commands.h"
+#include "cli/elf.h"
 
 #include <elf.h>
 #include <stdlib.h>
@@ -33,9 +34,8 @@ static size_t find_slot(const struct mapped *kernel) {
     return offset && kernel->size - offset >= sizeof(struct image_initrd) ? offset : 0;
 }
 
-/* Copies the program headers, and finds the first physical address behind them all. */
 static const char *read_segments(const struct mapped *kernel, const Elf64_Ehdr *header,
-                                 Elf64_Phdr *segments, uint64_t *end) {
+                                 Elf64_Phdr *segments) {
     uint64_t length = (uint64_t)header->e_phnum * sizeof(Elf64_Phdr);
 
     if (header->e_phentsize != sizeof(Elf64_Phdr) || header->e_phoff > kernel->size ||
@@ -43,20 +43,12 @@ static const char *read_segments(const struct mapped *kernel, const Elf64_Ehdr *
         return "its program headers are damaged";
     }
     memcpy(segments, kernel->bytes + header->e_phoff, length);
-    *end = 0;
-    for (unsigned i = 0; i < header->e_phnum; i++) {
-        uint64_t last = segments[i].p_paddr + segments[i].p_memsz;
-        if (segments[i].p_type == PT_LOAD && last > *end) {
-            *end = last;
-        }
-    }
     return NULL;
 }
 
 const char *pack_image(struct packed *packed, const struct mapped *kernel,
                        const struct mapped *initrd) {
     Elf64_Ehdr header;
-    uint64_t end;
 
     if (kernel->size < sizeof(header) || memcmp(kernel->bytes, ELFMAG, SELFMAG)) {
         return "it is not an ELF file";
@@ -67,14 +59,15 @@ const char *pack_image(struct packed *packed, const struct mapped *kernel,
         return "it has no place for an initrd; is it a Mimosa kernel?";
     }
     Elf64_Phdr *segments = xmalloc(((size_t)header.e_phnum + 1) * sizeof(Elf64_Phdr));
-    const char *why = read_segments(kernel, &header, segments, &end);
+    const char *why = read_segments(kernel, &header, segments);
     if (why) {
         free(segments);
         return why;
     }
     uint64_t offset = page_up(kernel->size);
     uint64_t table = page_up(offset + initrd->size);
-    struct image_initrd place = { MAGIC, page_up(end), initrd->size };
+    uint64_t start = page_up(elf_load_end(kernel->bytes, kernel->size));
+    struct image_initrd place = { MAGIC, start, initrd->size };
     segments[header.e_phnum++] = (Elf64_Phdr){
         .p_type = PT_LOAD,
         .p_flags = PF_R,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* `mimosa run`: from the command line to the exit status. */
 #include "cli/commands.h"
+#include "cli/elf.h"
 #include "cli/initrd.h"
 #include "cli/log.h"
 #include "cli/machine.h"
@@ -13,6 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define KERNEL_START   0x100000u
+#define KERNEL_LEAST   0x10000u /* first page tables, a page of rounding; less runs no program */
+#define Q35_ACPI_BYTES 0x28000u /* QEMU keeps them free at the end of a q35's memory */
 
 /* What one run boots. */
 struct boot {
@@ -80,14 +85,33 @@ static int find_linux(const struct run_options *options, struct boot *boot) {
     return boot->init ? 0 : cli_fail("there is no linux-init next to this command; type `make`");
 }
 
-/* QEMU's own line for this would name neither size. */
-static int check_memory(const struct run_options *options, uint64_t initrd_bytes) {
-    if (initrd_bytes + (1u << 20) <= options->memory_bytes) {
+/* Where the kernel ends in the machine's memory; of a Linux kernel we know where it begins. */
+static uint64_t kernel_end(const char *kernel) {
+    struct mapped file;
+    uint64_t end = 0;
+
+    if (!file_map(&file, kernel)) {
+        end = elf_load_end(file.bytes, file.size);
+        file_unmap(&file);
+    }
+    return end ? end : KERNEL_START;
+}
+
+/*
+ * QEMU lays the initrd at the end of memory, over the kernel if need be, and its own line for what
+ * does not fit at all would name neither size.
+ */
+static int check_memory(const struct run_options *options, const char *kernel,
+                        uint64_t initrd_bytes) {
+    uint64_t acpi = options_machine(options) == MACHINE_Q35 ? Q35_ACPI_BYTES : 0;
+    uint64_t needed = kernel_end(kernel) + KERNEL_LEAST + initrd_bytes + acpi;
+
+    if (needed <= options->memory_bytes) {
         return 0;
     }
-    return cli_fail("the program and its files take %llu MiB, too much for a machine of %llu MiB; "
-                    "give more with --mem",
-                    (unsigned long long)(initrd_bytes >> 20) + 1,
+    return cli_fail("the kernel, the program and its files take %llu MiB, too much for a machine "
+                    "of %llu MiB; give more with --mem",
+                    (unsigned long long)((needed + (1u << 20) - 1) >> 20),
                     (unsigned long long)(options->memory_bytes >> 20));
 }
 
@@ -126,7 +150,7 @@ static int run_machine(const struct run_options *options, const struct boot *boo
 
     relay_prepare();
     int initrd = initrd_build(options, program, boot->init, boot->modules, &initrd_bytes);
-    if (initrd < 0 || check_memory(options, initrd_bytes)) {
+    if (initrd < 0 || check_memory(options, boot->kernel, initrd_bytes)) {
         return status;
     }
     if (machine_start(&machine, options, boot->kernel, initrd) == 0) {

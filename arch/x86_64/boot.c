@@ -101,6 +101,9 @@ static void initrd_find(const struct start_info *info) {
     }
     if (!start)
         return;
+    /* QEMU asks nobody before it lays a large one over the kernel. */
+    if (start < (uintptr_t)kernel_end - KERNEL_IMAGE)
+        give_up("too little memory for the program and its files");
     machine.initrd = low_phys(start);
     machine.initrd_size = size;
     ranges_reserve(start, start + size);

@@ -179,11 +179,23 @@ static void test_build_id(void **state) {
     assert_int_equal(elf_build_id((const uint8_t *)&file, sizeof(file), id), 0);
 }
 
+static void test_load_end(void **state) {
+    struct file file = make_file();
+
+    (void)state;
+    file.segments[0].p_paddr = 0x5000;
+    file.segments[0].p_memsz = 0x1234;
+    file.segments[1].p_paddr = 0x900000;
+    assert_int_equal(elf_load_end((const uint8_t *)&file, sizeof(file)), 0x6234);
+    assert_int_equal(elf_load_end((const uint8_t *)&file, sizeof(file.header)), 0);
+    assert_int_equal(elf_load_end((const uint8_t *)"text", 4), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refuse),   cmocka_unit_test(test_cut),
         cmocka_unit_test(test_damaged),  cmocka_unit_test(test_symbols),
-        cmocka_unit_test(test_build_id),
+        cmocka_unit_test(test_build_id), cmocka_unit_test(test_load_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

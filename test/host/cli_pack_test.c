@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The packed image: a kernel with one more segment, and its place written down. */
-/* tests: cli/pack.c cli/util.c */
+/* tests: cli/pack.c cli/elf.c cli/util.c */
 #include "cli/pack.h"
 
 #include <elf.h>
