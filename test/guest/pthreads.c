@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* POSIX threads as libc gives them: what a threaded program leans on every day. */
 #define _GNU_SOURCE
+#include "test/guest/linux_abi.h"
 #include "test/guest/threads.h"
 #include <semaphore.h>
 #include <stdint.h>
@@ -22,14 +23,9 @@ static void *mutex_adder(void *arg) {
     return arg;
 }
 
-static void hammer_mutex(int type, int pshared, int robust) {
-    pthread_mutexattr_t attr;
+/* The mutex was initialised; destroys it. */
+static void hammer_initialised(void) {
     pthread_t threads[WORKERS];
-    pthread_mutexattr_init(&attr);
-    REQUIRE(pthread_mutexattr_settype(&attr, type) == 0);
-    REQUIRE(pthread_mutexattr_setpshared(&attr, pshared) == 0);
-    REQUIRE(pthread_mutexattr_setrobust(&attr, robust) == 0);
-    REQUIRE(pthread_mutex_init(&mutex, &attr) == 0);
     counter = 0;
     for (int i = 0; i < WORKERS; i++)
         REQUIRE(thread_start(&threads[i], mutex_adder, &threads[i]));
@@ -37,6 +33,16 @@ static void hammer_mutex(int type, int pshared, int robust) {
         CHECK(thread_join(threads[i]) == &threads[i]);
     CHECK_EQ(counter, WORKERS * ROUNDS);
     CHECK_EQ(pthread_mutex_destroy(&mutex), 0);
+}
+
+static void hammer_mutex(int type, int pshared, int robust) {
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    REQUIRE(pthread_mutexattr_settype(&attr, type) == 0);
+    REQUIRE(pthread_mutexattr_setpshared(&attr, pshared) == 0);
+    REQUIRE(pthread_mutexattr_setrobust(&attr, robust) == 0);
+    REQUIRE(pthread_mutex_init(&mutex, &attr) == 0);
+    hammer_initialised();
 }
 
 static void mutex_init_type(pthread_mutex_t *own, int type) {
@@ -96,6 +102,57 @@ static void mutex_robust(void) {
     CHECK_EQ(pthread_mutex_unlock(&own), 0);
     CHECK_EQ(pthread_mutex_lock(&own), 0);
     CHECK_EQ(pthread_mutex_unlock(&own), 0);
+}
+
+/* One that spins before it sleeps; only glibc has a type for it. */
+static void mutex_adaptive(void) {
+#ifdef __GLIBC__
+    int type = PTHREAD_MUTEX_ADAPTIVE_NP;
+#else
+    int type = PTHREAD_MUTEX_DEFAULT;
+#endif
+    hammer_mutex(type, PTHREAD_PROCESS_PRIVATE, PTHREAD_MUTEX_STALLED);
+}
+
+/*
+ * Mimosa has no futexes that inherit priority: the C library must find out and say so, musl when
+ * the attribute is set, glibc when the mutex is made.  Linux may have been built without them too;
+ * where they are, the mutex works.
+ */
+static void mutex_inherits_priority(void) {
+    pthread_mutexattr_t attr;
+    unsigned word = 0;
+    int has_pi =
+        syscall(SYS_futex, &word, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0) == 0 || errno != ENOSYS;
+    pthread_mutexattr_init(&attr);
+    int error = pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
+    if (!error)
+        error = pthread_mutex_init(&mutex, &attr);
+    if (has_pi && !error) {
+        hammer_initialised();
+    } else {
+        CHECK(!has_pi && (error == ENOTSUP || error == ENOSYS));
+    }
+    if (access("/proc/mimosa", F_OK) == 0)
+        CHECK(error);
+    /* What was refused leaves nothing behind. */
+    CHECK_EQ(pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_NONE), 0);
+    REQUIRE(pthread_mutex_init(&mutex, &attr) == 0);
+    hammer_initialised();
+}
+
+/* One with a ceiling wants real-time priorities, which a thread of the normal policy has not. */
+static void mutex_with_ceiling(void) {
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    int error = pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_PROTECT);
+    if (error) { /* musl */
+        CHECK_EQ(error, ENOTSUP);
+        return;
+    }
+    REQUIRE(pthread_mutex_init(&mutex, &attr) == 0);
+    CHECK_EQ(pthread_mutex_lock(&mutex), EINVAL);
+    CHECK_EQ(pthread_mutex_destroy(&mutex), 0);
 }
 
 static void mutex_timedlock(void) {
@@ -365,6 +422,7 @@ static void semaphores(void) {
 }
 
 GUEST_MAIN(CASE(mutex_normal), CASE(mutex_shared), CASE(mutex_recursive), CASE(mutex_errorcheck),
-           CASE(mutex_robust), CASE(mutex_timedlock), CASE(cond_queue), CASE(cond_broadcast),
+           CASE(mutex_robust), CASE(mutex_adaptive), CASE(mutex_inherits_priority),
+           CASE(mutex_with_ceiling), CASE(mutex_timedlock), CASE(cond_queue), CASE(cond_broadcast),
            CASE(cond_timedwait), CASE(barriers), CASE(rwlocks), CASE(once_is_once),
            CASE(keys_and_destructors), CASE(semaphores))
