@@ -259,6 +259,8 @@ long tcp_socket_receive(struct socket *socket, struct socket_message *m) {
             return done ? done : n;
         if (m->nonblocking)
             return done ? done : -EAGAIN;
+        if (peeks && done && (s->ended || socket->error)) /* it will not be more */
+            return done;
         uint32_t seen = peeks ? (uint32_t)done : 0;
         int err = socket_wait(&socket->readable, s->available > seen || s->ended || socket->error,
                               deadline);

@@ -152,8 +152,11 @@ static void peek_until_all_is_there(void) {
     CHECK_EQ((long)got, 6);
     CHECK_EQ(recv(ends[0], text, sizeof text, 0), 6);
     CHECK_EQ(memcmp(text, "abcdef", 6), 0);
-    close(ends[0]);
+    CHECK_EQ(write(ends[1], "gh", 2), 2);
     close(ends[1]);
+    CHECK(inet_wait(ends[0], POLLRDHUP));
+    CHECK_EQ((long)peek_at_all(&ends[0]), 2);
+    close(ends[0]);
 }
 
 static void *read_one(void *arg) {
