@@ -292,7 +292,7 @@ static void account(struct run_queue *rq, struct thread *prev, struct thread *ne
     uint64_t now = clock_now_ns();
     if (!prev->is_idle) {
         rq->busy_ns += now - prev->started_ns;
-        rq->switches++;
+        rq->switches += next != prev;
     }
     __atomic_store_n(&prev->runtime_ns, prev->runtime_ns + now - prev->started_ns,
                      __ATOMIC_RELAXED);
