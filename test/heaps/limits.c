@@ -27,6 +27,11 @@ const char *case_giant(void) {
         size_t bytes = gigabyte + (size_t)round;
         char *block = t_malloc(bytes);
         CHECK(block);
+        /* Pages that were only promised prove little; on Linux they are not what is tested. */
+        if (round == 0 && !access("/proc/mimosa", F_OK)) {
+            block_fill(block, bytes, 1);
+            CHECK(block_holds(block, bytes, 1));
+        }
         block[0] = block[bytes / 2] = block[bytes - 1] = 1;
         CHECK(t_usable_size(block) >= bytes && t_usable_size(block) < bytes + ((size_t)64 << 20));
         t_free(block);
