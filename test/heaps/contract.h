@@ -3,7 +3,7 @@
  * The heap contract (heaps/heap.h) as a test program: one static program, run
  * once for each heap by MIMOSA_HEAP, on Linux and on Mimosa alike.
  *
- *   contract                 every case but the slow ones
+ *   contract                 every case but those that run apart
  *   contract CASE...         these cases
  *   contract --list          their names
  *   contract --die MISUSE    misuse the heap; how it ends is the caller's to judge
@@ -78,7 +78,7 @@ contract_case case_sizes, case_beyond, case_align, case_family, case_calloc, cas
     case_usable, case_fuzz, case_stats;
 /* threads.c */
 contract_case case_cross_thread, case_thread_exit, case_tls_destructor, case_hammer,
-    case_many_threads;
+    case_first_act_born, case_first_act_moved, case_many_threads;
 /* limits.c */
 contract_case case_giant, case_exhaustion, case_fork;
 

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -135,6 +136,73 @@ const char *case_tls_destructor(void) {
     pthread_key_delete(early_key);
     pthread_key_delete(late_key);
     return PASSED;
+}
+
+/* ---- The first act of a thread is malloc, on each CPU but the first ---- */
+
+struct newborn {
+    int cpu;    /* where it is born, or to which it moves first */
+    bool moves; /* there, before its first act */
+};
+
+static void pin(int cpu) {
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    CHECK(!sched_setaffinity(0, sizeof(set), &set));
+}
+
+static void *act_first(void *argument) {
+    const struct newborn *me = argument;
+
+    if (me->moves) {
+        pin(me->cpu);
+    }
+    char *small = t_malloc(24), *large = t_malloc(300000);
+    CHECK(small && large);
+    CHECK(sched_getcpu() == me->cpu);
+    block_fill(small, 24, 1);
+    block_fill(large, 300000, 2);
+    CHECK(block_holds(small, 24, 1));
+    t_free(small);
+    return large;
+}
+
+/* Begins with the CPU that CONTRACT_CPU names: there the process makes its first malloc of all. */
+static const char *act_everywhere(bool moves) {
+    const char *first = getenv("CONTRACT_CPU");
+    cpu_set_t all;
+    int cpus[CPU_SETSIZE], count = 0;
+
+    CHECK(!sched_getaffinity(0, sizeof(all), &all));
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &all)) {
+            cpus[count++] = cpu;
+        }
+    }
+    int others = count > 1 ? count - 1 : 1, begin = first ? atoi(first) - 1 : 0;
+    for (int i = 0; i < others; i++) {
+        struct newborn newborn = { cpus[count > 1 ? 1 + (begin + i) % others : 0], moves };
+        pthread_t thread;
+        void *large = NULL;
+        pin(moves ? cpus[0] : newborn.cpu);
+        CHECK(!pthread_create(&thread, NULL, act_first, &newborn));
+        pin(cpus[0]);
+        CHECK(!pthread_join(thread, &large));
+        CHECK(block_holds(large, 300000, 2));
+        t_free(large);
+    }
+    CHECK(!sched_setaffinity(0, sizeof(all), &all));
+    return PASSED;
+}
+
+const char *case_first_act_born(void) {
+    return act_everywhere(false);
+}
+
+const char *case_first_act_moved(void) {
+    return act_everywhere(true);
 }
 
 /* ---- Everything at once ---- */
