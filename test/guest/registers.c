@@ -205,8 +205,6 @@ static void run_threads(void *(*run)(void *)) {
     pthread_t threads[CPUS_MAX + 2];
     vectors_probe();
     cpu_count = cpus_list(cpus);
-    if (cpu_count > 8)
-        cpu_count = 8;
     __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
     for (long i = 0; i < cpu_count + 2; i++) {
         cpu_pin(cpus[i % cpu_count]);
