@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,16 +139,6 @@ struct wishes {
     unsigned runs; /* 0: not given */
     bool micro, boot, quick;
 };
-
-void bench_note(struct bench *bench, const char *format, ...) {
-    char text[1024];
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    results_note(&bench->results, text);
-}
 
 /* Whether an argument of the user's program depends on the number of threads. */
 static bool mentions_threads(const struct bench *bench) {

@@ -156,9 +156,6 @@ struct app_wishes {
  */
 int app_run(struct bench *bench, const struct app_wishes *wishes);
 
-/* A note that is a sentence made by printf's rules. */
-void bench_note(struct bench *bench, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
 uint64_t bench_now_ns(void);
 
 #endif

@@ -153,9 +153,9 @@ static void fail_start(struct app *app, const struct start *start, unsigned roun
     if (app_interrupted()) {
         return;
     }
-    bench_note(app->bench, "round %u, %s, %u CPUs, %s, %s: %s", round + 1,
-               r->systems[start->system], r->shapes[start->shape].cpus, r->heaps[start->heap], what,
-               error);
+    results_note(&app->bench->results, "round %u, %s, %u CPUs, %s, %s: %s", round + 1,
+                 r->systems[start->system], r->shapes[start->shape].cpus, r->heaps[start->heap],
+                 what, error);
     fprintf(stderr, "mimosa: %s\n", r->notes[r->note_count - 1]);
     /* A comparison kernel that is not there is not our failure. */
     r->failures += !bench_is_linux(r->systems[start->system]);
@@ -316,7 +316,8 @@ int app_run(struct bench *bench, const struct app_wishes *wishes) {
     sigaction(SIGTERM, &action, NULL);
     run_rounds(&app);
     if (app_interrupted()) {
-        bench_note(bench, "interrupted in round %u: what was measured until then", r->rounds_done);
+        results_note(&bench->results, "interrupted in round %u: what was measured until then",
+                     r->rounds_done);
     }
     choose_peer(r);
     report_server(r, stdout);

@@ -211,9 +211,9 @@ static int calibrate_system(struct bench *bench, unsigned system, struct progres
         progress_show(progress, bench, i == 0, text);
         if (boot_run(bench, &plan.boots[i], 0, &wall_s, &cells_s, &error)) {
             progress_clear(progress);
-            bench_note(bench, "%s%s%s is left out: %s", r->systems[system],
-                       plan.boots[i].heap >= 0 ? " with " : "",
-                       plan.boots[i].heap >= 0 ? r->heaps[plan.boots[i].heap] : "", error);
+            results_note(&bench->results, "%s%s%s is left out: %s", r->systems[system],
+                         plan.boots[i].heap >= 0 ? " with " : "",
+                         plan.boots[i].heap >= 0 ? r->heaps[plan.boots[i].heap] : "", error);
             fprintf(stderr, "mimosa: %s\n", r->notes[r->note_count - 1]);
             r->system_dropped[system] = true;
             free(error);
@@ -298,10 +298,10 @@ static double cell_seconds(struct bench *bench) {
     double elapsed_s = (double)(bench_now_ns() - bench->started_ns) / 1e9;
     double seconds = (0.9 * (bench->budget_s - elapsed_s) / r->rounds - boots_s) / cells;
     if (seconds < CELL_MIN_S) {
-        bench_note(bench,
-                   "the budget of %.0f s is too short for this matrix: %.0f s of it are boots; "
-                   "cells got %.0f ms and the run took longer",
-                   bench->budget_s, boots_s * r->rounds, CELL_MIN_S * 1e3);
+        results_note(&bench->results,
+                     "the budget of %.0f s is too short for this matrix: %.0f s of it are boots; "
+                     "cells got %.0f ms and the run took longer",
+                     bench->budget_s, boots_s * r->rounds, CELL_MIN_S * 1e3);
         return CELL_MIN_S;
     }
     return seconds < CELL_MAX_S ? seconds : CELL_MAX_S;
@@ -371,8 +371,9 @@ static double run_boot(struct bench *bench, const struct boot *boot, unsigned ro
     if (!boot_run(bench, boot, round, &wall_s, &cells_s, &error)) {
         return wall_s - cells_s;
     }
-    bench_note(bench, "round %u, %s, %u CPUs, %s: %s", round + 1, r->systems[boot->system],
-               boot->cpus, boot->heap >= 0 ? r->heaps[boot->heap] : "all heaps", error);
+    results_note(&bench->results, "round %u, %s, %u CPUs, %s: %s", round + 1,
+                 r->systems[boot->system], boot->cpus,
+                 boot->heap >= 0 ? r->heaps[boot->heap] : "all heaps", error);
     r->failures++;
     free(error);
     return wall_s - cells_s;

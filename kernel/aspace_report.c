@@ -88,7 +88,6 @@ void aspace_stats(struct aspace *as, struct aspace_stats *out) {
     mutex_lock(&as->mutex);
     list_for_each(r, &as->tree.list, link) {
         uint64_t bytes = r->end - r->start;
-        out->mapped_bytes += bytes;
         if (r->flags & REGION_LOCKED)
             out->locked_bytes += bytes;
         if (r->flags & REGION_STACK)
@@ -98,6 +97,7 @@ void aspace_stats(struct aspace *as, struct aspace_stats *out) {
         else if ((r->prot & (PROT_EXEC | PROT_WRITE)) == PROT_EXEC)
             out->text_bytes += bytes;
     }
+    out->mapped_bytes = as->tree.bytes;
     out->peak_mapped_bytes = as->tree.peak_bytes;
     uint64_t resident = aspace_resident_frames(as);
     as->peak_resident = MAX(as->peak_resident, resident);

@@ -2,6 +2,7 @@
 /* The matrix of results, and the ratios that the reports are made of. */
 #include "lab/results.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,7 +81,13 @@ void results_fact(struct results *results, const char *key, const char *text) {
     results->fact_count++;
 }
 
-void results_note(struct results *results, const char *text) {
+void results_note(struct results *results, const char *format, ...) {
+    char text[1024];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
     results->notes = grown(results->notes, results->note_count + 1, sizeof(*results->notes));
     results->notes[results->note_count++] = copied(text);
 }

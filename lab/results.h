@@ -73,9 +73,10 @@ void results_free(struct results *results);
 struct cell *results_cell(const struct results *results, unsigned system, unsigned heap,
                           unsigned load, unsigned shape);
 
-/* Texts are copied. */
+/* Texts are copied; a note is made by printf's rules. */
 void results_fact(struct results *results, const char *key, const char *text);
-void results_note(struct results *results, const char *text);
+void results_note(struct results *results, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Index of a name or shape, or -1. */
 int results_find_system(const struct results *results, const char *system);

@@ -31,15 +31,26 @@ static bool passes(uint64_t limit, uint64_t used, uint64_t more) {
     return more > limit || used > limit - more;
 }
 
+/* Whether `more` bytes would pass RLIMIT_DATA. */
+static bool over_data_limit(uint64_t more) {
+    uint64_t limit = limit_of(RLIMIT_DATA);
+    struct aspace_stats stats;
+    if (likely(limit == UINT64_MAX))
+        return false;
+    aspace_stats(aspace_now(), &stats);
+    return passes(limit, stats.data_bytes, ALIGN_UP(more, PAGE_SIZE));
+}
+
 /* Whether `more` bytes of mappings would pass RLIMIT_AS or, being `data`, RLIMIT_DATA. */
 static bool over_limit(uint64_t more, bool data) {
-    uint64_t all = limit_of(RLIMIT_AS), of_data = data ? limit_of(RLIMIT_DATA) : UINT64_MAX;
+    uint64_t limit = limit_of(RLIMIT_AS);
     struct aspace_stats stats;
-    if (likely(all == UINT64_MAX && of_data == UINT64_MAX))
-        return false;
-    more = ALIGN_UP(more, PAGE_SIZE);
-    aspace_stats(aspace_now(), &stats);
-    return passes(all, stats.mapped_bytes, more) || passes(of_data, stats.data_bytes, more);
+    if (unlikely(limit != UINT64_MAX)) {
+        aspace_stats(aspace_now(), &stats);
+        if (passes(limit, stats.mapped_bytes, ALIGN_UP(more, PAGE_SIZE)))
+            return true;
+    }
+    return data && over_data_limit(more);
 }
 
 /* Linux's is_data_mapping: private and writable, no stack. */
@@ -146,7 +157,7 @@ long sys_munmap(long a, long b) {
 long sys_mprotect(long a, long b, long c) {
     if ((c & PROT_WRITE) && limit_of(RLIMIT_DATA) != UINT64_MAX && !(a & ~PAGE_MASK)) {
         uint64_t more = aspace_mapped_bytes(aspace_now(), (uintptr_t)a, (size_t)b, MAPPED_NOT_DATA);
-        if (more && over_limit(more, true) && !over_limit(more, false))
+        if (more && over_data_limit(more))
             return -ENOMEM;
     }
     return aspace_protect(aspace_now(), (uintptr_t)a, (size_t)b, (int)c);

@@ -6,6 +6,7 @@
 #include "base/string.h"
 #include "lwip/netif.h"
 #include "net/inet_impl.h"
+#include "net/net_impl.h"
 
 #define IPV6_SHORTEST 24 /* Linux takes a sockaddr_in6 without its scope: SIN6_LEN_RFC2133 */
 
@@ -75,6 +76,18 @@ void inet_address_put(struct socket_address *a, uint16_t family, const ip_addr_t
         words[2] = lwip_htonl(0xffff);
         words[3] = ip_2_ip4(ip)->addr;
     }
+}
+
+int inet_bind(struct socket *s, const struct socket_address *a, inet_binder *bind) {
+    ip_addr_t ip;
+    uint16_t port;
+    int err = inet_address_get(a, s->family, &ip, &port);
+    if (err)
+        return err;
+    net_lock();
+    err = bind(s, &ip, port);
+    net_unlock();
+    return err;
 }
 
 bool inet_address_is_ours(const ip_addr_t *ip) {

@@ -18,6 +18,9 @@ must_check int inet_address_get(const struct socket_address *a, uint16_t family,
 /* The other way round. */
 void inet_address_put(struct socket_address *a, uint16_t family, const ip_addr_t *ip,
                       uint16_t port);
+/* bind(): `bind` is called with the address as lwIP has it, under net_lock. */
+typedef int inet_binder(struct socket *s, ip_addr_t *ip, uint16_t port);
+must_check int inet_bind(struct socket *s, const struct socket_address *a, inet_binder *bind);
 /* Whether one of our interfaces has the address.  Under net_lock. */
 bool inet_address_is_ours(const ip_addr_t *ip);
 /* Linux takes "any" as a destination for the machine itself. */

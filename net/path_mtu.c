@@ -21,8 +21,9 @@ u16_t lwip_nd6_get_destination_mtu(const ip6_addr_t *to, struct netif *n);
 
 /* Called by lwIP in the place of its own. */
 u16_t nd6_get_destination_mtu(const ip6_addr_t *to, struct netif *n) {
-    u16_t heard = MAX(lwip_nd6_get_destination_mtu(to, n), (u16_t)IP6_MIN_MTU_LENGTH);
-    return n ? MIN(heard, MAX(netif_mtu6(n), (u16_t)IP6_MIN_MTU_LENGTH)) : heard;
+    u16_t most = n ? netif_mtu6(n) : IP6_MIN_MTU_LENGTH;
+    u16_t heard = lwip_nd6_get_destination_mtu(to, n);
+    return most ? MIN(most, MAX(heard, (u16_t)IP6_MIN_MTU_LENGTH)) : 0; /* the loopback has none */
 }
 
 /* lwIP: `p`, TCP header and payload, is about to be sent.  Without payload, `pcb` may be a
@@ -32,7 +33,7 @@ void path_mtu_see_segment(struct pbuf *p, struct tcp_hdr *header, const struct t
         return;
     struct netif *n = ip_route(&pcb->local_ip, &pcb->remote_ip);
     u16_t mtu = nd6_get_destination_mtu(ip_2_ip6(&pcb->remote_ip), n);
-    if (!n || p->tot_len + IP6_HLEN <= mtu)
+    if (!n || !mtu || p->tot_len + IP6_HLEN <= mtu)
         return;
     if (!(n->chksum_flags & NETIF_CHECKSUM_GEN_TCP)) /* else lwIP does it next */
         header->chksum =

@@ -61,7 +61,8 @@ int tcp_need_pcb(struct tcp_socket *s) {
     return err;
 }
 
-static int bind_locked(struct tcp_socket *s, ip_addr_t *ip, uint16_t port) {
+static int bind_locked(struct socket *socket, ip_addr_t *ip, uint16_t port) {
+    struct tcp_socket *s = tcp_of(socket);
     if (s->state != TCP_FRESH || s->local_port)
         return -EINVAL;
     if (!inet_address_is_ours(ip))
@@ -81,15 +82,7 @@ static int bind_locked(struct tcp_socket *s, ip_addr_t *ip, uint16_t port) {
 }
 
 int tcp_socket_bind(struct socket *socket, const struct socket_address *a) {
-    ip_addr_t ip;
-    uint16_t port;
-    int err = inet_address_get(a, socket->family, &ip, &port);
-    if (err)
-        return err;
-    net_lock();
-    err = bind_locked(tcp_of(socket), &ip, port);
-    net_unlock();
-    return err;
+    return inet_bind(socket, a, bind_locked);
 }
 
 int tcp_choose_local(struct tcp_pcb *pcb) {

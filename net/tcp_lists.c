@@ -104,6 +104,7 @@ static void prepend(struct tcp_pcb **to, struct tcp_pcb *list) {
 }
 
 void tcp_lists_gather(void) {
+    assert_slow(selected != NONE);
     table[selected] = (struct lists){ NULL, NULL };
     selected = NONE;
     for (uint32_t i = 0; i <= mask; i++) {

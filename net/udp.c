@@ -101,7 +101,8 @@ static int need_pcb(struct udp_socket *s) {
     return 0;
 }
 
-static int bind_locked(struct udp_socket *s, ip_addr_t *ip, uint16_t port) {
+static int bind_locked(struct socket *socket, ip_addr_t *ip, uint16_t port) {
+    struct udp_socket *s = udp_of(socket);
     if (s->pcb && s->pcb->local_port)
         return -EINVAL;
     if (!inet_address_is_ours(ip) && !ip_addr_ismulticast(ip))
@@ -120,15 +121,7 @@ static int bind_locked(struct udp_socket *s, ip_addr_t *ip, uint16_t port) {
 }
 
 static int udp_socket_bind(struct socket *socket, const struct socket_address *a) {
-    ip_addr_t ip;
-    uint16_t port;
-    int err = inet_address_get(a, socket->family, &ip, &port);
-    if (err)
-        return err;
-    net_lock();
-    err = bind_locked(udp_of(socket), &ip, port);
-    net_unlock();
-    return err;
+    return inet_bind(socket, a, bind_locked);
 }
 
 /* Under net_lock: a port of its own, for a first act that is not bind. */

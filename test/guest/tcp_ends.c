@@ -54,9 +54,7 @@ static void end_writer(struct writer *w, int error) {
 }
 
 /* A writer that sleeps hears of a reset by its errno, once; who comes later by a signal. */
-static void writer_sleeps(void) {
-    int ends[2];
-    REQUIRE(inet_pair(AF_INET, ends));
+static void reset_sleeping_writer(const int ends[2]) {
     struct writer w = { .fd = ends[0] };
     REQUIRE(start_writer(&w));
     usleep(20000);
@@ -64,14 +62,16 @@ static void writer_sleeps(void) {
     end_writer(&w, ECONNRESET);
 }
 
+static void writer_sleeps(void) {
+    int ends[2];
+    REQUIRE(inet_pair(AF_INET, ends));
+    reset_sleeping_writer(ends);
+}
+
 static void unix_writer_sleeps(void) {
     int ends[2];
     REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
-    struct writer w = { .fd = ends[0] };
-    REQUIRE(start_writer(&w));
-    usleep(20000);
-    close(ends[1]);
-    end_writer(&w, ECONNRESET);
+    reset_sleeping_writer(ends);
 }
 
 /* The peer has ended the conversation, and resets what is said all the same. */

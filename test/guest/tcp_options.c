@@ -82,6 +82,18 @@ static int number(int fd, int level, int name) {
 }
 
 /* What a listener was told before and after listen() holds for those that it accepts. */
+/* Nothing limits them there but what TCP can say. */
+static void long_segments_on_loopback(void) {
+    static const int families[] = { AF_INET, AF_INET6 };
+    for (unsigned i = 0; i < LENGTH(families); i++) {
+        int ends[2];
+        REQUIRE(inet_pair(families[i], ends));
+        CHECK(number(ends[0], IPPROTO_TCP, TCP_MAXSEG) > 20000);
+        close(ends[0]);
+        close(ends[1]);
+    }
+}
+
 static void inherited(void) {
     static const struct {
         int level, name, value;
@@ -319,6 +331,7 @@ static void file_to_connection(void) {
     scratch_leave();
 }
 
-GUEST_MAIN(CASE(options), CASE(corked), CASE(more_to_come), CASE(inherited), CASE(listen_again),
-           CASE(try_again), CASE(send_timeout), CASE(low_water), CASE(buffers_and_blocking),
-           CASE(edges), CASE(selected), CASE(file_to_connection))
+GUEST_MAIN(CASE(options), CASE(corked), CASE(more_to_come), CASE(long_segments_on_loopback),
+           CASE(inherited), CASE(listen_again), CASE(try_again), CASE(send_timeout),
+           CASE(low_water), CASE(buffers_and_blocking), CASE(edges), CASE(selected),
+           CASE(file_to_connection))

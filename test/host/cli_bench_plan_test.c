@@ -42,16 +42,6 @@ int size_parse(const char *text, uint64_t *bytes) {
     return 0;
 }
 
-void bench_note(struct bench *bench, const char *format, ...) {
-    char text[1024];
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    results_note(&bench->results, text);
-}
-
 static void remember(const char *format, ...) {
     size_t used = strlen(order);
     va_list arguments;
