@@ -56,8 +56,10 @@ long unix_stream_send(struct socket *s, struct socket_message *m) {
         long n = send_some(u, peer, m);
         if (n > 0)
             done += (size_t)n;
-        if (n == -EPIPE && slept && !done && s->error) /* what happened meanwhile, and no signal */
-            return socket_take_error(s);
+        if (n == -EPIPE && slept && !done) { /* what happened meanwhile, and no signal */
+            int err = socket_take_error(s);  /* unless a reader was told */
+            return err ? err : n;
+        }
         if (n < 0)
             return done ? (long)done : n;
         if (!m->data->left || m->data->faulted)

@@ -19,27 +19,30 @@ static int error_of(int fd) {
     return error;
 }
 
-/* Writes until there is no room, and then one byte more, in a thread. */
+/* Writes until there is no room, and then byte by byte in a thread, which sleeps soon: what is under
+ * way may make room yet. */
 struct writer {
     int fd, error;
     pthread_t thread;
 };
 
-static void *write_one(void *arg) {
+static void *write_on(void *arg) {
     struct writer *w = arg;
-    w->error = write(w->fd, "x", 1) == 1 ? 0 : errno;
+    while (write(w->fd, "x", 1) == 1)
+        ;
+    w->error = errno;
     return NULL;
 }
 
 static int start_writer(struct writer *w) {
     static char block[65536];
     fcntl(w->fd, F_SETFL, O_NONBLOCK);
-    while (write(w->fd, block, sizeof block) > 0 || inet_events(w->fd) & POLLOUT)
+    while (write(w->fd, block, sizeof block) > 0)
         ;
     fcntl(w->fd, F_SETFL, 0);
     pipe_signals = 0;
     signal(SIGPIPE, see_pipe);
-    return thread_start(&w->thread, write_one, w);
+    return thread_start(&w->thread, write_on, w);
 }
 
 static void end_writer(struct writer *w, int error) {
@@ -57,7 +60,7 @@ static void end_writer(struct writer *w, int error) {
 static void reset_sleeping_writer(const int ends[2]) {
     struct writer w = { .fd = ends[0] };
     REQUIRE(start_writer(&w));
-    usleep(20000);
+    usleep(50000);
     close(ends[1]);
     end_writer(&w, ECONNRESET);
 }
