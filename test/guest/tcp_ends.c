@@ -19,8 +19,10 @@ static int error_of(int fd) {
     return error;
 }
 
-/* Writes until there is no room, and then byte by byte in a thread, which sleeps soon: what is under
- * way may make room yet. */
+/*
+ * Writes until there is no room, and then byte by byte in a thread, which
+ * sleeps soon: what is under way may make room yet.
+ */
 struct writer {
     int fd, error;
     pthread_t thread;
