@@ -25,7 +25,7 @@ static const char *const status_names[] = { "none", "partial", "done" };
 static const char help_text[] =
     "mimosa syscalls [--json] [done|partial|none] [NAME]...: the Linux x86-64 system calls\n"
     "and how Mimosa serves them:\n"
-    "  done      Linux's results and errors; the note names the test of that\n"
+    "  done      Linux's results and errors; the note names the tests of that\n"
     "  partial   the note says what is missing\n"
     "  none      the program gets ENOSYS\n"
     "\n"

@@ -61,14 +61,14 @@ static void looking(void) {
     CHECK_EQ(syscall(SYS_lstat, "s", &st), 0);
     CHECK_ERRNO(syscall(SYS_lstat, "s/", &st), ELOOP);
     CHECK_ERRNO(syscall(SYS_lstat, "s/f", &st), ELOOP);
-    at_errors(439, F_OK, 0); /* faccessat2 */
-    CHECK_ERRNO(syscall(439, AT_FDCWD, "f", 8, 0), EINVAL);
-    CHECK_ERRNO(syscall(439, AT_FDCWD, "f", F_OK, 1), EINVAL);
-    CHECK_ERRNO(syscall(439, AT_FDCWD, "nothing", F_OK, 0), ENOENT);
-    CHECK_ERRNO(syscall(439, AT_FDCWD, "s", F_OK, 0), ELOOP);
-    CHECK_EQ(syscall(439, AT_FDCWD, "s", F_OK, AT_SYMLINK_NOFOLLOW), 0);
-    CHECK_EQ(syscall(439, AT_FDCWD, "", F_OK, AT_EMPTY_PATH), 0);
-    CHECK_ERRNO(syscall(439, BAD_FD, "", F_OK, AT_EMPTY_PATH), EBADF);
+    at_errors(SYS_faccessat2, F_OK, 0);
+    CHECK_ERRNO(syscall(SYS_faccessat2, AT_FDCWD, "f", 8, 0), EINVAL);
+    CHECK_ERRNO(syscall(SYS_faccessat2, AT_FDCWD, "f", F_OK, 1), EINVAL);
+    CHECK_ERRNO(syscall(SYS_faccessat2, AT_FDCWD, "nothing", F_OK, 0), ENOENT);
+    CHECK_ERRNO(syscall(SYS_faccessat2, AT_FDCWD, "s", F_OK, 0), ELOOP);
+    CHECK_EQ(syscall(SYS_faccessat2, AT_FDCWD, "s", F_OK, AT_SYMLINK_NOFOLLOW), 0);
+    CHECK_EQ(syscall(SYS_faccessat2, AT_FDCWD, "", F_OK, AT_EMPTY_PATH), 0);
+    CHECK_ERRNO(syscall(SYS_faccessat2, BAD_FD, "", F_OK, AT_EMPTY_PATH), EBADF);
     scratch_leave();
 }
 

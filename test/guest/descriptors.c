@@ -36,6 +36,7 @@ static void table_limits(void) {
     int pair[2];
     CHECK_ERRNO(pipe(pair), EMFILE);
     CHECK_ERRNO(dup(0), EMFILE);
+    CHECK_ERRNO(syscall(SYS_eventfd, 0), EMFILE);
     CHECK_ERRNO(dup2(0, 20), EBADF);
     CHECK_ERRNO(fcntl(0, F_DUPFD, 20), EINVAL);
     while (count)

@@ -227,8 +227,8 @@ static void modes_and_owners(void) {
     int fd = open("f", O_RDONLY);
     CHECK_EQ(fchown(fd, getuid(), getgid()), 0);
     close(fd);
-    CHECK_EQ(syscall(439, AT_FDCWD, "f", F_OK, 0), 0); /* faccessat2 */
-    CHECK_ERRNO(syscall(439, AT_FDCWD, "f", F_OK, 0x40), EINVAL);
+    CHECK_EQ(syscall(SYS_faccessat2, AT_FDCWD, "f", F_OK, 0), 0);
+    CHECK_ERRNO(syscall(SYS_faccessat2, AT_FDCWD, "f", F_OK, 0x40), EINVAL);
     mode_t old = umask(077);
     touch("g");
     CHECK(stat("g", &st) == 0 && (st.st_mode & 0777) == 0600);

@@ -15,7 +15,6 @@
 #ifndef EPOLLEXCLUSIVE
 #define EPOLLEXCLUSIVE (1u << 28)
 #endif
-#define SYS_PWAIT2 441 /* epoll_pwait2: newer than some C libraries */
 
 static int control(int epoll, int op, int fd, unsigned events, uint64_t data) {
     struct epoll_event e = { .events = events, .data.u64 = data };
@@ -222,11 +221,11 @@ static void wait_errors(void) {
     CHECK_EQ(syscall(SYS_epoll_pwait, epoll, e, 2, 0, NULL, 0), 2);
     CHECK_ERRNO(syscall(SYS_epoll_pwait, epoll, e, 2, 0, 8, 8), EFAULT);
     CHECK_ERRNO(syscall(SYS_epoll_pwait, epoll, e, 2, 0, e, 7), EINVAL);
-    CHECK_EQ(syscall(SYS_PWAIT2, epoll, e, 2, NULL, NULL, 0), 2);
-    CHECK_EQ(syscall(SYS_PWAIT2, epoll, e, 2, &zero, NULL, 0), 2);
-    CHECK_ERRNO(syscall(SYS_PWAIT2, epoll, e, 2, 8, NULL, 0), EFAULT);
-    CHECK_ERRNO(syscall(SYS_PWAIT2, epoll, e, 2, &wrong, NULL, 0), EINVAL);
-    CHECK_ERRNO(syscall(SYS_PWAIT2, epoll, e, 2, &negative, NULL, 0), EINVAL);
+    CHECK_EQ(syscall(SYS_epoll_pwait2, epoll, e, 2, NULL, NULL, 0), 2);
+    CHECK_EQ(syscall(SYS_epoll_pwait2, epoll, e, 2, &zero, NULL, 0), 2);
+    CHECK_ERRNO(syscall(SYS_epoll_pwait2, epoll, e, 2, 8, NULL, 0), EFAULT);
+    CHECK_ERRNO(syscall(SYS_epoll_pwait2, epoll, e, 2, &wrong, NULL, 0), EINVAL);
+    CHECK_ERRNO(syscall(SYS_epoll_pwait2, epoll, e, 2, &negative, NULL, 0), EINVAL);
     close(fd), close(second), close(epoll);
 }
 
@@ -239,7 +238,7 @@ static void timing_out(void) {
     CHECK_EQ(epoll_wait(epoll, &e, 1, 20), 0);
     CHECK(now_ns() - start >= 20000000);
     start = now_ns();
-    CHECK_EQ(syscall(SYS_PWAIT2, epoll, &e, 1, &t, NULL, 0), 0);
+    CHECK_EQ(syscall(SYS_epoll_pwait2, epoll, &e, 1, &t, NULL, 0), 0);
     CHECK(now_ns() - start >= 20000000);
     CHECK_EQ(epoll_pwait(epoll, &e, 1, 1, NULL), 0);
     close(fd), close(epoll);
@@ -274,7 +273,7 @@ static void interrupted(void) {
     sigprocmask(SIG_SETMASK, NULL, &now);
     CHECK(sigismember(&now, SIGALRM)); /* the mask is back */
     raise(SIGALRM);
-    CHECK_ERRNO(syscall(SYS_PWAIT2, epoll, &e, 1, NULL, &none, 8), EINTR);
+    CHECK_ERRNO(syscall(SYS_epoll_pwait2, epoll, &e, 1, NULL, &none, 8), EINTR);
     CHECK_EQ(interruptions, 3);
     CHECK_EQ(add(epoll, fd, EPOLLIN), 0);
     CHECK_EQ(epoll_pwait(epoll, &e, 1, -1, &none), 1);

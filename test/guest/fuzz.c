@@ -34,7 +34,6 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
-#define EPOLL_PWAIT2 441 /* newer than some C libraries */
 #define WORKERS_MAX  10
 #define REGION_PAGES 16L
 #define REGION       (REGION_PAGES * 4096)
@@ -47,7 +46,6 @@
 #define LEAK_CPU_KB  48  /* caches of each CPU: those of 8 take 850 in all, after a million calls */
 #define FIRST_FD     12  /* below are those of prepare() */
 #define TIMERS       4096 /* whose numbers cleaning up goes through */
-#define CLONE3       435
 
 struct worker {
     pthread_t thread;
@@ -225,7 +223,7 @@ static int tame_refused(struct worker *w, long call, unsigned long a[6]) {
     case SYS_clone: /* a thread that would not share its handlers */
         a[0] = (a[0] | CLONE_THREAD) & ~(unsigned long)CLONE_SIGHAND;
         return 1;
-    case CLONE3: /* too small, too large, or nowhere */
+    case SYS_clone3: /* too small, too large, or nowhere */
         if (pick(w, 2))
             a[0] = wild_pointer(w);
         else
@@ -296,7 +294,7 @@ static int tame(struct worker *w, long call, unsigned long a[6]) {
         a[call == SYS_ppoll ? 3 : 5] = 0; /* likewise */
         return 1;
     case SYS_epoll_pwait:
-    case EPOLL_PWAIT2:
+    case SYS_epoll_pwait2:
         a[4] = 0;
         return 1;
     case SYS_prlimit64:
@@ -447,7 +445,7 @@ static void root_visit(int keep) {
 
 /* Everything that the calls can have left behind goes; what is free then, in kB. */
 static long clean_up(void) {
-    syscall(436 /* close_range */, SPARE + SPARES, ~0U, 0);
+    syscall(SYS_close_range, SPARE + SPARES, ~0U, 0);
     close_descriptors();
     for (int timer = 0; timer < TIMERS; timer++)
         syscall(SYS_timer_delete, timer);

@@ -8,6 +8,21 @@
 #define TEST_GUEST_LINUX_ABI_H
 
 #include <stddef.h>
+#include <sys/syscall.h>
+
+/* Calls of Linux 5.3 and later. */
+#ifndef SYS_clone3
+#define SYS_clone3 435
+#endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef SYS_faccessat2
+#define SYS_faccessat2 439
+#endif
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441
+#endif
 
 /* futex(2): operations */
 #ifndef FUTEX_WAIT

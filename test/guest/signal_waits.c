@@ -57,7 +57,40 @@ static void sleep_is_interrupted(void) {
     CHECK(left.tv_sec >= 3000);
     CHECK_ERRNO(pause(), EINTR);
     CHECK_ERRNO(poll(NULL, 0, 3600000), EINTR);
+    CHECK_ERRNO(syscall(SYS_restart_syscall), EINTR); /* after a handler nothing goes on */
     poke_end(poker);
+}
+
+/* Sends the victim a signal and ignores it at once: whether the handler runs is open. */
+static void *poke_and_ignore(void *arg) {
+    struct sigaction handled = { .sa_handler = on_signal }, ignored = { .sa_handler = SIG_IGN };
+    while (!__atomic_load_n(&poke_stop, __ATOMIC_ACQUIRE)) {
+        sigaction(SIGUSR1, &handled, NULL);
+        sleep_ms(1);
+        pthread_kill(victim, SIGUSR1);
+        sigaction(SIGUSR1, &ignored, NULL);
+    }
+    return arg;
+}
+
+/* A sleep that wakes up for a signal that is ignored by then goes on (restart_syscall). */
+static void sleep_goes_on(void) {
+    pthread_t poker;
+    install(SIGUSR1, 0);
+    victim = pthread_self();
+    poke_stop = 0;
+    REQUIRE(thread_start(&poker, poke_and_ignore, NULL));
+    for (int i = 0; i < 200; i++) {
+        struct timespec nap = { 0, 3000000 };
+        int before = count;
+        long begin = now_ns();
+        if (nanosleep(&nap, NULL) == 0)
+            CHECK(now_ns() - begin >= 3000000);
+        else
+            CHECK(errno == EINTR && count > before);
+    }
+    __atomic_store_n(&poke_stop, 1, __ATOMIC_RELEASE);
+    thread_join(poker);
 }
 
 static void futex_is_interrupted(void) {
@@ -204,6 +237,6 @@ static void interval_timer(void) {
     CHECK_ERRNO(setitimer(ITIMER_REAL, &timer, NULL), EINVAL);
 }
 
-GUEST_MAIN(CASE(sleep_is_interrupted), CASE(futex_is_interrupted), CASE(read_restarts_or_not),
-           CASE(sigsuspend_swaps_masks), CASE(sigwait_takes_signals), CASE(sigwait_in_a_thread),
-           CASE(alarms), CASE(interval_timer))
+GUEST_MAIN(CASE(sleep_is_interrupted), CASE(sleep_goes_on), CASE(futex_is_interrupted),
+           CASE(read_restarts_or_not), CASE(sigsuspend_swaps_masks), CASE(sigwait_takes_signals),
+           CASE(sigwait_in_a_thread), CASE(alarms), CASE(interval_timer))

@@ -131,6 +131,7 @@ static void sleep_errors(void) {
     CHECK_ERRNO(syscall(SYS_nanosleep, (void *)8, NULL), EFAULT);
     CHECK_EQ(clock_nanosleep(CLOCK_THREAD_CPUTIME_ID, 0, &small, NULL), EINVAL);
     CHECK_EQ(clock_nanosleep(77, 0, &small, NULL), EINVAL);
+    CHECK_ERRNO(syscall(SYS_time, (void *)8), EFAULT);
 }
 
 static void *burn(void *arg) {
