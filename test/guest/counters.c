@@ -2,7 +2,8 @@
 /*
  * guest: on=mimosa timeout=120 skips=few_interrupts_for_many_pages:1
  * The kernel's counters in /proc/mimosa: they count what the program does, and
- * show that a change of many pages interrupts the other CPUs a few times only.
+ * show that 2 MiB pages are used and that a change of many pages interrupts the
+ * other CPUs a few times only.
  */
 #define _GNU_SOURCE
 #include "test/guest/threads.h"
@@ -10,6 +11,7 @@
 #include <sys/mman.h>
 
 #define PAGES 4096L
+#define HUGE  (2L << 20)
 #define BATCH 500 /* entries that the kernel clears before it interrupts */
 
 static int stop;
@@ -52,6 +54,27 @@ static void faults_and_memory_are_counted(void) {
     CHECK(counter("program", "resident_bytes") - resident < PAGES / 8 * 4096);
     CHECK(counter("program", "peak_resident_bytes") - resident >= PAGES * 4096);
     CHECK(counter("memory", "frames") > counter("memory", "frames_free"));
+}
+
+/* The first touch brings 2 MiB, unless the program asked for small pages. */
+static void huge_pages_are_used(void) {
+    char *map = mmap(NULL, 3 * HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(map != MAP_FAILED);
+    char *p = map + (-(unsigned long)map & (HUGE - 1)), *small = p + HUGE;
+    CHECK_EQ(madvise(small, HUGE, MADV_NOHUGEPAGE), 0);
+    long huge = counter("program", "faults_huge"), resident = counter("program", "resident_bytes");
+    p[HUGE / 2] = 1;
+    CHECK_EQ(counter("program", "faults_huge") - huge, 1);
+    CHECK(counter("program", "resident_bytes") - resident >= HUGE);
+    long faults = counter("program", "faults");
+    for (long at = 0; at < HUGE; at += 4096)
+        p[at] = 1;
+    CHECK(counter("program", "faults") - faults < HUGE / 4096 / 8);
+    small[HUGE / 2] = 1;
+    CHECK_EQ(counter("program", "faults_huge") - huge, 1);
+    CHECK(counter("program", "resident_bytes") - resident < HUGE + HUGE / 8);
+    CHECK_EQ(munmap(map, 3 * HUGE), 0);
+    CHECK(counter("program", "resident_bytes") - resident < HUGE / 8);
 }
 
 static void *rest(void *arg) {
@@ -118,5 +141,5 @@ static void few_interrupts_for_many_pages(void) {
     cpu_unpin(cpus, count);
 }
 
-GUEST_MAIN(CASE(faults_and_memory_are_counted), CASE(threads_are_counted),
-           CASE(few_interrupts_for_many_pages))
+GUEST_MAIN(CASE(faults_and_memory_are_counted), CASE(huge_pages_are_used),
+           CASE(threads_are_counted), CASE(few_interrupts_for_many_pages))
