@@ -64,11 +64,11 @@ $(O)/test/errors/%: test/errors/%.c test/test.mk | test-need
 	    -MF $(O)/test/obj/errors-$*.d -MT $@ -o $@ $<
 	$(if $(filter %_unmarked,$*),$(Q)$(UNMARK) $@)
 
-# The programs behind test/run-wire and test/run-options.
+# The programs behind test/run-wire and test/run-options; of the latter, all moves.
 $(O)/test/wire/stdio $(O)/test/wire/options: $(O)/test/wire/%: test/wire/%.c test/test.mk | test-need
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
-	$(Q)musl-gcc $(GUEST_CFLAGS) -static -o $@ $<
+	$(Q)musl-gcc $(GUEST_CFLAGS) $(if $(filter options,$*),$(PIE_musl),-static) -o $@ $<
 
 # The program behind test/run-gdb; its frames can be followed.
 $(O)/test/wire/waiting $(O)/test/wire/waiting_pie: test/wire/waiting.c test/test.mk | test-need

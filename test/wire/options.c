@@ -33,9 +33,12 @@ static int lots(void) {
         return 1;
     memcpy(more, (void *)getauxval(AT_RANDOM), sizeof more);
     for (unsigned i = 0; i < sizeof bytes; i++)
-        printf("%02x%02x", bytes[i], more[i]);
-    printf("\nstack %p mapping %p vdso %#lx heap %p\n", (void *)&local, mapped,
-           getauxval(AT_SYSINFO_EHDR), sbrk(0));
+        printf("%02x", bytes[i]);
+    printf("\n");
+    for (unsigned i = 0; i < sizeof more; i++)
+        printf("%02x", more[i]);
+    printf("\nprogram %p\nheap %p\nmapping %p\nvdso %#lx\nstack %p\n", (void *)&environ, sbrk(0),
+           mapped, getauxval(AT_SYSINFO_EHDR), (void *)&local);
     return 0;
 }
 
@@ -50,6 +53,18 @@ static int clocks(void) {
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now[3]);
     for (int i = 0; i < 4; i++)
         printf("%ld.%09ld\n", (long)now[i].tv_sec, now[i].tv_nsec);
+    return 0;
+}
+
+/* The wall clock, in nanoseconds, at each line of input. */
+static int watch(void) {
+    char line[64];
+    while (fgets(line, sizeof line, stdin)) {
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        printf("%ld%09ld\n", (long)now.tv_sec, now.tv_nsec);
+        fflush(stdout);
+    }
     return 0;
 }
 
@@ -214,6 +229,7 @@ int main(int argc, char **argv) {
         int (*run)(void);
     } parts[] = { { "lots", lots },
                   { "clocks", clocks },
+                  { "watch", watch },
                   { "committed", committed },
                   { "environment", environment },
                   { "counters", counters },
