@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 #include "test/guest/linux_abi.h"
@@ -112,6 +113,15 @@ static int counters(void) {
         if (entry->d_name[0] != '.')
             puts(entry->d_name);
     return !dir;
+}
+
+/* The machine's memory in MiB and its CPUs. */
+static int size(void) {
+    struct sysinfo info;
+    if (sysinfo(&info))
+        return 1;
+    printf("%lu %ld\n", info.totalram * info.mem_unit >> 20, sysconf(_SC_NPROCESSORS_ONLN));
+    return 0;
 }
 
 /* Calls that --strace prints, and two that are not there. */
@@ -214,9 +224,10 @@ static const char *json_value(const char *p, int depth) {
 }
 
 static int json(void) {
-    static char text[1 << 22];
-    size_t size = fread(text, 1, sizeof text - 1, stdin);
-    const char *end = strlen(text) == size ? json_value(text, 0) : NULL;
+    enum { MOST = 4 << 20 };
+    char *text = calloc(1, MOST);
+    size_t size = text ? fread(text, 1, MOST - 1, stdin) : 0;
+    const char *end = size && strlen(text) == size ? json_value(text, 0) : NULL;
     if (end && !*end)
         return 0;
     puts("not JSON");
@@ -233,6 +244,7 @@ int main(int argc, char **argv) {
                   { "committed", committed },
                   { "environment", environment },
                   { "counters", counters },
+                  { "size", size },
                   { "calls", calls },
                   { "json", json } };
     for (unsigned i = 0; i < sizeof parts / sizeof parts[0]; i++)
