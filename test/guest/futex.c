@@ -266,6 +266,59 @@ static void robust_list(void) {
     thread_join(thread);
 }
 
+/* Ends with `arg` as its list, and with a lock of its own in each word that is not 0. */
+static struct robust_lock odd_locks[2];
+
+static void *odd_owner(void *arg) {
+    for (unsigned i = 0; i < LENGTH(odd_locks); i++)
+        if (odd_locks[i].word)
+            odd_locks[i].word = (uint32_t)syscall(SYS_gettid);
+    CHECK_EQ(syscall(SYS_set_robust_list, arg, sizeof(struct robust_list_head)), 0);
+    return NULL;
+}
+
+static int odd_owner_ends(struct robust_list_head *head) {
+    pthread_t thread;
+    return thread_start(&thread, odd_owner, head) && !thread_join(thread);
+}
+
+static void *wait_for_unlock(void *arg) {
+    __atomic_store_n((int *)arg, 1, __ATOMIC_RELEASE);
+    return (void *)futex(&odd_locks[0].word, FUTEX_WAIT, 0, NULL, NULL, 0);
+}
+
+/* A lock that was being taken or freed is not in the list; and a list may be anything. */
+static void robust_list_oddities(void) {
+    struct robust_list *first = &odd_locks[0].node, *second = &odd_locks[1].node;
+    struct robust_list_head head = { { &head.list }, offsetof(struct robust_lock, word), first };
+    pthread_t thread;
+    int waits = 0;
+    odd_locks[0].word = 1; /* taken: dead */
+    CHECK(odd_owner_ends(&head));
+    CHECK_EQ(odd_locks[0].word, FUTEX_OWNER_DIED);
+    odd_locks[0].word = 0; /* freed: somebody may wait for a wake-up that never came */
+    REQUIRE(thread_start(&thread, wait_for_unlock, &waits));
+    CHECK_SOON(__atomic_load_n(&waits, __ATOMIC_ACQUIRE));
+    sleep_ms(20);
+    CHECK(odd_owner_ends(&head));
+    CHECK_EQ((long)thread_join(thread), 0);
+    CHECK_EQ(odd_locks[0].word, 0);
+    *first = (struct robust_list){ second }; /* a ring without end */
+    *second = (struct robust_list){ first };
+    head = (struct robust_list_head){ { first }, head.futex_offset, NULL };
+    odd_locks[0].word = odd_locks[1].word = 1;
+    CHECK(odd_owner_ends(&head));
+    CHECK_EQ(odd_locks[0].word, FUTEX_OWNER_DIED);
+    CHECK_EQ(odd_locks[1].word, FUTEX_OWNER_DIED);
+    *second = (struct robust_list){ (void *)8 }; /* a list that leads astray */
+    odd_locks[0].word = odd_locks[1].word = 1;
+    CHECK(odd_owner_ends(&head));
+    CHECK_EQ(odd_locks[0].word, FUTEX_OWNER_DIED);
+    CHECK_EQ(odd_locks[1].word, FUTEX_OWNER_DIED);
+    CHECK(odd_owner_ends((void *)8));
+    CHECK(odd_owner_ends((void *)-8));
+}
+
 /* Two threads hand a word to and fro; a lost wake-up would hang here. */
 static uint32_t turn;
 
@@ -327,4 +380,5 @@ GUEST_MAIN(CASE(wait_on_changed_value), CASE(wait_times_out), CASE(wait_times_ou
            CASE(bad_arguments), CASE(wake_without_waiters), CASE(wake_counts_private),
            CASE(wake_counts_shared), CASE(wake_by_bit), CASE(requeue_private), CASE(requeue_shared),
            CASE(shared_mapping_elsewhere), CASE(wake_op), CASE(pi_works_or_is_absent),
-           CASE(robust_list), CASE(ping_pong), CASE(timeouts_race_with_wakes))
+           CASE(robust_list), CASE(robust_list_oddities), CASE(ping_pong),
+           CASE(timeouts_race_with_wakes))
