@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "test/guest/faults.h"
 #include "test/guest/linux_abi.h"
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -49,6 +50,24 @@ static void free_may_drop(void) {
     CHECK_EQ(p[PAGE], 7);
     CHECK_EQ(p[4 * PAGE], 5);
     munmap(p, 8 * PAGE);
+}
+
+/* Only private memory without a file can be given up. */
+static void free_errors(void) {
+    int file = open("/proc/self/exe", O_RDONLY);
+    char *shared = mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0), *p = map(4);
+    char *of_file = mmap(NULL, PAGE, RW, MAP_PRIVATE, file, 0);
+    REQUIRE(shared != MAP_FAILED && p != MAP_FAILED && of_file != MAP_FAILED);
+    CHECK_ERRNO(madvise(shared, PAGE, MADV_FREE), EINVAL);
+    CHECK_ERRNO(madvise(of_file, PAGE, MADV_FREE), EINVAL);
+    of_file[0] = 1; /* a copy by now, but the mapping is a file's */
+    CHECK_ERRNO(madvise(of_file, PAGE, MADV_FREE), EINVAL);
+    CHECK_ERRNO(madvise(p + 1, PAGE, MADV_FREE), EINVAL);
+    CHECK_ERRNO(syscall(SYS_madvise, p, -PAGE, MADV_FREE), EINVAL);
+    CHECK_EQ(munmap(p + PAGE, PAGE), 0);
+    CHECK_ERRNO(madvise(p, 4 * PAGE, MADV_FREE), ENOMEM);
+    munmap(p, 4 * PAGE), munmap(shared, PAGE), munmap(of_file, PAGE);
+    close(file);
 }
 
 static void huge_hints(void) {
@@ -204,6 +223,7 @@ static void locking_all(void) {
     CHECK_EQ(mlockall(MCL_CURRENT), 0);
     CHECK_EQ(resident(p, 4), 4);
     CHECK_ERRNO(madvise(p, 4 * PAGE, MADV_DONTNEED), EINVAL);
+    CHECK_ERRNO(madvise(p, 4 * PAGE, MADV_FREE), EINVAL);
     CHECK_EQ(munlockall(), 0);
     munmap(p, 4 * PAGE);
 }
@@ -235,7 +255,7 @@ static void one_fault_per_page(void) {
     munmap(p, 256 * PAGE);
 }
 
-GUEST_MAIN(CASE(dontneed_drops), CASE(free_may_drop), CASE(huge_hints),
+GUEST_MAIN(CASE(dontneed_drops), CASE(free_may_drop), CASE(free_errors), CASE(huge_hints),
            CASE(nohuge_commits_single_pages), CASE(populate), CASE(madvise_errors),
            CASE(mincore_errors), CASE(mincore_of_files), CASE(remove_makes_holes), CASE(locking),
            CASE(locking_all), CASE(dontneed_gives_memory_back), CASE(one_fault_per_page))
