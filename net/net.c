@@ -190,7 +190,7 @@ static void tick_second(unsigned seconds) {
     ip_reass_tmr();
     nd6_tmr();
     ip6_reass_tmr();
-    if (seconds % DHCP_COARSE_TIMER_SECS == 0)
+    if (seconds && seconds % DHCP_COARSE_TIMER_SECS == 0) /* a lease is not a minute old at once */
         dhcp_coarse_tmr();
 }
 

@@ -2,7 +2,7 @@
 /*
  * A peer that makes its own packets, such as no honest one sends, and some that an
  * honest one sends seldom, against a machine that serves (`talk serve 7777` at
- * 10.0.9.1):
+ * 10.0.9.1, or at the address that it gets here, lease.h):
  *
  *     forge PORT ATTACK...
  *
@@ -13,13 +13,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "test/net/forge/wire.h"
+#include "test/net/forge/lease.h"
 #include "test/net/talk.h"
 
 #define ANSWER_MS   10000
 #define SETTLE_MS   2500 /* two of lwIP's slow clocks, and its first repetition */
 #define SLOW_MS     9000 /* so 80 s for what a window of 100 takes ten times */
 #define ENDS_MS     290000
+#define LEASE_MS    100000 /* lwIP looks at leases once a minute */
+#define RENEWAL_MS  50000
 #define NO_SCALING  65535
 #define CRUMBS      20000
 #define CRUMBS_KEPT 2000
@@ -376,6 +378,37 @@ static void slow_ends(void) {
         give_up("the connection stays for ever");
 }
 
+/* Until `count` is no longer `was`. */
+static void wait_for(const unsigned *count, unsigned was, struct conversation *c,
+                     const char *else_what) {
+    for (long end = now_ms() + LEASE_MS; *count == was;) {
+        if (now_ms() > end)
+            give_up(else_what);
+        let_pass(c, 100);
+    }
+}
+
+/* The machine has its address by DHCP: it renews it, keeping its connections, until it is refused,
+ * and goes on at the address that it is given then. */
+static void moves(void) {
+    struct conversation c = open_plain(NO_SCALING);
+    if (!lease.given)
+        give_up("the machine has an address that nobody gave it");
+    long begin = now_ms();
+    wait_for(&lease.renewed, 0, &c, "the lease is not renewed");
+    if (now_ms() - begin < RENEWAL_MS)
+        give_up("the lease is renewed before half its time is over");
+    say(&c, "w000000", WORD);
+    listen_for(&c, WORD, ANSWER_MS);
+    if (c.size != WORD)
+        give_up("a connection ends with the renewal");
+    acknowledge(&c);
+    lease.host++;
+    wait_for(&lease.given, lease.given, &c, "the machine keeps an address that it was refused");
+    if (!lease.refused)
+        give_up("the machine gave up its address before it was refused");
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -392,6 +425,7 @@ static const struct {
     { "narrow-path", narrow_path },
     { "narrower-path", narrower_path },
     { "slow-ends", slow_ends },
+    { "moves", moves },
 };
 
 static void run(const char *name) {

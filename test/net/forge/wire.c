@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "test/net/forge/wire.h"
+#include "test/net/forge/lease.h"
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -10,7 +10,7 @@
 #include <time.h>
 
 #define OUR_MAC   2, 0, 0, 0, 0, 3
-#define OUR_IP    10, 0, 9, 3
+#define OUR_IP    10, 0, 9, OUR_HOST
 #define SERVER_IP 10, 0, 9, 1
 #define OUR_IPV6  0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3
 #define BOOT_MS   60000
@@ -24,9 +24,10 @@ struct frame {
     uint8_t bytes[2048];
 };
 
-static const uint8_t our_mac[6] = { OUR_MAC }, our_ip[4] = { OUR_IP }, server_ip[4] = { SERVER_IP };
+static const uint8_t our_mac[6] = { OUR_MAC }, our_ip[4] = { OUR_IP };
+static const uint8_t everybody[6] = { 255, 255, 255, 255, 255, 255 };
 static const uint8_t our_ipv6[16] = { OUR_IPV6 };
-static uint8_t server_mac[6] = { 255, 255, 255, 255, 255, 255 };
+static uint8_t server_mac[6] = { 255, 255, 255, 255, 255, 255 }, server_ip[4] = { SERVER_IP };
 static uint8_t server_ipv6[16] = { 0xfe, 0x80 };
 static bool mac_known;
 static int cable;
@@ -141,6 +142,10 @@ static void see_solicitation(const struct packet *p) {
     send_icmp6(ICMP6_ADVERTISE, answer, sizeof answer);
 }
 
+void server_is(unsigned host) {
+    server_ip[3] = (uint8_t)host;
+}
+
 void plug_in(int port) {
     struct sockaddr_in here = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
     struct packet p;
@@ -163,27 +168,42 @@ void plug_in(int port) {
 
 /* ---- packets ---- */
 
-void send_packet(bool ipv6, unsigned protocol, uint8_t *payload, size_t size) {
-    struct frame f = { .size = ETHERNET + (ipv6 ? IPV6_HEADER : IPV4_HEADER) + size };
+static void send_ipv4(const uint8_t to[4], unsigned protocol, uint8_t *payload, size_t size) {
+    struct frame f = { .size = ETHERNET + IPV4_HEADER + size };
     uint8_t *ip = f.bytes + ETHERNET;
-    if (ipv6) {
-        ip[0] = 0x60;
-        put16(ip + 4, (unsigned)size);
-        ip[6] = (uint8_t)protocol;
-        ip[7] = 255;
-        memcpy(ip + 8, our_ipv6, 16);
-        memcpy(ip + 24, server_ipv6, 16);
-    } else {
-        ip[0] = 0x45;
-        put16(ip + 2, (unsigned)(IPV4_HEADER + size));
-        ip[8] = 64;
-        ip[9] = (uint8_t)protocol;
-        memcpy(ip + 12, our_ip, 4);
-        memcpy(ip + 16, server_ip, 4);
-        put16(ip + 10, fold(sum(ip, IPV4_HEADER, 0)));
-    }
-    memcpy(ip + (ipv6 ? IPV6_HEADER : IPV4_HEADER), payload, size);
-    send_frame(&f, ipv6 ? TYPE_IPV6 : TYPE_IPV4);
+    ip[0] = 0x45;
+    put16(ip + 2, (unsigned)(IPV4_HEADER + size));
+    ip[8] = 64;
+    ip[9] = (uint8_t)protocol;
+    memcpy(ip + 12, our_ip, 4);
+    memcpy(ip + 16, to, 4);
+    put16(ip + 10, fold(sum(ip, IPV4_HEADER, 0)));
+    memcpy(ip + IPV4_HEADER, payload, size);
+    send_frame(&f, TYPE_IPV4);
+}
+
+static void send_ipv6(unsigned protocol, uint8_t *payload, size_t size) {
+    struct frame f = { .size = ETHERNET + IPV6_HEADER + size };
+    uint8_t *ip = f.bytes + ETHERNET;
+    ip[0] = 0x60;
+    put16(ip + 4, (unsigned)size);
+    ip[6] = (uint8_t)protocol;
+    ip[7] = 255;
+    memcpy(ip + 8, our_ipv6, 16);
+    memcpy(ip + 24, server_ipv6, 16);
+    memcpy(ip + IPV6_HEADER, payload, size);
+    send_frame(&f, TYPE_IPV6);
+}
+
+void send_packet(bool ipv6, unsigned protocol, uint8_t *payload, size_t size) {
+    if (ipv6)
+        send_ipv6(protocol, payload, size);
+    else
+        send_ipv4(server_ip, protocol, payload, size);
+}
+
+void send_to_all(unsigned protocol, uint8_t *payload, size_t size) {
+    send_ipv4(everybody, protocol, payload, size);
 }
 
 /* The sum of the pseudo header of a packet between the two. */
@@ -196,7 +216,8 @@ static uint32_t pseudo(bool ipv6, unsigned protocol, size_t size) {
 
 static bool see_ipv4(const struct frame *f, struct packet *p) {
     const uint8_t *ip = f->bytes + ETHERNET;
-    if (f->size < ETHERNET + IPV4_HEADER || ip[0] != 0x45 || memcmp(ip + 16, our_ip, 4))
+    if (f->size < ETHERNET + IPV4_HEADER || ip[0] != 0x45 ||
+        (memcmp(ip + 16, our_ip, 4) && memcmp(ip + 16, everybody, 4)))
         return false;
     *p = (struct packet){ .protocol = ip[9], .pieces = 1, .size = get16(ip + 2) - IPV4_HEADER };
     memcpy(p->payload, ip + IPV4_HEADER, p->size);
@@ -249,6 +270,10 @@ bool take_packet(struct packet *p, long ms) {
             continue;
         if (p->protocol == PROTOCOL_ICMP6 && p->payload[0] == ICMP6_SOLICIT) {
             see_solicitation(p);
+            continue;
+        }
+        if (p->protocol == PROTOCOL_UDP && get16(p->payload + 2) == DHCP_SERVER_PORT) {
+            see_dhcp(p);
             continue;
         }
         if (p->protocol == PROTOCOL_TCP &&

@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #define SERVER_PORT 7777
+#define NETWORK     0x0a000900u /* 10.0.9.0/24 */
+#define OUR_HOST    3
 #define SEGMENT     1460
 
 #define ACK   0x10
@@ -16,7 +18,7 @@
 #define SYN   0x02
 #define FIN   0x01
 
-enum { PROTOCOL_TCP = 6, PROTOCOL_ICMP6 = 58 };
+enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, PROTOCOL_ICMP6 = 58 };
 enum { ICMP6_TOO_BIG = 2, ICMP6_ECHO = 128, ICMP6_ECHO_REPLY = 129 };
 
 /* One connection to the server. */
@@ -55,9 +57,14 @@ long now_ms(void);
 
 /* Waits for a machine at `port` (-netdev socket,connect=), and until it says who it is. */
 void plug_in(int port);
+/* The machine is 10.0.9.`host` (1 at first). */
+void server_is(unsigned host);
 /* Payload of at most 1500 bytes, headers not included. */
 void send_packet(bool ipv6, unsigned protocol, uint8_t *payload, size_t size);
-/* The next packet within `ms`, or false.  Answers who asks for our address meanwhile. */
+/* The same to 255.255.255.255. */
+void send_to_all(unsigned protocol, uint8_t *payload, size_t size);
+/* The next packet within `ms`, or false.  Answers who asks for our address, or one of his own,
+ * meanwhile. */
 bool take_packet(struct packet *p, long ms);
 /* ICMPv6 of that type: `body` are its bytes behind the checksum. */
 void send_icmp6(unsigned type, const uint8_t *body, size_t size);
