@@ -27,6 +27,7 @@
 #include "test/guest/threads.h"
 #include <dirent.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <stdint.h>
@@ -45,6 +46,7 @@
 #define LEAK_KB      192 /* kernel stacks, half-used slabs; 100 bytes of each call are more */
 #define LEAK_CPU_KB  48  /* caches of each CPU: those of 8 take 850 in all, after a million calls */
 #define FIRST_FD     12  /* below are those of prepare() */
+#define KEPT_FDS     12  /* from there on: live for a while */
 #define TIMERS       4096 /* whose numbers cleaning up goes through */
 
 struct worker {
@@ -116,6 +118,23 @@ static unsigned long number(struct worker *w) {
     }
 }
 
+/* A few addresses that sockets can meet at: paths and abstract names, ports of 127.0.0.1 and ::1. */
+static void fill_address(struct worker *w, unsigned long words[static 14]) {
+    unsigned long port = (unsigned long)htons((uint16_t)(7000 + pick(w, 4))) << 16;
+    memset(words, 0, 14 * sizeof *words);
+    switch (pick(w, 3)) {
+    case 0:
+        words[0] = AF_UNIX | (pick(w, 4) + (pick(w, 2) ? 'a' : 0)) << 16;
+        break;
+    case 1:
+        words[0] = AF_INET | port | (unsigned long)htonl(INADDR_LOOPBACK) << 32;
+        break;
+    default:
+        words[0] = AF_INET6 | port;
+        words[2] = 1UL << 56;
+    }
+}
+
 /* Fills part of the region with what calls like to find. */
 static void region_fill(struct worker *w) {
     static const char *const names[] = { "/",
@@ -149,9 +168,8 @@ static void region_fill(struct worker *w) {
     case 3:
         memset(words, 0, sizeof words);
         break;
-    case 4: /* struct sockaddr_un: a path, or an abstract name */
-        memset(words, 0, sizeof words);
-        words[0] = AF_UNIX | (pick(w, 4) + (pick(w, 2) ? 'a' : 0)) << 16;
+    case 4:
+        fill_address(w, words);
         break;
     default:
         memset(words, 0, sizeof words);
@@ -236,14 +254,39 @@ static int tame_refused(struct worker *w, long call, unsigned long a[6]) {
     return 0;
 }
 
-/* Random numbers alone would make few of them. */
+/* Where an address is among the arguments, its size being the next; 0: nowhere. */
+static int address_at(long call) {
+    return call == SYS_bind || call == SYS_connect ? 1 : call == SYS_sendto ? 4 : 0;
+}
+
+/* Arguments by lot alone would make hardly any connection; false: it is no call on sockets. */
 static int tame_sockets(struct worker *w, long call, unsigned long a[6]) {
-    if (call != SYS_socket && call != SYS_socketpair)
-        return 0;
-    if (pick(w, 4)) {
-        a[0] = AF_UNIX;
-        a[1] = pick(w, 6) | (pick(w, 2) ? SOCK_NONBLOCK : 0);
+    static const unsigned families[] = { AF_UNIX, AF_INET, AF_INET6 };
+    static const unsigned levels[] = { SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6 };
+    static const unsigned sizes[] = { 3, sizeof(struct sockaddr_in), sizeof(struct sockaddr_in6) };
+    unsigned long *page = (unsigned long *)(w->region + pick(w, REGION_PAGES) * 4096);
+    int is_socket = 0, at = address_at(call);
+    for (unsigned i = 0; i < LENGTH(socket_calls); i++)
+        is_socket |= call == socket_calls[i];
+    if (!is_socket || !pick(w, 4))
+        return is_socket;
+    if (call == SYS_socket || call == SYS_socketpair) {
+        a[0] = families[pick(w, LENGTH(families))];
+        a[1] = (1 + pick(w, 5)) | (pick(w, 2) ? SOCK_NONBLOCK : 0);
         a[2] = 0;
+        return 1;
+    }
+    a[0] = 3 + pick(w, FIRST_FD + KEPT_FDS - 3);
+    if (at) {
+        fill_address(w, page);
+        a[at] = (unsigned long)page;
+        a[at + 1] = sizes[pick(w, LENGTH(sizes))];
+    } else if (call == SYS_setsockopt || call == SYS_getsockopt) {
+        page[0] = call == SYS_setsockopt ? number(w) : 4 + pick(w, 16);
+        a[1] = levels[pick(w, LENGTH(levels))];
+        a[2] = pick(w, 80);
+        a[3] = (unsigned long)page;
+        a[4] = call == SYS_setsockopt ? 4 * (1 + pick(w, 4)) : (unsigned long)page;
     }
     return 1;
 }
@@ -315,7 +358,9 @@ static void *fuzz_worker(void *arg) {
     struct worker *w = arg;
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
         unsigned long a[6];
-        long call = all_calls ? (long)pick(w, CALLS) : harmless[pick(w, LENGTH(harmless))];
+        long call = !all_calls   ? harmless[pick(w, LENGTH(harmless))]
+                    : pick(w, 8) ? (long)pick(w, CALLS)
+                                 : socket_calls[pick(w, LENGTH(socket_calls))];
         for (int i = 0; i < 6; i++)
             a[i] = pick(w, 2) ? pointer(w) : number(w);
         if (!pick(w, 2))
@@ -338,7 +383,8 @@ static void *fuzz_worker(void *arg) {
         }
         if (w->calls % 64 == 0)
             for (int fd = FIRST_FD; fd < 64; fd++)
-                close(fd);
+                if (fd >= FIRST_FD + KEPT_FDS || !pick(w, 16))
+                    close(fd);
     }
     return NULL;
 }
