@@ -30,6 +30,19 @@ err_t tcp_zero_window_probe(struct tcp_pcb *pcb) {
     return tcp_keepalive(pcb);
 }
 
+err_t lwip_tcp_split_unsent_seg(struct tcp_pcb *pcb, u16_t split);
+
+/* In the place of lwIP's, for a window that takes only a part of the next segment.  That leaves the
+ * end of the connection on the first part too, and the peer would never see the rest. */
+err_t tcp_split_unsent_seg(struct tcp_pcb *pcb, u16_t split) {
+    struct tcp_seg *head = pcb->unsent;
+    bool is_cut = head && head->len > split;
+    err_t err = lwip_tcp_split_unsent_seg(pcb, split);
+    if (is_cut && err == ERR_OK)
+        TCPH_UNSET_FLAG(head->tcphdr, TCP_FIN | TCP_PSH);
+    return err;
+}
+
 /* lwIP: a SYN has made `pcb`, which is not answered yet. */
 err_t tcp_see_syn(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb) {
     (void)id, (void)listener;

@@ -3,7 +3,7 @@
  * A bad cable between two virtual machines: takes frames from two QEMUs and
  * passes them on, but drops, doubles, delays and damages some.
  *
- *     relay PORT PERCENT_DROPPED PERCENT_DOUBLED PERCENT_LATE PERCENT_DAMAGED
+ *     relay PORT PERCENT_DROPPED PERCENT_DOUBLED PERCENT_LATE PERCENT_DAMAGED [mirror]
  *
  * listens on PORT and PORT + 1 (-netdev socket,connect=), and prints a line once
  * it does.  A late frame goes out after the next one (or after 20 ms, where there
@@ -12,6 +12,10 @@
  * may take its end.  SIGUSR1 cuts the way from the first machine to the second, or
  * mends it; SIGUSR2 begins or ends a storm: questions that the first machine answers,
  * as many as it takes.  A line tells that it is done.
+ *
+ * With a mirror there is no second machine: what the first says to 10.0.9.10 comes
+ * back to it as if from there, so that both ends of a connection are in one machine
+ * and the cable between them.
  */
 #include <arpa/inet.h>
 #include <linux/sockios.h>
@@ -27,11 +31,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define ETHERNET   14
 #define HEADER     4 /* a frame's length, in network order */
 #define FRAME_MOST 70000
 #define LATE_MS    20
 #define STORM_WAIT 65536            /* bytes of it that wait for the machine, at most */
 #define NOBODY     2, 0, 0, 0, 0, 9 /* the storm's address: what is sent there is lost */
+#define MIRROR     2, 0, 0, 0, 0, 10
 
 struct frame {
     size_t size; /* header included; 0: none */
@@ -78,6 +84,41 @@ static void let_go(struct side *from, struct side *to) {
     from->late.size = 0;
 }
 
+static void swap(uint8_t *a, uint8_t *b, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        uint8_t byte = a[i];
+        a[i] = b[i];
+        b[i] = byte;
+    }
+}
+
+/* The frame as the mirror shows it; false: not at all.  To swap addresses changes no checksum. */
+static bool reflect(struct frame *f) {
+    static const uint8_t mac[] = { MIRROR }, ip[] = { 10, 0, 9, 10 };
+    uint8_t *frame = f->bytes + HEADER, *packet = frame + ETHERNET;
+    uint8_t *message = packet + (packet[0] & 15) * 4;
+
+    memcpy(frame, frame + 6, 6);
+    memcpy(frame + 6, mac, 6);
+    if (f->size < HEADER + ETHERNET + 28 || frame[12] != 8) {
+        return false;
+    }
+    if (frame[13] == 6 && packet[7] == 1 && !memcmp(packet + 24, ip, 4)) { /* who has it? */
+        packet[7] = 2;
+        swap(packet + 8, packet + 18, 10);
+        memcpy(packet + 8, mac, 6);
+        return true;
+    }
+    if (frame[13] != 0 || memcmp(packet + 16, ip, 4)) {
+        return false;
+    }
+    swap(packet + 12, packet + 16, 4);
+    if (packet[9] == IPPROTO_ICMP && message[0] == 3) { /* unreachable: what it quotes, likewise */
+        swap(message + 8 + 12, message + 8 + 16, 4);
+    }
+    return true;
+}
+
 static bool is_for_nobody(const struct frame *f) {
     static const uint8_t nobody[] = { NOBODY };
     return f->size >= HEADER + sizeof(nobody) && !memcmp(f->bytes + HEADER, nobody, sizeof(nobody));
@@ -86,7 +127,8 @@ static bool is_for_nobody(const struct frame *f) {
 static void treat(struct side *from, struct side *to) {
     struct frame *f = &from->in;
 
-    if ((cut && from == &sides[0]) || is_for_nobody(f) || chance(drop)) {
+    if ((cut && from == &sides[0]) || is_for_nobody(f) || chance(drop) ||
+        (from == to && !reflect(f))) {
         return;
     }
     if (chance(damage)) {
@@ -191,10 +233,11 @@ static void blow(struct side *to) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 6) {
-        fprintf(stderr, "usage: relay PORT DROP TWICE LATE DAMAGE\n");
+    if (argc < 6 || argc > 7 || (argc == 7 && strcmp(argv[6], "mirror"))) {
+        fprintf(stderr, "usage: relay PORT DROP TWICE LATE DAMAGE [mirror]\n");
         return 2;
     }
+    int far = argc == 6; /* the side to which the first one's frames go */
     int port = atoi(argv[1]);
     drop = (unsigned)atoi(argv[2]);
     twice = (unsigned)atoi(argv[3]);
@@ -224,11 +267,12 @@ int main(int argc, char **argv) {
             continue;
         }
         if (ready == 0) {
-            let_go(&sides[0], &sides[1]);
+            let_go(&sides[0], &sides[far]);
             let_go(&sides[1], &sides[0]);
         }
         for (int i = 0; i < 2; i++) {
-            if (fds[i].revents && sides[i].fd == fds[i].fd && !take(&sides[i], &sides[!i])) {
+            if (fds[i].revents && sides[i].fd == fds[i].fd &&
+                !take(&sides[i], &sides[i ? 0 : far])) {
                 hang_up(&sides[i]);
             }
             if (fds[2 + i].revents & POLLIN) {

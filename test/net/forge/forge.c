@@ -57,6 +57,12 @@ static void see_segment(struct conversation *c, const struct packet *p) {
         c->size += size;
         c->ack += (uint32_t)size;
     }
+    if (c->ended && size && (int32_t)(seq + (uint32_t)size - c->end) > 0)
+        give_up("bytes behind the end");
+    if (tcp[13] & FIN) {
+        c->ended = true;
+        c->end = seq + (uint32_t)size;
+    }
     c->probes += !(tcp[13] & SYN) && seq == c->ack - 1 && !size;
     if (p->size > c->longest)
         c->longest = p->size;
@@ -350,6 +356,27 @@ static void narrower_path(void) {
     break_off(&c);
 }
 
+/* The server has closed a connection, and the window takes what is left in two parts: the end comes
+ * with the second. */
+static void end_in_parts(void) {
+    static uint8_t block[1000];
+    struct conversation c = open_plain(NO_SCALING);
+    say(&c, "c", 1);
+    c.window = 0; /* lwIP narrows it only with a new byte */
+    say(&c, block, sizeof block);
+    let_pass(&c, 500);
+    send_segment(&c, ACK | FIN, c.seq++, NULL, 0, NULL, 0);
+    let_pass(&c, 500);
+    c.window = 600;
+    for (long end = now_ms() + ANSWER_MS; c.size < sizeof block && now_ms() < end;) {
+        acknowledge(&c);
+        let_pass(&c, 200);
+    }
+    if (c.size != sizeof block || !c.ended)
+        give_up("the answer was cut off");
+    break_off(&c);
+}
+
 /* The server has closed two connections with an answer in its queue.  One peer takes that slowly,
  * and gets all of it; the other acknowledges for ever and takes nothing, and is given up. */
 static void slow_ends(void) {
@@ -424,6 +451,7 @@ static const struct {
     { "crumbs", crumbs },
     { "narrow-path", narrow_path },
     { "narrower-path", narrower_path },
+    { "end-in-parts", end_in_parts },
     { "slow-ends", slow_ends },
     { "moves", moves },
 };

@@ -31,6 +31,8 @@ struct conversation {
     uint32_t acked;  /* of ours: the next that it expects */
     unsigned its_window;
     bool open, reset; /* it has answered our SYN; it has refused */
+    bool ended;       /* it has said that there is no more than up to `end` */
+    uint32_t end;
     unsigned probes;  /* of our window: segments without a byte from before its next */
     size_t longest;   /* packet of it, IP header included */
     size_t size;      /* of what it said, in order */
