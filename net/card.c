@@ -283,6 +283,10 @@ void card_remind(void) {
         netdev_remind(device, queue);
 }
 
+bool card_is_full(void) {
+    return refused;
+}
+
 bool card_refused(void) {
     bool was = refused;
     refused = false;

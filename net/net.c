@@ -62,6 +62,8 @@ static atomic_bool tcp_clock_runs; /* lwIP wants its TCP clock; set under the lo
 static atomic_bool address_known;
 static uint64_t address_deadline; /* nobody waits for it beyond; constant after net_init */
 static struct wait_queue address_wait;
+struct wait_queue net_room;
+atomic_uint net_room_count;
 
 uint32_t net_tcp_window, net_tcp_send_buffer;
 
@@ -236,8 +238,11 @@ static uint64_t run_clock(uint64_t now) {
 bool net_take_in(unsigned queue) {
     net_lock();
     card_reclaim();
-    if (card_refused())
+    if (card_refused()) {
         tcp_lists_send_refused();
+        atomic_fetch_add(&net_room_count, 1);
+        wait_wake_all(&net_room);
+    }
     bool more = card && card_receive(queue, BATCH);
     net_unlock();
     return more;
@@ -332,6 +337,7 @@ static void init_lwip(void) {
 int net_init(const char *config) {
     mutex_init(&lock);
     wait_init(&address_wait);
+    wait_init(&net_room);
     size_buffers();
     tcp_ack_init();
     int err = tcp_lists_init();

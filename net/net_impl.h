@@ -14,6 +14,7 @@
 #ifndef NET_NET_IMPL_H
 #define NET_NET_IMPL_H
 
+#include <stdatomic.h>
 #include "base/types.h"
 #include "lwip/err.h"
 #include "lwip/netif.h"
@@ -61,6 +62,8 @@ void card_reclaim(void);
 void card_remind(void);
 /* Whether it had no room for a frame since this was last asked.  Under net_lock. */
 bool card_refused(void);
+/* The same without forgetting it: net_take_in() will see it.  Under net_lock. */
+bool card_is_full(void);
 /* What it has done so far; zeros without a card.  Under net_lock. */
 struct netdev_counts;
 void card_count(struct netdev_counts *out);
@@ -68,6 +71,9 @@ void card_count(struct netdev_counts *out);
 unsigned card_queues(void);
 /* net.c: the card has something in `queue`, or it is time to look.  Any context. */
 void net_wake_queue(unsigned queue);
+/* Woken, and counted up before, when a card that was full has room. */
+extern struct wait_queue net_room;
+extern atomic_uint net_room_count;
 /* A batch of a queue's frames; whether there may be more.  Context: thread, nothing held. */
 bool net_take_in(unsigned queue);
 

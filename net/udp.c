@@ -206,8 +206,10 @@ static int udp_socket_name(struct socket *socket, bool of_peer, struct socket_ad
     return err;
 }
 
-/* Sends `p`, which is its own then, to `ip`, or to where the socket is connected (NULL). */
+/* Sends `p`, which is its own then, to `ip`, or to where the socket is connected (NULL).  -ENOSPC:
+ * the card is full, and `p` is as it was and the caller's. */
 static int send_pbuf(struct udp_socket *s, struct pbuf *p, const ip_addr_t *ip, uint16_t port) {
+    char *data = p->payload;
     net_lock();
     int err = need_port(s);
     if (!err && s->socket.broadcast)
@@ -219,9 +221,34 @@ static int send_pbuf(struct udp_socket *s, struct pbuf *p, const ip_addr_t *ip, 
         err = -EACCES;
     if (!err)
         err = net_errno_or_0(ip ? udp_sendto(s->pcb, p, ip, port) : udp_send(s->pcb, p));
-    pbuf_free(p); /* the card may have it, too, and counts are under the lock */
+    if (err == -ENOMEM && card_is_full()) {
+        pbuf_remove_header(p, (size_t)(data - (char *)p->payload));
+        err = -ENOSPC;
+    } else {
+        pbuf_free(p); /* the card may have it, too, and counts are under the lock */
+    }
     net_unlock();
     return err;
+}
+
+/* The same, once the card has room. */
+static int send_in_time(struct udp_socket *s, struct pbuf *p, const ip_addr_t *ip, uint16_t port,
+                        bool nonblocking) {
+    uint64_t deadline = socket_deadline(nonblocking, s->socket.send_timeout_ns);
+    for (;;) {
+        unsigned seen = atomic_load(&net_room_count);
+        int err = send_pbuf(s, p, ip, port);
+        if (err != -ENOSPC)
+            return err;
+        err = nonblocking ? -EAGAIN
+                          : socket_wait(&net_room, atomic_load(&net_room_count) != seen, deadline);
+        if (err) {
+            net_lock();
+            pbuf_free(p);
+            net_unlock();
+            return err;
+        }
+    }
 }
 
 static long udp_socket_send(struct socket *socket, struct socket_message *m) {
@@ -254,7 +281,7 @@ static long udp_socket_send(struct socket *socket, struct socket_message *m) {
         pbuf_free(p);
         return -EFAULT;
     }
-    err = send_pbuf(s, p, named ? &ip : NULL, port);
+    err = send_in_time(s, p, named ? &ip : NULL, port, m->nonblocking);
     return err ? err : (long)size;
 }
 

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Sockets on the loopback, for the tests of TCP and UDP. */
+/*
+ * Sockets for the tests of TCP and UDP, on the loopback; or where the variables
+ * INET_HERE and INET_THERE have addresses, on a cable at whose other end is a mirror
+ * (test/net/relay.c): what is sent there comes back from there.  IPv6 stays on the
+ * loopback.
+ */
 #ifndef TEST_GUEST_INET_H
 #define TEST_GUEST_INET_H
 
@@ -11,13 +16,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 /* An address at which there is nothing; the compiler is not to know. */
 __attribute__((unused)) static void *volatile nowhere = (void *)8;
 
-/* 127.0.0.1 or ::1, with a port in host order. */
 union inet_address {
     struct sockaddr any;
     struct sockaddr_in in;
@@ -28,16 +33,28 @@ __attribute__((unused)) static socklen_t inet_size(int family) {
     return family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 }
 
-__attribute__((unused)) static union inet_address inet_loopback(int family, int port) {
+/* The address in this variable, or the loopback's. */
+static union inet_address inet_address_of(int family, const char *variable, int port) {
     union inet_address a;
+    const char *address = getenv(variable);
     memset(&a, 0, sizeof a);
     a.any.sa_family = (sa_family_t)family;
     a.in.sin_port = htons((uint16_t)port);
     if (family == AF_INET)
-        a.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        a.in.sin_addr.s_addr = address ? inet_addr(address) : htonl(INADDR_LOOPBACK);
     else
         a.in6.sin6_addr = in6addr_loopback;
     return a;
+}
+
+/* Where to listen, with a port in host order. */
+__attribute__((unused)) static union inet_address inet_here(int family, int port) {
+    return inet_address_of(family, "INET_HERE", port);
+}
+
+/* Where to reach who listens there. */
+__attribute__((unused)) static union inet_address inet_there(int family, int port) {
+    return inet_address_of(family, "INET_THERE", port);
 }
 
 /* The port that a socket is bound to, in host order; 0 where that fails. */
@@ -49,7 +66,7 @@ __attribute__((unused)) static int inet_port(int fd) {
 
 /* A listener on a port of the system's choice; -1 (and a failed check) if there is none. */
 __attribute__((unused)) static int inet_listen(int family, int backlog) {
-    union inet_address a = inet_loopback(family, 0);
+    union inet_address a = inet_here(family, 0);
     int fd = socket(family, SOCK_STREAM, 0);
     if (!CHECK(fd >= 0) || !CHECK_EQ(bind(fd, &a.any, inet_size(family)), 0) ||
         !CHECK_EQ(listen(fd, backlog), 0))
@@ -59,7 +76,7 @@ __attribute__((unused)) static int inet_listen(int family, int backlog) {
 
 /* A connection to `port`; -1 with errno. */
 __attribute__((unused)) static int inet_connect(int family, int port) {
-    union inet_address a = inet_loopback(family, port);
+    union inet_address a = inet_there(family, port);
     int fd = socket(family, SOCK_STREAM, 0);
     if (fd >= 0 && connect(fd, &a.any, inet_size(family))) {
         int error = errno;
@@ -70,7 +87,7 @@ __attribute__((unused)) static int inet_connect(int family, int port) {
     return fd;
 }
 
-/* Both ends of a connection over the loopback; false (and a failed check) if that fails. */
+/* Both ends of a connection; false (and a failed check) if that fails. */
 __attribute__((unused)) static int inet_pair(int family, int ends[2]) {
     int listener = inet_listen(family, 1);
     ends[0] = listener < 0 ? -1 : inet_connect(family, inet_port(listener));

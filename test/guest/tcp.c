@@ -7,11 +7,31 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
+/* A name that getsockname or getpeername gave. */
+static void check_name(const union inet_address *is, const union inet_address *should) {
+    CHECK_EQ(is->any.sa_family, should->any.sa_family);
+    CHECK_EQ(memcmp(is, should, inet_size(should->any.sa_family)), 0);
+}
+
+/* Each end's name, and how the other knows it. */
+static void check_names(int family, const int ends[2]) {
+    for (int i = 0; i < 2; i++) {
+        union inet_address name, peer, here = inet_here(family, inet_port(ends[i])),
+                                       there = inet_there(family, inet_port(ends[i]));
+        socklen_t size = sizeof name;
+        CHECK_EQ(getsockname(ends[i], &name.any, &size), 0);
+        CHECK_EQ(size, inet_size(family));
+        check_name(&name, &here);
+        size = sizeof peer;
+        CHECK_EQ(getpeername(ends[!i], &peer.any, &size), 0);
+        CHECK_EQ(size, inet_size(family));
+        check_name(&peer, &there);
+    }
+}
+
 static void hello_of(int family) {
     int ends[2];
     char text[32] = "";
-    union inet_address a, b;
-    socklen_t size = sizeof a;
 
     REQUIRE(inet_pair(family, ends));
     CHECK_EQ(write(ends[0], "ping", 4), 4);
@@ -21,12 +41,7 @@ static void hello_of(int family) {
     CHECK_EQ(recv(ends[0], text, sizeof text, 0), 5);
     CHECK_EQ(memcmp(text, "pong!", 5), 0);
 
-    /* Each end's name is the other's peer. */
-    CHECK_EQ(getsockname(ends[0], &a.any, &size), 0);
-    CHECK_EQ(size, inet_size(family));
-    size = sizeof b;
-    CHECK_EQ(getpeername(ends[1], &b.any, &size), 0);
-    CHECK_EQ(memcmp(&a, &b, size), 0);
+    check_names(family, ends);
 
     close(ends[0]);
     CHECK_EQ(read(ends[1], text, sizeof text), 0);
@@ -46,6 +61,7 @@ static void dual_stack(void) {
     struct sockaddr_in6 any = { .sin6_family = AF_INET6 }, peer;
     socklen_t size = sizeof peer;
     int on = 1, fd = socket(AF_INET6, SOCK_STREAM, 0), client, server;
+    union inet_address there = inet_there(AF_INET, 0);
 
     REQUIRE(fd >= 0);
     CHECK_EQ(bind(fd, (void *)&any, sizeof any), 0);
@@ -56,7 +72,7 @@ static void dual_stack(void) {
     REQUIRE(server >= 0);
     CHECK_EQ(size, sizeof peer);
     CHECK(IN6_IS_ADDR_V4MAPPED(&peer.sin6_addr));
-    CHECK_EQ(peer.sin6_addr.s6_addr[12], 127);
+    CHECK_EQ(memcmp(peer.sin6_addr.s6_addr + 12, &there.in.sin_addr, 4), 0);
     CHECK_EQ(ntohs(peer.sin6_port), inet_port(client));
     close(client);
     close(server);
@@ -76,7 +92,7 @@ static void dual_stack(void) {
 static void refused(void) {
     int listener = inet_listen(AF_INET, 1), port = inet_port(listener), error = 0;
     socklen_t size = sizeof error;
-    union inet_address a = inet_loopback(AF_INET, port);
+    union inet_address a = inet_there(AF_INET, port);
 
     close(listener);
     CHECK(inet_connect(AF_INET, port) == -1 && errno == ECONNREFUSED);
@@ -97,7 +113,7 @@ static void refused(void) {
 static void nonblocking_connect(void) {
     int listener = inet_listen(AF_INET, 4), error = -1;
     socklen_t size = sizeof error;
-    union inet_address a = inet_loopback(AF_INET, inet_port(listener));
+    union inet_address a = inet_there(AF_INET, inet_port(listener));
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
     REQUIRE(fd >= 0);
@@ -143,7 +159,7 @@ static void unconnected(void) {
 }
 
 static void wrong_addresses(void) {
-    union inet_address a = inet_loopback(AF_INET, 0), b = a;
+    union inet_address a = inet_here(AF_INET, 0), b = a;
     int fd = socket(AF_INET, SOCK_STREAM, 0), other = socket(AF_INET, SOCK_STREAM, 0);
 
     REQUIRE(fd >= 0 && other >= 0);
@@ -157,7 +173,7 @@ static void wrong_addresses(void) {
     CHECK_EQ(bind(fd, &a.any, sizeof a.in), 0);
     CHECK_ERRNO(bind(fd, &a.any, sizeof a.in), EINVAL);
     CHECK_EQ(listen(fd, 1), 0);
-    b = inet_loopback(AF_INET, inet_port(fd));
+    b = inet_here(AF_INET, inet_port(fd));
     CHECK_ERRNO(bind(other, &b.any, sizeof b.in), EADDRINUSE);
     CHECK_ERRNO(connect(fd, &b.any, sizeof b.in), EISCONN);
     CHECK_ERRNO(socket(AF_INET, SOCK_STREAM, IPPROTO_UDP), EPROTONOSUPPORT);
@@ -169,11 +185,11 @@ static void wrong_addresses(void) {
 /* A port is free again at once where both sides ask for it. */
 static void reuse_address(void) {
     int on = 1, ends[2], listener = socket(AF_INET, SOCK_STREAM, 0);
-    union inet_address a = inet_loopback(AF_INET, 0);
+    union inet_address a = inet_here(AF_INET, 0);
 
     CHECK_EQ(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
     REQUIRE(bind(listener, &a.any, sizeof a.in) == 0 && listen(listener, 4) == 0);
-    a = inet_loopback(AF_INET, inet_port(listener));
+    a = inet_here(AF_INET, inet_port(listener));
     ends[0] = inet_connect(AF_INET, inet_port(listener));
     ends[1] = accept(listener, NULL, NULL);
     REQUIRE(ends[0] >= 0 && ends[1] >= 0);

@@ -177,7 +177,7 @@ static int disconnect(int fd) {
 /* Nothing of the old connection is left to the next. */
 static void disconnected(void) {
     int ends[2], listener = inet_listen(AF_INET, 4);
-    union inet_address a = inet_loopback(AF_INET, inet_port(listener));
+    union inet_address a = inet_there(AF_INET, inet_port(listener));
     pthread_t reader;
     void *why;
     char text[8];
@@ -210,22 +210,23 @@ static void bound_port_stays(void) {
     int listener = inet_listen(AF_INET, 4), gone = inet_listen(AF_INET, 1);
     int fd = socket(AF_INET, SOCK_STREAM, 0), other = socket(AF_INET, SOCK_STREAM, 0);
     int free_one = inet_listen(AF_INET, 1), port = inet_port(free_one);
-    union inet_address a = inet_loopback(AF_INET, port), there;
+    union inet_address a = inet_here(AF_INET, port), there;
 
     close(free_one);
     REQUIRE(listener >= 0 && gone >= 0 && bind(fd, &a.any, sizeof a.in) == 0);
-    there = inet_loopback(AF_INET, inet_port(gone));
+    there = inet_there(AF_INET, inet_port(gone));
     close(gone);
     CHECK_ERRNO(connect(fd, &there.any, sizeof there.in), ECONNREFUSED);
     CHECK_EQ(inet_port(fd), port);
-    there = inet_loopback(AF_INET, inet_port(listener));
+    there = inet_there(AF_INET, inet_port(listener));
     CHECK_EQ(connect(fd, &there.any, sizeof there.in), 0);
     CHECK_EQ(inet_port(fd), port);
     CHECK_EQ(disconnect(fd), 0);
     CHECK_EQ(listen(fd, 1), 0);
     CHECK_EQ(shutdown(fd, SHUT_RD), 0);
     CHECK_EQ(listen(fd, 1), 0);
-    CHECK_EQ(connect(other, &a.any, sizeof a.in), 0);
+    there = inet_there(AF_INET, port);
+    CHECK_EQ(connect(other, &there.any, sizeof there.in), 0);
     close(other);
     close(fd);
     close(listener);
@@ -235,14 +236,14 @@ static void bound_port_stays(void) {
 static void refused_and_asked(void) {
     int gone = inet_listen(AF_INET, 1), fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     int listener = inet_listen(AF_INET, 1);
-    union inet_address a = inet_loopback(AF_INET, inet_port(gone));
+    union inet_address a = inet_there(AF_INET, inet_port(gone));
 
     REQUIRE(gone >= 0 && listener >= 0);
     close(gone);
     CHECK_ERRNO(connect(fd, &a.any, sizeof a.in), EINPROGRESS);
     CHECK(inet_wait(fd, POLLERR));
     CHECK_EQ(error_of(fd), ECONNREFUSED);
-    a = inet_loopback(AF_INET, inet_port(listener));
+    a = inet_there(AF_INET, inet_port(listener));
     CHECK_ERRNO(connect(fd, &a.any, sizeof a.in), ECONNABORTED);
     CHECK_ERRNO(connect(fd, &a.any, sizeof a.in), EINPROGRESS);
     CHECK(inet_wait(fd, POLLOUT));
@@ -253,7 +254,7 @@ static void refused_and_asked(void) {
 
 static void *connect_slowly(void *arg) {
     int *words = arg;
-    union inet_address a = inet_loopback(AF_INET, words[1]);
+    union inet_address a = inet_there(AF_INET, words[1]);
     return (void *)(long)(connect(words[0], &a.any, sizeof a.in) ? errno : 0);
 }
 
@@ -261,7 +262,7 @@ static void *connect_slowly(void *arg) {
 static int full_listener(int clients[8]) {
     int listener = inet_listen(AF_INET, 0), n = 0;
     for (; n < 8; n++) {
-        union inet_address a = inet_loopback(AF_INET, inet_port(listener));
+        union inet_address a = inet_there(AF_INET, inet_port(listener));
         clients[n] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
         CHECK(connect(clients[n], &a.any, sizeof a.in) == 0 || errno == EINPROGRESS);
     }
@@ -303,7 +304,7 @@ static void listeners_apart(void) {
     union inet_address all = { .in = { .sin_family = AF_INET } }, here;
     int first = bound_for_reuse(AF_INET, &all);
     REQUIRE(first >= 0);
-    here = inet_loopback(AF_INET, inet_port(first));
+    here = inet_here(AF_INET, inet_port(first));
     int second = bound_for_reuse(AF_INET, &here);
     REQUIRE(second >= 0);
     CHECK_EQ(listen(first, 1), 0);
