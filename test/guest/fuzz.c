@@ -118,7 +118,7 @@ static unsigned long number(struct worker *w) {
     }
 }
 
-/* A few addresses that sockets can meet at: paths and abstract names, ports of 127.0.0.1 and ::1. */
+/* An address that sockets can meet at: of a few paths, abstract names, ports of 127.0.0.1, ::1. */
 static void fill_address(struct worker *w, unsigned long words[static 14]) {
     unsigned long port = (unsigned long)htons((uint16_t)(7000 + pick(w, 4))) << 16;
     memset(words, 0, 14 * sizeof *words);

@@ -32,24 +32,9 @@ static const short avoided[] = {
 
 /* Calls on sockets: made more often than by lot, so that some of them meet. */
 static const short socket_calls[] = {
-    SYS_socket,
-    SYS_socketpair,
-    SYS_bind,
-    SYS_listen,
-    SYS_connect,
-    SYS_accept,
-    SYS_accept4,
-    SYS_sendto,
-    SYS_recvfrom,
-    SYS_sendmsg,
-    SYS_recvmsg,
-    SYS_sendmmsg,
-    SYS_recvmmsg,
-    SYS_shutdown,
-    SYS_getsockname,
-    SYS_getpeername,
-    SYS_setsockopt,
-    SYS_getsockopt,
+    SYS_socket,   SYS_socketpair, SYS_bind,        SYS_listen,      SYS_connect,    SYS_accept,
+    SYS_accept4,  SYS_sendto,     SYS_recvfrom,    SYS_sendmsg,     SYS_recvmsg,    SYS_sendmmsg,
+    SYS_recvmmsg, SYS_shutdown,   SYS_getsockname, SYS_getpeername, SYS_setsockopt, SYS_getsockopt,
 };
 
 /* Calls that do no harm to a machine whose root this may run as. */

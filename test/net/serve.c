@@ -28,8 +28,8 @@
 #define BUSY_MOST 60   /* seconds; ten times what it takes */
 #define WAITS     20   /* that end by themselves */
 #define WAIT_MS   10
-/* Tenths of a second until everything must be gone.  A part of a datagram of IPv6 stays for a minute
- * (RFC 8200), and ends with an answer. */
+/* Tenths of a second until everything must be gone.  A part of a datagram of IPv6 stays for a
+ * minute (RFC 8200), and ends with an answer. */
 #define LOOK_LATE 900
 
 static _Atomic int accepted;      /* by the server, and not closed yet */

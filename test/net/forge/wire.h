@@ -33,9 +33,9 @@ struct conversation {
     bool open, reset; /* it has answered our SYN; it has refused */
     bool ended;       /* it has said that there is no more than up to `end` */
     uint32_t end;
-    unsigned probes;  /* of our window: segments without a byte from before its next */
-    size_t longest;   /* packet of it, IP header included */
-    size_t size;      /* of what it said, in order */
+    unsigned probes; /* of our window: segments without a byte from before its next */
+    size_t longest;  /* packet of it, IP header included */
+    size_t size;     /* of what it said, in order */
     uint8_t said[4096];
 };
 
