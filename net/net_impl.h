@@ -71,7 +71,8 @@ void card_count(struct netdev_counts *out);
 unsigned card_queues(void);
 /* net.c: the card has something in `queue`, or it is time to look.  Any context. */
 void net_wake_queue(unsigned queue);
-/* Woken, and counted up before, when a card that was full has room. */
+/* Woken, and counted up before, when a card that was full may have room: who finds it full has read
+ * the count before he tried, and waits for another. */
 extern struct wait_queue net_room;
 extern atomic_uint net_room_count;
 /* A batch of a queue's frames; whether there may be more.  Context: thread, nothing held. */

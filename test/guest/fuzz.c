@@ -169,6 +169,7 @@ static void region_fill(struct worker *w) {
         memset(words, 0, sizeof words);
         break;
     case 4:
+        memset(words, 0, sizeof words);
         fill_address(w, words);
         break;
     default:

@@ -100,10 +100,10 @@ static void same_port_again(void) {
         CHECK_EQ(bind(client, &here.any, sizeof here.in), 0);
         /* Through a cable, what ended the last may still be on its way. */
         unsigned ticks = 0;
-        int failed;
-        while ((failed = connect(client, &there.any, sizeof there.in)) && errno == EADDRNOTAVAIL)
-            if (!guest_tick(&ticks))
-                break;
+        int failed, on_cable = getenv("INET_THERE") != NULL;
+        while ((failed = connect(client, &there.any, sizeof there.in)) && on_cable &&
+               errno == EADDRNOTAVAIL && guest_tick(&ticks))
+            ;
         if (!CHECK_EQ(failed, 0)) {
             close(client);
             break;

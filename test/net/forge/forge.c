@@ -21,7 +21,7 @@
 #define SLOW_MS     9000 /* so 80 s for what a window of 100 takes ten times */
 #define ENDS_MS     290000
 #define LEASE_MS    100000 /* lwIP looks at leases once a minute */
-#define RENEWAL_MS  50000
+#define RENEWAL_MS  50000  /* less than half of a lease */
 #define NO_SCALING  65535
 #define CRUMBS      20000
 #define CRUMBS_KEPT 2000

@@ -8,7 +8,7 @@
 
 enum { UDP_HEADER = 8, FIXED = 236, OPTIONS = UDP_HEADER + FIXED + 4 };
 /* In the fixed part. */
-enum { AT_OPERATION = 0, AT_XID = 4, AT_CIADDR = 12, AT_YIADDR = 16, AT_CHADDR = 28 };
+enum { AT_OPERATION = 0, AT_CIADDR = 12, AT_YIADDR = 16, AT_CHADDR = 28 };
 enum { REQUEST_OPERATION = 1, REPLY_OPERATION = 2 };
 enum {
     OPTION_MASK = 1,
