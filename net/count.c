@@ -13,13 +13,14 @@ static unsigned network_counters(struct proc_counter *out, unsigned max) {
     net_lock();
     tcp_lists_count(&tcp);
     card_count(&card);
-    uint64_t held_ns = net_lock_held_ns();
+    uint64_t held_ns = net_lock_held_ns(), promised = tcp_window_promised();
     net_unlock();
     const struct proc_counter all[] = {
         { "tcp_connections", tcp.active },
         { "tcp_time_wait", tcp.waiting },
         { "tcp_time_wait_dropped", tcp.waiting_dropped },
         { "tcp_received_bytes_unread", tcp_received_bytes() },
+        { "tcp_window_bytes_promised", promised },
         { "received_frames", card.received_frames },
         { "received_bytes", card.received_bytes },
         { "received_dropped", card.dropped },

@@ -69,7 +69,7 @@ static void see_error(void *arg, err_t err) {
 void tcp_see_established(struct tcp_socket *s, struct tcp_pcb *pcb) {
     tcp_limit_peer(pcb);
     card_lengthen_segments(pcb);
-    s->credit_least = TCP_WND_UPDATE_THRESHOLD;
+    tcp_window_begin(s, pcb);
     tcp_update_room(s);
 }
 
@@ -80,7 +80,7 @@ static err_t see_connected(void *arg, struct tcp_pcb *pcb, err_t err) {
         return ERR_OK;
     s->local_ip = pcb->local_ip;
     tcp_see_established(s, pcb);
-    s->state = TCP_CONNECTED; /* publishes credit_least */
+    s->state = TCP_CONNECTED; /* publishes `window` */
     wake_all(s);
     return ERR_OK;
 }
@@ -189,7 +189,7 @@ static void abandon(struct tcp_socket *s) {
     make_fresh(s);
     s->unreported = false;
     s->no_more = s->ended = s->peer_ended = false;
-    s->has_room = s->refused = false;
+    s->has_room = false;
     s->starved = s->small_sent = false;
     s->acked_at_once = 0;
     s->credit = 0;
@@ -316,6 +316,8 @@ static void tcp_socket_close(struct socket *socket) {
         tcp_lists_select(pcb);
         tcp_give_credit(s); /* may end it: lwIP sends */
         if (s->pcb) {
+            if (!s->available)
+                tcp_window_all_read(pcb);
             tcp_detach(s);
             tcp_watch_closed(pcb);
             if ((socket->linger && !socket->linger_s) || tcp_close(pcb) != ERR_OK)

@@ -5,13 +5,11 @@
  * In: lwIP gives a pbuf (see_data, under net_lock) that goes into the inbox; a
  * reader takes the whole inbox over and copies to the program straight out of
  * the card's buffers, without net_lock.  lwIP learns of it when a quarter of the
- * window was read, or with the next that is sent, whichever is first; before
- * that it could tell the peer nothing of use.
+ * window (tcp_window.c) was read, or with the next that is sent, whichever is
+ * first; before that it could tell the peer nothing of use.
  *
  * A reader that lags holds buffers that are much larger than what came in them:
- * behind unread bytes small segments are copied to where they fit.  When what
- * all sockets hold exceeds a share of memory, one with unread bytes gets no
- * more: lwIP keeps the segment, and the peer waits until the rest is read.
+ * behind unread bytes small segments are copied together.
  *
  * Out: bytes are copied from the program first, with no lock held, then given
  * to lwIP, which copies them into a segment.  When memory is short, a connection
@@ -21,18 +19,16 @@
 #include <asm-generic/errno.h>
 #include <asm-generic/poll.h>
 #include <linux/in.h>
-#include "kernel/machine.h"
+#include "base/string.h"
 #include "kernel/slab.h"
 #include "lwip/priv/tcp_priv.h"
 #include "net/tcp_impl.h"
 #include "net/tcp_lists.h"
 
 #define SMALL_SEGMENT 512u    /* worth a copy when it has to wait */
+#define SHARED_BYTES  1024u   /* of a buffer that such segments share */
 #define SMALL_SEND    512u    /* goes by way of the stack */
 #define CHUNK         KIB(16) /* copied at a time, above that */
-#define MEMORY_SHARE  16      /* of memory, for received bytes that wait */
-
-#define ACKS_TO_REPEAT 4 /* three behind one that may change the window: RFC 5681, 3.2 */
 
 static _Atomic(uint64_t) held_bytes; /* given to sockets, and not read */
 
@@ -40,7 +36,8 @@ uint64_t tcp_received_bytes(void) {
     return held_bytes;
 }
 
-static void inbox_add(struct tcp_socket *s, struct pbuf *p) {
+/* `room`: bytes that the last of `p` has behind what is in it. */
+static void inbox_add(struct tcp_socket *s, struct pbuf *p, size_t room) {
     struct pbuf *last = p;
     while (last->next)
         last = last->next;
@@ -50,8 +47,39 @@ static void inbox_add(struct tcp_socket *s, struct pbuf *p) {
     else
         s->inbox = p;
     s->inbox_last = last;
+    s->inbox_room = (uint32_t)room;
     atomic_fetch_add(&s->available, p->tot_len); /* a reader must not subtract it before */
     spin_unlock(&s->inbox_lock);
+}
+
+/* Whether a small segment fits behind the last of the inbox; then it is there. */
+static bool inbox_append(struct tcp_socket *s, const struct pbuf *p) {
+    spin_lock(&s->inbox_lock);
+    bool fits = s->inbox && p->tot_len <= s->inbox_room;
+    if (fits) {
+        struct pbuf *last = s->inbox_last;
+        pbuf_copy_partial(p, (char *)last->payload + last->len, p->tot_len, 0);
+        last->len = (u16_t)(last->len + p->tot_len);
+        s->inbox_room -= p->tot_len;
+        atomic_fetch_add(&s->available, p->tot_len);
+    }
+    spin_unlock(&s->inbox_lock);
+    return fits;
+}
+
+/* A small segment that has to wait: not in its own buffer, where there is memory for another. */
+static void keep_small(struct tcp_socket *s, struct pbuf *p) {
+    struct pbuf *shared = NULL;
+    if (!inbox_append(s, p)) {
+        shared = pbuf_alloc(PBUF_RAW, SHARED_BYTES, PBUF_RAM);
+        if (!shared) {
+            inbox_add(s, p, 0);
+            return;
+        }
+        shared->len = shared->tot_len = pbuf_copy_partial(p, shared->payload, p->tot_len, 0);
+        inbox_add(s, shared, SHARED_BYTES - shared->len);
+    }
+    pbuf_free(p);
 }
 
 /* lwIP: data, or the peer's end (NULL). */
@@ -69,33 +97,20 @@ err_t tcp_see_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
         wait_wake_events(&s->socket.readable, POLLIN | POLLRDNORM | POLLRDHUP | POLLHUP);
         return ERR_OK;
     }
-    /* In TIME_WAIT lwIP would never offer it again. */
-    if (s->available && pcb->state != TIME_WAIT &&
-        held_bytes > machine.memory_bytes / MEMORY_SHARE) {
-        atomic_store(&s->refused, true);
-        return ERR_MEM;
-    }
-    if (s->available && p->tot_len <= SMALL_SEGMENT && (p->flags & PBUF_FLAG_IS_CUSTOM)) {
-        struct pbuf *copy = pbuf_clone(PBUF_RAW, PBUF_RAM, p);
-        if (copy) {
-            pbuf_free(p);
-            p = copy;
-        }
-    }
     held_bytes += p->tot_len;
     tcp_ack_owe(s, pcb);
-    inbox_add(s, p);
+    if (s->available && p->tot_len <= SMALL_SEGMENT)
+        keep_small(s, p);
+    else
+        inbox_add(s, p, 0);
     wait_wake_events(&s->socket.readable, POLLIN | POLLRDNORM);
     return ERR_OK;
 }
 
 void tcp_give_credit(struct tcp_socket *s) {
     uint32_t credit = atomic_exchange(&s->credit, 0);
-    while (credit && s->pcb) {
-        u16_t part = (u16_t)MIN(credit, (uint32_t)UINT16_MAX);
-        tcp_recved(s->pcb, part);
-        credit -= part;
-    }
+    if (credit && s->pcb)
+        tcp_window_open(s, credit);
 }
 
 /* The reader makes the inbox its own.  Under `reading`. */
@@ -125,6 +140,7 @@ void tcp_drop_received(struct tcp_socket *s) {
     while (s->mine)
         drop_first(s);
     atomic_fetch_sub(&held_bytes, atomic_exchange(&s->available, 0));
+    tcp_window_end(s);
 }
 
 /* Copies what there is; NULL iter: passes over it (MSG_TRUNC).  Bytes moved. */
@@ -154,41 +170,24 @@ static size_t peek(struct tcp_socket *s, struct iter *to) {
     return done;
 }
 
-/*
- * Takes what lwIP kept.  All that came behind it is lost, and the peer may be
- * about to wait long: acknowledged again and again it repeats what is missing.
- */
-static void take_refused(struct tcp_socket *s) {
-    struct tcp_pcb *pcb = s->pcb;
-    if (pcb->refused_data && tcp_process_refused_data(pcb) == ERR_ABRT)
-        return;
-    for (unsigned n = 0; n < ACKS_TO_REPEAT && s->pcb == pcb; n++) {
-        tcp_ack_now(pcb);
-        tcp_output(pcb);
-    }
-}
-
 /* Bytes were read: lwIP need not know at once. */
 static void account(struct tcp_socket *s, size_t done) {
     atomic_fetch_sub(&held_bytes, done);
-    uint32_t left = atomic_fetch_sub(&s->available, (uint32_t)done) - (uint32_t)done;
+    atomic_fetch_sub(&s->available, (uint32_t)done);
     uint32_t credit = atomic_fetch_add(&s->credit, (uint32_t)done) + (uint32_t)done;
-    bool refused = !left && atomic_exchange(&s->refused, false);
-    if (credit < s->credit_least && !refused)
+    if (credit < tcp_window_step(s))
         return;
     net_lock();
     if (s->pcb) {
         tcp_lists_select(s->pcb);
         tcp_give_credit(s);
-        if (refused && s->pcb)
-            take_refused(s);
     }
     net_unlock();
 }
 
 /* 0: not connected yet. */
 static size_t half_window(const struct tcp_socket *s) {
-    return (size_t)s->credit_least * 2;
+    return s->window / 2;
 }
 
 size_t tcp_low_water(const struct tcp_socket *s) {

@@ -53,9 +53,9 @@ struct tcp_socket {
     uint8_t acked_at_once;
 
     /* Receiving: lwIP fills the inbox; a reader takes all of it over and copies from that. */
-    struct spinlock inbox_lock; /* RANK_PIPE; guards the next two */
+    struct spinlock inbox_lock; /* RANK_PIPE; guards the next three */
     struct pbuf *inbox, *inbox_last;
-    atomic_bool refused;         /* lwIP keeps a segment that the inbox did not take */
+    uint32_t inbox_room;         /* bytes behind those in inbox_last */
     _Atomic(uint32_t) available; /* bytes in the inbox and with the reader */
     atomic_bool ended;           /* nothing more will come in */
     atomic_bool peer_ended;      /* since the peer has said so */
@@ -63,7 +63,10 @@ struct tcp_socket {
     struct pbuf *mine;           /* what the reader took over */
     uint32_t mine_offset;        /* bytes of its first that are read */
     _Atomic(uint32_t) credit;    /* bytes read that lwIP has not been told of */
-    uint32_t credit_least;       /* it hears of; constant once connected */
+
+    /* The receive window: tcp_window.c; written under net_lock. */
+    _Atomic(uint32_t) window; /* bytes, of which the unread are a part; 0: not connected */
+    uint32_t window_read;     /* since it grew */
 };
 
 static inline struct tcp_socket *tcp_of(struct socket *s) {
@@ -134,6 +137,24 @@ void tcp_give_credit(struct tcp_socket *s);
 void tcp_drop_received(struct tcp_socket *s);
 /* Bytes that sockets hold and nobody has read. */
 uint64_t tcp_received_bytes(void);
+
+/* tcp_window.c.  Under net_lock. */
+/* A SYN has come in: as much as its answer is to offer. */
+void tcp_window_offer(struct tcp_pcb *pcb);
+/* The connection is complete, and has no data yet. */
+void tcp_window_begin(struct tcp_socket *s, struct tcp_pcb *pcb);
+/* Nothing of it is kept, nor will be. */
+void tcp_window_end(struct tcp_socket *s);
+/* The program has read so many bytes more; may tell the peer.  s->pcb is there, and selected. */
+void tcp_window_open(struct tcp_socket *s, uint32_t read);
+/* Before lwIP's tcp_close(), which resets a connection whose bytes were not all read. */
+void tcp_window_all_read(struct tcp_pcb *pcb);
+/* Bytes that are worth a word to the peer; 0: not connected yet.  Any context. */
+static inline uint32_t tcp_window_step(const struct tcp_socket *s) {
+    return s->window / 4;
+}
+/* Bytes that peers may send, or that wait to be read, at most. */
+uint64_t tcp_window_promised(void);
 
 /* tcp_ack.c.  Boot. */
 void tcp_ack_init(void);

@@ -59,6 +59,17 @@ static bool is_beyond_window(struct tcp_pcb *pcb, const struct tcp_hdr *header, 
 }
 
 /*
+ * The end of a connection takes no room.  lwIP cuts it off a segment that fills the
+ * window, and ignores it behind a closed one, so that the peer has to say it again.
+ */
+static void make_room_for_end(struct tcp_pcb *pcb, const struct tcp_hdr *header, u32_t length) {
+    u32_t end = header->seqno + length;
+    if (TCP_SEQ_LEQ(header->seqno, pcb->rcv_nxt) && end == pcb->rcv_nxt + pcb->rcv_wnd &&
+        TCP_SEQ_LEQ(end, pcb->rcv_ann_right_edge)) /* so not twice */
+        pcb->rcv_wnd++;
+}
+
+/*
  * lwIP takes the window of a segment only if nothing later was heard, so not of one
  * that is sent again and acknowledges something new; and then it sends beyond.
  */
@@ -81,8 +92,11 @@ int tcp_refuses_packet(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option
         blank_mss(&o);
     if (flags & TCP_ACK)
         take_window(pcb, header);
-    return pcb->state < CLOSE_WAIT &&
-           is_beyond_window(pcb, header, p->tot_len + !!(flags & TCP_FIN));
+    if (pcb->state >= CLOSE_WAIT)
+        return 0;
+    if (flags & TCP_FIN)
+        make_room_for_end(pcb, header, p->tot_len);
+    return is_beyond_window(pcb, header, p->tot_len + !!(flags & TCP_FIN));
 }
 
 void tcp_limit_peer(struct tcp_pcb *pcb) {

@@ -47,6 +47,7 @@ err_t tcp_split_unsent_seg(struct tcp_pcb *pcb, u16_t split) {
 err_t tcp_see_syn(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb) {
     (void)id, (void)listener;
     tcp_begin_timers(pcb);
+    tcp_window_offer(pcb);
     return ERR_OK;
 }
 

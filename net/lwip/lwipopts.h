@@ -77,7 +77,7 @@
 #define TCP_SNDLOWAT      (TCP_SND_BUF / 3)
 #define TCP_SNDQUEUELOWAT (TCP_SND_QUEUELEN / 2)
 #define TCP_OVERSIZE      256
-/* Of a peer without scaling 16 KiB: else it would wait for ever with its 64. */
+/* Of closed connections; net/tcp_window.c tells the peer of others. */
 #define TCP_WND_UPDATE_THRESHOLD   (TCP_WND_MAX(pcb) / 4)
 #define TCP_LISTEN_BACKLOG         1
 #define LWIP_TCP_KEEPALIVE         1
@@ -85,7 +85,7 @@
 #define LWIP_TCP_SACK_OUT          1
 #define TCP_OOSEQ_BYTES_LIMIT(pcb) (net_memory_is_short() ? 0 : TCP_WND)
 /* Each may be a buffer of the card's with one byte in it. */
-#define TCP_OOSEQ_PBUFS_LIMIT(pcb)     (TCP_WND / 512)
+#define TCP_OOSEQ_PBUFS_LIMIT(pcb)     ((pcb)->rcv_wnd / 512 + 2)
 #define TCP_MSL                        30000ul /* TIME_WAIT is 60 seconds, as Linux's */
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1       /* the preprocessor cannot see the variables */
 

@@ -321,7 +321,26 @@ static void listeners_apart(void) {
     close(first);
 }
 
+/* An end that comes with the last byte of the window, or behind it, need not be said again, for
+ * which TCP waits a second. */
+static void end_of_window(void) {
+    static char block[65537];
+    for (size_t size = 65534; size <= sizeof block; size++) {
+        int ends[2];
+        REQUIRE(inet_pair(AF_INET, ends));
+        CHECK_EQ(write(ends[0], block, size), (long)size);
+        usleep(20000);
+        CHECK_EQ(shutdown(ends[0], SHUT_WR), 0);
+        long begin = now_ns();
+        CHECK_EQ(inet_read_all(ends[1], block, size), (long)size);
+        CHECK_EQ(read(ends[1], block, 1), 0);
+        CHECK(now_ns() - begin < 700000000);
+        close(ends[0]);
+        close(ends[1]);
+    }
+}
+
 GUEST_MAIN(CASE(writer_sleeps), CASE(unix_writer_sleeps), CASE(reset_after_end),
            CASE(reset_while_waiting_for_all), CASE(peek_until_all_is_there), CASE(disconnected),
            CASE(bound_port_stays), CASE(refused_and_asked), CASE(shut_while_connecting),
-           CASE(listeners_apart))
+           CASE(listeners_apart), CASE(end_of_window))

@@ -6,8 +6,12 @@
 #include "test/guest/proc.h"
 #include <sys/resource.h>
 
-#define NETWORK "/proc/mimosa/network"
-#define PAIRS   200
+#define NETWORK  "/proc/mimosa/network"
+#define PROMISED "tcp_window_bytes_promised"
+#define PAIRS    200
+#define FIRST    65536 /* a window, at first */
+#define LEAST    4096  /* and where memory is promised to others */
+#define CRUMBS   30000
 
 static int ends[PAIRS][2];
 static char block[16384];
@@ -46,6 +50,56 @@ static void read_is_not_held(void) {
     CHECK_EQ(proc_number(NETWORK, "tcp_received_bytes_unread"), 1000);
     close_pairs(n);
     CHECK_EQ(proc_number(NETWORK, "tcp_received_bytes_unread"), 0);
+}
+
+/* A window grows with what is read.  Together they are an eighth of memory, and what everybody has:
+ * who connects 64 KiB, who is connected to 4. */
+static void windows_are_promised(void) {
+    long all = proc_number("/proc/meminfo", "MemTotal:") * 1024 / 8, first, grown, many;
+    if (proc_number(NETWORK, PROMISED) < 0)
+        SKIP("another kernel");
+    CHECK_EQ(proc_number(NETWORK, PROMISED), 0);
+    REQUIRE(inet_pair(AF_INET, ends[0]));
+    first = proc_number(NETWORK, PROMISED);
+    CHECK(first >= 2 * FIRST - 2 && first <= 2 * FIRST);
+    for (int i = 0; i < 200; i++) {
+        CHECK_EQ(write(ends[0][0], block, sizeof block), (long)sizeof block);
+        CHECK_EQ(inet_read_all(ends[0][1], block, sizeof block), (long)sizeof block);
+    }
+    grown = proc_number(NETWORK, PROMISED);
+    CHECK(grown >= 4 * FIRST - 4);
+    close_pairs(1);
+    CHECK_EQ(proc_number(NETWORK, PROMISED), 0);
+
+    int n = open_pairs();
+    many = proc_number(NETWORK, PROMISED);
+    CHECK(many > all && many < all + (long)n * (FIRST + LEAST));
+    close_pairs(n);
+    CHECK_EQ(proc_number(NETWORK, PROMISED), 0);
+}
+
+/* Bytes that were sent one by one share buffers while nobody reads them. */
+static void crumbs_share_buffers(void) {
+    int on = 1;
+    if (proc_number(NETWORK, PROMISED) < 0)
+        SKIP("another kernel");
+    REQUIRE(inet_pair(AF_INET, ends[0]));
+    CHECK_EQ(setsockopt(ends[0][0], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), 0);
+    CHECK_EQ(write(ends[0][0], block, 1), 1);
+    long before = proc_free_kb();
+    for (int i = 0; i < CRUMBS; i++) {
+        block[i % 256] = (char)i;
+        CHECK_EQ(write(ends[0][0], block + i % 256, 1), 1);
+    }
+    CHECK(inet_wait(ends[0][1], POLLIN));
+    CHECK(before - proc_free_kb() < CRUMBS / 1024 * 16);
+    CHECK_EQ(inet_read_all(ends[0][1], block, 1), 1);
+    for (int i = 0; i < CRUMBS; i++) {
+        char c;
+        if (!CHECK_EQ(read(ends[0][1], &c, 1), 1) || !CHECK_EQ(c, (char)i))
+            break;
+    }
+    close_pairs(1);
 }
 
 /*
@@ -119,4 +173,5 @@ static void same_port_again(void) {
     close(listener);
 }
 
-GUEST_MAIN(CASE(read_is_not_held), CASE(same_port_again), CASE(slow_readers))
+GUEST_MAIN(CASE(read_is_not_held), CASE(windows_are_promised), CASE(crumbs_share_buffers),
+           CASE(same_port_again), CASE(slow_readers))

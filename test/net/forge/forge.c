@@ -278,6 +278,25 @@ static void end_beyond_window(void) {
     break_off(&c);
 }
 
+/* All of the window, and the end with its last byte or behind it: that takes no room. */
+static void end_of_window(void) {
+    static const uint8_t bytes[SEGMENT];
+    for (int with_bytes = 0; with_bytes < 2; with_bytes++) {
+        struct conversation c = fill_window(535);
+        unsigned left = c.acked + c.its_window - c.seq;
+        if (!with_bytes) {
+            say(&c, bytes, left);
+            let_pass(&c, 300);
+        }
+        send_segment(&c, ACK | FIN, c.seq, NULL, 0, bytes, with_bytes ? left : 0);
+        c.seq += (with_bytes ? left : 0) + 1;
+        let_pass(&c, 300);
+        if (c.acked != c.seq)
+            give_up("the end has to be said again");
+        break_off(&c);
+    }
+}
+
 /* One byte to a segment, every other one missing. */
 static void crumbs(void) {
     struct conversation c = open_plain(NO_SCALING);
@@ -448,6 +467,7 @@ static const struct {
     { "small-window", small_window },
     { "beyond-window", beyond_window },
     { "end-beyond-window", end_beyond_window },
+    { "end-of-window", end_of_window },
     { "crumbs", crumbs },
     { "narrow-path", narrow_path },
     { "narrower-path", narrower_path },
