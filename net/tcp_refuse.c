@@ -63,10 +63,9 @@ static bool is_beyond_window(struct tcp_pcb *pcb, const struct tcp_hdr *header, 
  * window, and ignores it behind a closed one, so that the peer has to say it again.
  */
 static void make_room_for_end(struct tcp_pcb *pcb, const struct tcp_hdr *header, u32_t length) {
-    u32_t end = header->seqno + length;
-    if (TCP_SEQ_LEQ(header->seqno, pcb->rcv_nxt) && end == pcb->rcv_nxt + pcb->rcv_wnd &&
-        TCP_SEQ_LEQ(end, pcb->rcv_ann_right_edge)) /* so not twice */
-        pcb->rcv_wnd++;
+    if (TCP_SEQ_LEQ(header->seqno, pcb->rcv_nxt) &&
+        header->seqno + length == pcb->rcv_nxt + pcb->rcv_wnd)
+        pcb->rcv_wnd++; /* once: lwIP takes this end */
 }
 
 /*

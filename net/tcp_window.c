@@ -75,7 +75,7 @@ void tcp_window_open(struct tcp_socket *s, uint32_t read) {
     uint32_t more = growth(s, read);
     promised += more;
     s->window += more;
-    pcb->rcv_wnd = MIN(pcb->rcv_wnd + read + more, s->window);
+    pcb->rcv_wnd += read + more;
     int32_t unknown = (int32_t)(pcb->rcv_nxt + pcb->rcv_wnd - pcb->rcv_ann_right_edge);
     if (unknown < (int32_t)tcp_window_step(s))
         return;

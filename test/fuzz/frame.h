@@ -10,6 +10,7 @@
 #include "base/types.h"
 #include "lwip/prot/ip4.h"
 #include "lwip/prot/ip6.h"
+#include "test/fuzz/fuzz.h"
 
 #define ETHERNET   14
 #define FRAME_MOST 1514
@@ -36,6 +37,33 @@ static void put16(struct frame *f, unsigned v) {
 static void put32(struct frame *f, u32_t v) {
     put16(f, v >> 16);
     put16(f, v & 0xffff);
+}
+
+/* What the input says. */
+static void put_input(struct frame *f, struct input *in, size_t size) {
+    while (size--)
+        put(f, &(u8_t){ input_u8(in) }, 1);
+}
+
+/* One option in four bytes: an MSS, what nobody knows, nothing, or what the input says. */
+static void put_option(struct frame *f, struct input *in) {
+    u8_t kind = input_u8(in);
+
+    switch (kind & 3) {
+    case 0:
+        put16(f, 0x0204);
+        put16(f, kind & 4 ? input_u16(in) : kind >> 3);
+        break;
+    case 1:
+        put32(f, 0xfe040000);
+        break;
+    case 2:
+        put32(f, 0x01010101);
+        break;
+    case 3:
+        put_input(f, in, 4);
+        break;
+    }
 }
 
 static void begin_frame(struct frame *f, unsigned type) {

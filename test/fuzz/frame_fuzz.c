@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tests: net/tcp_refuse.c net/tcp_lists.c net/tcp_timers.c net/path_mtu.c */
+/* tests: net/tcp_refuse.c net/tcp_lists.c net/tcp_timers.c net/tcp_window.c net/path_mtu.c */
 /* tests: base/string.c base/siphash.c base/checksum.c kernel/random.c kernel/lock.c */
 /* tests: test/host/shim/shim.c test/host/shim/memory.c */
 /* with: lwip */
@@ -47,11 +47,12 @@ struct conversation {
     u16_t port;
     u32_t seq, ack;      /* our next byte; the server's next */
     struct tcp_pcb *pcb; /* the server's side; NULL: none */
-    u32_t uncredited;    /* bytes that it read and did not say so */
+    u32_t unread;
+    struct tcp_socket socket; /* for tcp_window.c */
 };
 
 uint32_t net_tcp_window, net_tcp_send_buffer;
-static bool memory_is_short, clock_wanted, refuses, credits;
+static bool memory_is_short, clock_wanted, reads;
 static unsigned allocations_left;
 static struct netif card;
 static struct conversation conversations[CONVERSATIONS];
@@ -100,11 +101,24 @@ static void forget(u8_t id, void *data) {
     struct conversation *c = data;
     (void)id;
     if (c)
-        c->pcb = NULL;
+        c->pcb = c->socket.pcb = NULL;
 }
 
 static const struct tcp_ext_arg_callbacks lifetime = { .destroy = forget,
                                                        .passive_open = tcp_see_syn };
+
+/* More is never on its way, or unread, than was promised: bytes, and an end. */
+static void see_window(const struct conversation *c) {
+    must(!c->pcb || c->pcb->rcv_wnd + c->unread <= c->socket.window + 1);
+    must(c->socket.window <= net_tcp_window);
+}
+
+static void read_some(struct conversation *c, u32_t bytes) {
+    c->unread -= bytes;
+    if (bytes)
+        tcp_window_open(&c->socket, bytes);
+    see_window(c);
+}
 
 static err_t see_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err) {
     struct conversation *c = arg;
@@ -112,8 +126,7 @@ static err_t see_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
     (void)err;
     if (!p)
         return ERR_OK;
-    if (refuses && pcb->state != TIME_WAIT) /* as net/tcp_data.c has it: there it would be lost */
-        return ERR_MEM;
+    must(c && c->pcb == pcb);
     for (const struct pbuf *q = p; q; q = q->next) {
         unsigned sum = 0;
         for (u16_t i = 0; i < q->len; i++)
@@ -121,18 +134,22 @@ static err_t see_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
         must(sum <= 255u * q->len);
         bytes += q->len;
     }
-    must(bytes == p->tot_len && bytes <= net_tcp_window);
-    if (credits)
-        tcp_recved(pcb, p->tot_len);
-    else if (c)
-        c->uncredited += p->tot_len;
+    must(bytes == p->tot_len);
+    c->unread += p->tot_len;
+    see_window(c);
+    if (reads)
+        read_some(c, c->unread);
     pbuf_free(p);
     return ERR_OK;
 }
 
 /* As net/tcp.c does; net/card.c lengthens segments about so much. */
-static void see_established(struct tcp_pcb *pcb) {
+static void see_established(struct conversation *c, struct tcp_pcb *pcb) {
+    c->pcb = c->socket.pcb = pcb;
+    c->unread = 0;
     tcp_limit_peer(pcb);
+    tcp_window_end(&c->socket); /* of the last one */
+    tcp_window_begin(&c->socket, pcb);
     pcb->mss = (u16_t)MIN(pcb->mss * 10u, 65000u);
 }
 
@@ -142,13 +159,11 @@ static err_t see_accepted(void *arg, struct tcp_pcb *pcb, err_t err) {
         return ERR_VAL;
     for (unsigned i = 0; i < CONVERSATIONS; i++)
         if (conversations[i].port == pcb->remote_port && !conversations[i].pcb) {
-            conversations[i].pcb = pcb;
-            conversations[i].uncredited = 0;
             tcp_arg(pcb, &conversations[i]);
             tcp_recv(pcb, see_data);
             tcp_ext_arg_set_callbacks(pcb, PCB_LIFETIME, &lifetime);
             tcp_ext_arg_set(pcb, PCB_LIFETIME, &conversations[i]);
-            see_established(pcb);
+            see_established(&conversations[i], pcb);
             return ERR_OK;
         }
     return ERR_MEM;
@@ -187,11 +202,6 @@ static err_t init(struct netif *n) {
 
 /* ---- frames ---- */
 
-static void put_input(struct frame *f, struct input *in, size_t size) {
-    while (size--)
-        put(f, &(u8_t){ input_u8(in) }, 1);
-}
-
 /* A buffer with room behind: lwIP looks at an IPv6 header before it knows that it is there, and
  * the card's are always longer. */
 static struct pbuf *buffer(size_t size) {
@@ -227,27 +237,6 @@ static void say_where_we_are(void) {
     struct frame f;
     put_arp(&f);
     deliver(&f, 0);
-}
-
-/* One option in four bytes: an MSS, what nobody knows, nothing, or what the input says. */
-static void put_option(struct frame *f, struct input *in) {
-    u8_t kind = input_u8(in);
-
-    switch (kind & 3) {
-    case 0:
-        put16(f, 0x0204);
-        put16(f, kind & 4 ? input_u16(in) : kind >> 3);
-        break;
-    case 1:
-        put32(f, 0xfe040000);
-        break;
-    case 2:
-        put32(f, 0x01010101);
-        break;
-    case 3:
-        put_input(f, in, 4);
-        break;
-    }
 }
 
 /* How many bytes: a number, or what is left of the server's window. */
@@ -437,12 +426,10 @@ static void server_acts(struct input *in) {
                   TCP_WRITE_FLAG_COPY | TCP_WRITE_FLAG_MORE);
         break;
     case 3:
-        for (; c->pcb && c->uncredited; c->uncredited -= MIN(c->uncredited, 65535u))
-            tcp_recved(c->pcb, (u16_t)MIN(c->uncredited, 65535u));
+        read_some(c, c->unread);
         break;
     case 4:
-        if (c->pcb->refused_data)
-            tcp_process_refused_data(c->pcb);
+        read_some(c, MIN(c->unread, (u32_t)input_u16(in)));
         break;
     case 5:
         tcp_shutdown(c->pcb, 0, 1);
@@ -450,7 +437,9 @@ static void server_acts(struct input *in) {
     case 6:
     case 7: {
         struct tcp_pcb *pcb = c->pcb;
-        c->pcb = NULL;
+        if (!c->unread)
+            tcp_window_all_read(pcb);
+        c->pcb = c->socket.pcb = NULL;
         tcp_arg(pcb, NULL);
         tcp_recv(pcb, NULL);
         tcp_ext_arg_set(pcb, PCB_LIFETIME, NULL);
@@ -497,8 +486,7 @@ static void step(struct input *in) {
         dhcp_answer(in);
         break;
     case 13:
-        refuses = what & 16;
-        credits = what & 32;
+        reads = what & 32;
         memory_is_short = what & 64;
         break;
     case 14:
@@ -524,8 +512,8 @@ static void begin(struct input *in) {
     machine.memory_bytes = MIB(16);
     net_tcp_window = net_tcp_send_buffer = options & 4 ? KIB(4) : options & 1 ? KIB(512) : KIB(64);
     allocations_left = 1u << 30;
-    refuses = memory_is_short = false;
-    credits = true;
+    memory_is_short = false;
+    reads = true;
     must(tcp_lists_init() == 0);
     must(netif_add(&card, &ip, &mask, &gateway, NULL, init, ethernet_input));
     netif_set_default(&card);
@@ -556,6 +544,9 @@ static void abort_all(struct tcp_pcb **list) {
 
 static void end(void) {
     allocations_left = 1u << 30;
+    for (unsigned i = 0; i < CONVERSATIONS; i++)
+        tcp_window_end(&conversations[i].socket);
+    must(tcp_window_promised() == 0);
     tcp_lists_gather();
     abort_all(&tcp_active_pcbs);
     abort_all(&tcp_tw_pcbs);
