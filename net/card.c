@@ -131,12 +131,19 @@ bool card_receive(unsigned queue, unsigned most) {
  * Segments that the card cuts.  lwIP sends segments of pcb->mss, so that is made
  * a multiple of the peer's; each says on its first pbuf what to cut it to.  lwIP
  * would fragment an IP packet that is longer than the interface's MTU; this one
- * is raised just for that look, between card_see_segment() and output_ip4().
+ * is raised just for that look, between card_see_segment() and output_ip4() or
+ * output_ip6().
  */
+static bool is_ours(const ip_addr_t *a) {
+    return IP_IS_V4_VAL(*a) ? ip4_addr_cmp(ip_2_ip4(a), netif_ip4_addr(&card))
+                            : netif_get_ip6_addr_match(&card, ip_2_ip6(a)) >= 0;
+}
+
 void card_lengthen_segments(struct tcp_pcb *pcb) {
-    if (!device || !features->sends_segments || !IP_IS_V4_VAL(pcb->remote_ip) ||
-        !ip4_addr_cmp(ip_2_ip4(&pcb->local_ip), netif_ip4_addr(&card)) ||
-        ip4_addr_cmp(ip_2_ip4(&pcb->remote_ip), netif_ip4_addr(&card)))
+    if (!device ||
+        !(IP_IS_V4_VAL(pcb->remote_ip) ? features->sends_segments
+                                       : features->sends_segments_ipv6) ||
+        !is_ours(&pcb->local_ip) || is_ours(&pcb->remote_ip))
         return;
     tcp_ext_arg_set(pcb, PCB_SEGMENT, (void *)(uintptr_t)pcb->mss);
     /* At least one: lwIP takes no MSS above TCP_MSS. */
@@ -151,16 +158,28 @@ unsigned card_segment_bytes(const struct tcp_pcb *pcb) {
 
 /* lwIP: `p`, TCP header and payload, is about to be sent. */
 void card_see_segment(struct pbuf *p, const struct tcp_pcb *pcb) {
-    if (!device || p->tot_len + IP_HLEN <= features->mtu)
+    p->segment_bytes = 0;
+    /* With a payload: there is a pcb. */
+    if (!device || p->tot_len <= features->mtu - IP6_HLEN ||
+        p->tot_len + (IP_IS_V4_VAL(pcb->remote_ip) ? IP_HLEN : IP6_HLEN) <= features->mtu)
         return;
     p->segment_bytes = (uint16_t)(uintptr_t)tcp_ext_arg_get(pcb, PCB_SEGMENT);
     if (p->segment_bytes)
         card.mtu = UINT16_MAX;
 }
 
+bool card_cuts_next(void) {
+    return card.mtu == UINT16_MAX;
+}
+
 static err_t output_ip4(struct netif *n, struct pbuf *p, const ip4_addr_t *to) {
     n->mtu = features->mtu;
     return etharp_output(n, p, to);
+}
+
+static err_t output_ip6(struct netif *n, struct pbuf *p, const ip6_addr_t *to) {
+    n->mtu = features->mtu;
+    return ethip6_output(n, p, to);
 }
 
 /* The sum of TCP's pseudo header, where the card expects it. */
@@ -309,7 +328,7 @@ static err_t init(struct netif *n) {
     memcpy(n->hwaddr, features->address, ETH_HWADDR_LEN);
     n->mtu = features->mtu;
     n->output = output_ip4;
-    n->output_ip6 = ethip6_output;
+    n->output_ip6 = output_ip6;
     n->linkoutput = output;
     n->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP |
                NETIF_FLAG_MLD6;

@@ -46,6 +46,8 @@ struct tcp_pcb;
 void card_lengthen_segments(struct tcp_pcb *pcb);
 /* Bytes of a full segment on the wire, whatever the card makes it of.  Under net_lock. */
 unsigned card_segment_bytes(const struct tcp_pcb *pcb);
+/* Whether the packet that is about to be sent is one that the card cuts.  Under net_lock. */
+bool card_cuts_next(void);
 /* Takes in up to `most` frames of a queue; whether there may be more.  Under net_lock. */
 bool card_receive(unsigned queue, unsigned most);
 /* netdev_rest(), netdev_has_received() and netdev_will_tell().  There is a card. */

@@ -9,7 +9,7 @@
  *
  * A connection that was made before is told by nobody: a segment that has become
  * too long is cut into pieces by IP, whose sum the card cannot make, and those
- * that follow are shorter.
+ * that follow are shorter.  One that the card cuts is cut into more of them.
  */
 #include "lwip/inet_chksum.h"
 #include "lwip/nd6.h"
@@ -19,11 +19,17 @@
 /* lwIP's own, renamed when it is compiled. */
 u16_t lwip_nd6_get_destination_mtu(const ip6_addr_t *to, struct netif *n);
 
-/* Called by lwIP in the place of its own. */
-u16_t nd6_get_destination_mtu(const ip6_addr_t *to, struct netif *n) {
+static u16_t path_mtu(const ip6_addr_t *to, struct netif *n) {
     u16_t most = n ? netif_mtu6(n) : IP6_MIN_MTU_LENGTH;
     u16_t heard = lwip_nd6_get_destination_mtu(to, n);
     return most ? MIN(most, MAX(heard, (u16_t)IP6_MIN_MTU_LENGTH)) : 0; /* the loopback has none */
+}
+
+/* Called by lwIP in the place of its own. */
+u16_t nd6_get_destination_mtu(const ip6_addr_t *to, struct netif *n) {
+    if (card_cuts_next())
+        return UINT16_MAX;
+    return path_mtu(to, n);
 }
 
 /* lwIP: `p`, TCP header and payload, is about to be sent.  Without payload, `pcb` may be a
@@ -31,8 +37,13 @@ u16_t nd6_get_destination_mtu(const ip6_addr_t *to, struct netif *n) {
 void path_mtu_see_segment(struct pbuf *p, struct tcp_hdr *header, const struct tcp_pcb *pcb) {
     if (p->tot_len + IP6_HLEN <= IP6_MIN_MTU_LENGTH || !IP_IS_V6_VAL(pcb->remote_ip))
         return;
+    unsigned headers = IP6_HLEN + TCPH_HDRLEN_BYTES(header);
     struct netif *n = ip_route(&pcb->local_ip, &pcb->remote_ip);
-    u16_t mtu = nd6_get_destination_mtu(ip_2_ip6(&pcb->remote_ip), n);
+    u16_t mtu = path_mtu(ip_2_ip6(&pcb->remote_ip), n);
+    if (p->segment_bytes && mtu) {
+        p->segment_bytes = (u16_t)MIN((unsigned)p->segment_bytes, mtu - headers);
+        return;
+    }
     if (!n || !mtu || p->tot_len + IP6_HLEN <= mtu)
         return;
     if (!(n->chksum_flags & NETIF_CHECKSUM_GEN_TCP)) /* else lwIP does it next */

@@ -18,7 +18,6 @@
  * and the cable between them.
  */
 #include <arpa/inet.h>
-#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
@@ -27,7 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
+#include <time.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -35,7 +34,8 @@
 #define HEADER     4 /* a frame's length, in network order */
 #define FRAME_MOST 70000
 #define LATE_MS    20
-#define STORM_WAIT 65536            /* bytes of it that wait for the machine, at most */
+#define STORM_MOST 256              /* questions that wait for their answer */
+#define STORM_LOST 20               /* ms without an answer, after which they are lost */
 #define NOBODY     2, 0, 0, 0, 0, 9 /* the storm's address: what is sent there is lost */
 #define MIRROR     2, 0, 0, 0, 0, 10
 
@@ -53,6 +53,8 @@ struct side {
 static struct side sides[2];
 static volatile sig_atomic_t cuts, storms; /* asked for */
 static bool cut, storm;
+static unsigned unanswered; /* of the storm's questions */
+static long last_answer;    /* ms */
 static unsigned drop, twice, late, damage;
 
 static bool chance(unsigned percent) {
@@ -119,6 +121,12 @@ static bool reflect(struct frame *f) {
     return true;
 }
 
+static long now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static bool is_for_nobody(const struct frame *f) {
     static const uint8_t nobody[] = { NOBODY };
     return f->size >= HEADER + sizeof(nobody) && !memcmp(f->bytes + HEADER, nobody, sizeof(nobody));
@@ -127,8 +135,12 @@ static bool is_for_nobody(const struct frame *f) {
 static void treat(struct side *from, struct side *to) {
     struct frame *f = &from->in;
 
-    if ((cut && from == &sides[0]) || is_for_nobody(f) || chance(drop) ||
-        (from == to && !reflect(f))) {
+    if (is_for_nobody(f)) {
+        unanswered -= unanswered > 0;
+        last_answer = now_ms();
+        return;
+    }
+    if ((cut && from == &sides[0]) || chance(drop) || (from == to && !reflect(f))) {
         return;
     }
     if (chance(damage)) {
@@ -220,15 +232,19 @@ static void see_signals(void) {
     }
 }
 
-/* Asks all on the cable for the address of 10.0.9.1, in the name of 10.0.9.9 (ARP). */
+/* Asks all on the cable for the address of 10.0.9.1, in the name of 10.0.9.9 (ARP).  The host keeps
+ * megabytes of them, and what else goes to the machine would wait behind all that. */
 static void blow(struct side *to) {
     static const struct frame f = {
         HEADER + 60, { 0, 0, 0, 60,     255, 255, 255, 255, 255, 255, NOBODY, 8, 6, 0, 1,  8, 0, 6,
                        4, 0, 1, NOBODY, 10,  0,   9,   9,   0,   0,   0,      0, 0, 0, 10, 0, 9, 1 }
     };
-    int waiting = 0;
-    if (to->fd >= 0 && !ioctl(to->fd, SIOCOUTQ, &waiting) && waiting < STORM_WAIT) {
+    if (unanswered == STORM_MOST && now_ms() - last_answer > STORM_LOST) {
+        unanswered = 0;
+    }
+    if (to->fd >= 0 && unanswered < STORM_MOST) {
         pass_on(to, &f);
+        unanswered++;
     }
 }
 
