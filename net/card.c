@@ -127,6 +127,11 @@ bool card_receive(unsigned queue, unsigned most) {
     return true;
 }
 
+static bool is_ours(const ip_addr_t *a) {
+    return IP_IS_V4_VAL(*a) ? ip4_addr_cmp(ip_2_ip4(a), netif_ip4_addr(&card))
+                            : netif_get_ip6_addr_match(&card, ip_2_ip6(a)) >= 0;
+}
+
 /*
  * Segments that the card cuts.  lwIP sends segments of pcb->mss, so that is made
  * a multiple of the peer's; each says on its first pbuf what to cut it to.  lwIP
@@ -134,11 +139,6 @@ bool card_receive(unsigned queue, unsigned most) {
  * is raised just for that look, between card_see_segment() and output_ip4() or
  * output_ip6().
  */
-static bool is_ours(const ip_addr_t *a) {
-    return IP_IS_V4_VAL(*a) ? ip4_addr_cmp(ip_2_ip4(a), netif_ip4_addr(&card))
-                            : netif_get_ip6_addr_match(&card, ip_2_ip6(a)) >= 0;
-}
-
 void card_lengthen_segments(struct tcp_pcb *pcb) {
     if (!device ||
         !(IP_IS_V4_VAL(pcb->remote_ip) ? features->sends_segments
@@ -169,7 +169,7 @@ void card_see_segment(struct pbuf *p, const struct tcp_pcb *pcb) {
 }
 
 bool card_cuts_next(void) {
-    return card.mtu == UINT16_MAX;
+    return device && card.mtu > features->mtu;
 }
 
 static err_t output_ip4(struct netif *n, struct pbuf *p, const ip4_addr_t *to) {
