@@ -147,10 +147,10 @@ void sched_usage(unsigned cpu, struct sched_usage *out);
 /*
  * Round what must stay on its CPU.  The kernel is preempted at named points only
  * (sched.c), so nothing has to be done: debug builds count, and assert at those
- * points that the count is zero.
+ * points that the count is zero; host tests do likewise.
  */
 static inline void preempt_disable(void) {
-#ifdef DEBUG
+#if defined(DEBUG) || defined(HOST_TEST)
     current->preempt_count++;
 #endif
     atomic_signal_fence(memory_order_seq_cst);
@@ -158,7 +158,7 @@ static inline void preempt_disable(void) {
 
 static inline void preempt_enable(void) {
     atomic_signal_fence(memory_order_seq_cst);
-#ifdef DEBUG
+#if defined(DEBUG) || defined(HOST_TEST)
     current->preempt_count--;
 #endif
 }
