@@ -19,9 +19,7 @@
 #include <asm-generic/errno.h>
 #include <asm-generic/poll.h>
 #include <linux/in.h>
-#include "base/string.h"
 #include "kernel/slab.h"
-#include "lwip/priv/tcp_priv.h"
 #include "net/tcp_impl.h"
 #include "net/tcp_lists.h"
 

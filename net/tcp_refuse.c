@@ -93,7 +93,7 @@ int tcp_refuses_packet(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option
         take_window(pcb, header);
     if (pcb->state >= CLOSE_WAIT)
         return 0;
-    if (flags & TCP_FIN)
+    if ((flags & (TCP_FIN | TCP_SYN | TCP_RST)) == TCP_FIN) /* of others lwIP takes no end */
         make_room_for_end(pcb, header, p->tot_len);
     return is_beyond_window(pcb, header, p->tot_len + !!(flags & TCP_FIN));
 }

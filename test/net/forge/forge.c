@@ -278,6 +278,17 @@ static void end_beyond_window(void) {
     break_off(&c);
 }
 
+/* Ends that are none: a reset that is out of place makes no room behind a window that is full. */
+static void resets_with_end(struct conversation *c) {
+    static const uint8_t bytes[16];
+    for (unsigned i = 1; i <= sizeof bytes; i++)
+        send_segment(c, ACK | RESET | FIN, c->seq - 1, NULL, 0, bytes, i);
+    send_segment(c, ACK, c->seq, NULL, 0, bytes, sizeof bytes);
+    let_pass(c, 300);
+    if (c->acked != c->seq)
+        give_up("the window has more room than was offered");
+}
+
 /* All of the window, and the end with its last byte or behind it: that takes no room. */
 static void end_of_window(void) {
     static const uint8_t bytes[SEGMENT];
@@ -287,6 +298,7 @@ static void end_of_window(void) {
         if (!with_bytes) {
             say(&c, bytes, left);
             let_pass(&c, 300);
+            resets_with_end(&c);
         }
         send_segment(&c, ACK | FIN, c.seq, NULL, 0, bytes, with_bytes ? left : 0);
         c.seq += (with_bytes ? left : 0) + 1;
