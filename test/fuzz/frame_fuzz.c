@@ -574,6 +574,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
     if (!known) {
         host_objects_create();
+        host_cpu_start(0);
         random_seed(1);
         must(tcp_lists_init() == 0); /* an interface's address is theirs to look at */
         mem_init();
