@@ -8,9 +8,12 @@
  * look at `used`, `readers` and `writers` (atomics, written under the mutex),
  * and after waking they take the mutex and look again.
  *
+ * splice(2) must lose nothing that it has read and cannot write, and cannot keep
+ * the mutex while it waits for a socket: pipe_splice.c.
+ *
  * Order: mutex, then the wait queues.
  */
-#include "fs/pipe.h"
+#include "fs/pipe_impl.h"
 
 #include <asm-generic/errno.h>
 #include <asm-generic/ioctls.h>
@@ -25,24 +28,8 @@
 #define PIPE_MOST_PAGES  256u  /* 1 MiB: Linux's pipe-max-size */
 #define PIPE_BUF_SIZE    4096u /* what is written at once or not at all */
 
-struct pipe {
-    struct inode inode;
-    struct mutex lock;   /* guards what follows, down to the blank line */
-    char **pages;        /* `page_count`; NULL: not needed so far */
-    uint32_t page_count; /* a power of two */
-    uint64_t head, tail; /* bytes ever written and read; head - tail == used */
-    _Atomic(size_t) used, capacity;
-    _Atomic(uint32_t) readers, writers;
-
-    struct wait_queue readable, writable;
-};
-
 static const struct inode_ops pipe_inode_ops;
 static const struct file_ops pipe_ops;
-
-static struct pipe *pipe_of(struct inode *i) {
-    return container_of(i, struct pipe, inode);
-}
 
 static void pipe_destroy(struct inode *i) {
     struct pipe *p = pipe_of(i);
@@ -52,8 +39,7 @@ static void pipe_destroy(struct inode *i) {
     kfree(p);
 }
 
-/* The ring's bytes at position `at` up to the end of its page; NULL without memory. */
-static char *ring_at(struct pipe *p, uint64_t at, size_t *n) {
+char *pipe_ring_at(struct pipe *p, uint64_t at, size_t *n) {
     char **page = &p->pages[at / PAGE_SIZE % p->page_count];
     if (!*page)
         *page = kmalloc(PAGE_SIZE);
@@ -61,14 +47,13 @@ static char *ring_at(struct pipe *p, uint64_t at, size_t *n) {
     return *page ? *page + at % PAGE_SIZE : NULL;
 }
 
-static size_t ring_take(struct pipe *p, struct iter *to) {
+size_t pipe_ring_look(struct pipe *p, struct iter *to, size_t most) {
     size_t done = 0;
-    while (to->left && p->used) {
-        size_t n = MIN(to->left, p->used);
-        const char *from = ring_at(p, p->tail, &n);
+    most = MIN(most, p->used);
+    while (to->left && done < most) {
+        size_t n = MIN(to->left, most - done);
+        const char *from = pipe_ring_at(p, p->tail + done, &n);
         size_t moved = iter_to(to, from, n);
-        p->tail += moved;
-        p->used -= moved;
         done += moved;
         if (moved < n)
             break;
@@ -76,12 +61,18 @@ static size_t ring_take(struct pipe *p, struct iter *to) {
     return done;
 }
 
-/* Up to `most` bytes; -ENOMEM where not even the first page can be had. */
-static long ring_put(struct pipe *p, struct iter *from, size_t most) {
+size_t pipe_ring_take(struct pipe *p, struct iter *to) {
+    size_t done = pipe_ring_look(p, to, SIZE_MAX);
+    p->tail += done;
+    p->used -= done;
+    return done;
+}
+
+long pipe_ring_put(struct pipe *p, struct iter *from, size_t most) {
     size_t done = 0;
-    while (done < most && p->used < p->capacity) {
-        size_t n = MIN(most - done, p->capacity - p->used);
-        char *to = ring_at(p, p->head, &n);
+    while (done < most && pipe_room(p)) {
+        size_t n = MIN(most - done, pipe_room(p));
+        char *to = pipe_ring_at(p, p->head, &n);
         if (!to)
             return done ? (long)done : -ENOMEM;
         size_t moved = iter_from(from, to, n);
@@ -101,8 +92,8 @@ static long pipe_read(struct file *f, struct iter *to, uint64_t *pos) {
         return 0;
     for (;;) {
         mutex_lock(&p->lock);
-        bool some = p->used > 0, ended = p->writers == 0;
-        size_t done = ring_take(p, to);
+        bool some = p->used > 0, ended = pipe_has_ended(p);
+        size_t done = pipe_ring_take(p, to);
         mutex_unlock(&p->lock);
         if (some) {
             wait_wake_events(&p->writable, POLLOUT | POLLWRNORM);
@@ -112,7 +103,7 @@ static long pipe_read(struct file *f, struct iter *to, uint64_t *pos) {
             return 0;
         if (file_is_nonblocking(f))
             return -EAGAIN;
-        int err = wait_until(&p->readable, p->used > 0 || p->writers == 0, TIME_NEVER, true);
+        int err = wait_until(&p->readable, p->used > 0 || pipe_has_ended(p), TIME_NEVER, true);
         if (err)
             return err;
     }
@@ -125,11 +116,11 @@ static long pipe_write(struct file *f, struct iter *from, uint64_t *pos) {
     long err = 0;
     while (from->left && !from->faulted && !err) {
         mutex_lock(&p->lock);
-        bool fits = p->capacity - p->used >= whole;
+        bool fits = pipe_room(p) >= whole;
         if (!p->readers) {
             err = -EPIPE;
         } else if (fits) {
-            long n = ring_put(p, from, from->left);
+            long n = pipe_ring_put(p, from, from->left);
             if (n < 0)
                 err = n;
             else
@@ -143,8 +134,7 @@ static long pipe_write(struct file *f, struct iter *from, uint64_t *pos) {
         else if (file_is_nonblocking(f))
             err = -EAGAIN;
         else
-            err = wait_until(&p->writable, p->capacity - p->used >= whole || !p->readers,
-                             TIME_NEVER, true);
+            err = wait_until(&p->writable, pipe_room(p) >= whole || !p->readers, TIME_NEVER, true);
     }
     return done || !err ? iter_result(from, done) : err;
 }
@@ -161,7 +151,7 @@ static uint32_t pipe_poll(struct file *f, struct poll_table *pt) {
     }
     if (file_is_writable(f)) {
         poll_wait(pt, f, &p->writable);
-        if (p->capacity - p->used >= PIPE_BUF_SIZE)
+        if (pipe_room(p) >= PIPE_BUF_SIZE)
             events |= POLLOUT | POLLWRNORM;
         if (!p->readers)
             events |= POLLERR;
@@ -250,12 +240,16 @@ int pipe_create(uint32_t flags, struct file **read_end, struct file **write_end)
     return -ENOMEM;
 }
 
+bool file_is_pipe(const struct file *f) {
+    return f->ops == &pipe_ops;
+}
+
 long pipe_capacity(struct file *f) {
-    return f->ops == &pipe_ops ? (long)pipe_of(f->inode)->capacity : -EBADF;
+    return file_is_pipe(f) ? (long)pipe_of(f->inode)->capacity : -EBADF;
 }
 
 long pipe_set_capacity(struct file *f, size_t bytes) {
-    if (f->ops != &pipe_ops)
+    if (!file_is_pipe(f))
         return -EBADF;
     struct pipe *p = pipe_of(f->inode);
     uint32_t count = 1;
@@ -268,7 +262,7 @@ long pipe_set_capacity(struct file *f, size_t bytes) {
         return -ENOMEM;
     mutex_lock(&p->lock);
     uint64_t first = p->tail / PAGE_SIZE, last = p->used ? (p->head - 1) / PAGE_SIZE + 1 : first;
-    if (last - first > count || p->used > (size_t)count * PAGE_SIZE) {
+    if (p->promised || p->taken || last - first > count || p->used > (size_t)count * PAGE_SIZE) {
         mutex_unlock(&p->lock);
         kfree(pages);
         return -EBUSY;

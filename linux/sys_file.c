@@ -46,10 +46,7 @@ long our_file_enter(struct file *f, bool cloexec) {
     return fd;
 }
 
-enum direction { INTO_PROGRAM, FROM_PROGRAM };
-
-/* Sockets have rules of their own for SIGPIPE and for which calls are repeated. */
-static long file_result(struct file *f, long n, enum direction d) {
+long file_result(struct file *f, long n, enum direction d) {
     struct socket *s = n < 0 ? socket_of(f) : NULL;
     return s ? socket_result(s, n, d == FROM_PROGRAM, 0) : io_result(n);
 }

@@ -53,6 +53,9 @@ must_check int path_walk_user(long dirfd, long user, long flags, bool follow, st
 /* What a call returns whose op returned `n`: an interrupted one is repeated, a broken pipe raises
  * SIGPIPE, and a file that would pass RLIMIT_FSIZE SIGXFSZ. */
 long io_result(long n);
+/* The same for any file: sockets have rules of their own for SIGPIPE and for what is repeated. */
+enum direction { INTO_PROGRAM, FROM_PROGRAM };
+long file_result(struct file *f, long n, enum direction d);
 
 #define IO_COUNT_MAX   0x7ffff000ul /* bytes that one call moves at most */
 #define IO_PARTS_MAX   1024ul       /* IOV_MAX */
