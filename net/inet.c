@@ -112,15 +112,20 @@ void inet_address_fix_destination(ip_addr_t *ip) {
         ip_addr_set_loopback(false, ip);
 }
 
-int inet_option_read(const void *value, uint32_t size, int *out) {
+int inet_option_read(int level, const void *value, uint32_t size, int *out) {
+    if (level == IPPROTO_IP && size < sizeof *out) {
+        *out = size ? *(const uint8_t *)value : 0;
+        return 0;
+    }
     if (size < sizeof *out)
         return -EINVAL;
     memcpy(out, value, sizeof *out);
     return 0;
 }
 
-int inet_option_write(void *value, uint32_t *size, int v) {
-    *size = MIN(*size, (uint32_t)sizeof v);
+int inet_option_write(int level, void *value, uint32_t *size, int v) {
+    uint32_t whole = sizeof v;
+    *size = level == IPPROTO_IP && *size > 0 && *size < whole ? 1 : MIN(*size, whole);
     memcpy(value, &v, *size);
     return 0;
 }

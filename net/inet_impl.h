@@ -29,8 +29,9 @@ void inet_address_fix_destination(ip_addr_t *ip);
 must_check int tcp_socket_create(uint16_t family, struct socket **out);
 must_check int udp_socket_create(uint16_t family, struct socket **out);
 
-/* int-sized options: -EINVAL where `size` is too small. */
-must_check int inet_option_read(const void *value, uint32_t size, int *out);
-int inet_option_write(void *value, uint32_t *size, int v);
+/* Options that are an int; at IPPROTO_IP they may be a byte, or none.  -EINVAL where `size` is too
+ * small.  What is written is cut to it. */
+must_check int inet_option_read(int level, const void *value, uint32_t size, int *out);
+int inet_option_write(int level, void *value, uint32_t *size, int v);
 
 #endif

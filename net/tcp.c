@@ -123,6 +123,7 @@ struct tcp_socket *tcp_socket_new(uint16_t family) {
     mutex_init(&s->reading);
     list_init(&s->finished);
     list_init(&s->owed);
+    ip_options_init(&s->ip);
     return s;
 }
 
@@ -159,6 +160,7 @@ static int connect_locked(struct tcp_socket *s, const ip_addr_t *ip, uint16_t po
     err = tcp_choose_local(s->pcb);
     if (!err) {
         tcp_lists_select(s->pcb);
+        tcp_apply_options(s); /* the peer's address says which */
         ip_addr_t zoned = s->pcb->remote_ip;
         err = net_errno_or_0(tcp_connect(s->pcb, &zoned, port, see_connected));
     }

@@ -29,8 +29,7 @@ static err_t see_finished(void *arg, struct tcp_pcb *pcb, err_t err) {
     s->v6_only = listener->v6_only;
     s->corked = listener->corked;
     socket_inherit(&s->socket, &listener->socket);
-    s->tos = listener->tos;
-    s->ttl = listener->ttl;
+    s->ip = listener->ip;
     memcpy(s->keep, listener->keep, sizeof s->keep);
     tcp_attach(s, pcb);
     tcp_see_established(s, pcb);

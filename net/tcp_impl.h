@@ -16,6 +16,7 @@
 #include "kernel/mutex.h"
 #include "lwip/tcp.h"
 #include "net/inet_impl.h"
+#include "net/ip_options.h"
 #include "net/net_impl.h"
 #include "net/socket.h"
 
@@ -33,7 +34,7 @@ struct tcp_socket {
     ip_addr_t bound_ip;
     uint16_t bound_port;
     bool v6_only, no_delay, corked;
-    uint8_t tos, ttl;     /* ttl 0: the default */
+    struct ip_options ip;
     uint32_t keep[3];     /* idle s, interval s, count; 0: the default.  tcp_options.c */
     bool unreported;      /* no connect() has said how the attempt ended */
     struct list link;     /* in a listener's `finished` */
@@ -174,7 +175,7 @@ void tcp_nagle_see_sent(struct tcp_socket *s);
 /* tcp_options.c */
 int tcp_set_option(struct socket *s, int level, int name, const void *value, uint32_t size);
 int tcp_get_option(struct socket *s, int level, int name, void *value, uint32_t *size);
-/* Options that were set before there was a pcb.  Under net_lock. */
+/* Options that were set before there was a pcb, or before it had a peer.  Under net_lock. */
 void tcp_apply_options(struct tcp_socket *s);
 
 #endif

@@ -33,8 +33,7 @@ void tcp_apply_options(struct tcp_socket *s) {
         ip_reset_option(pcb, SOF_KEEPALIVE);
     if (pcb->state == LISTEN)
         return;
-    pcb->tos = s->tos;
-    pcb->ttl = s->ttl ? s->ttl : TCP_TTL;
+    ip_options_apply(&s->ip, (struct ip_pcb *)pcb, IP_IS_V6_VAL(pcb->remote_ip));
     pcb->keep_idle = s->keep[0] ? s->keep[0] * 1000 : TCP_KEEPIDLE_DEFAULT;
     pcb->keep_intvl = s->keep[1] ? s->keep[1] * 1000 : TCP_KEEPINTVL_DEFAULT;
     pcb->keep_cnt = s->keep[2] ? s->keep[2] : TCP_KEEPCNT_DEFAULT;
@@ -83,15 +82,10 @@ static int set_ip(struct tcp_socket *s, int level, int name, int v) {
         s->v6_only = v != 0;
         return 0;
     }
-    if (!v6 && (name == IP_TOS || name == IP_TTL)) {
-        if (v < (name == IP_TTL) || v > 255)
-            return -EINVAL;
-        *(name == IP_TOS ? &s->tos : &s->ttl) = (uint8_t)v;
-        if (s->pcb)
-            tcp_apply_options(s);
-        return 0;
-    }
-    return -ENOPROTOOPT;
+    int err = ip_options_set(&s->ip, true, level, name, v);
+    if (!err && s->pcb)
+        tcp_apply_options(s);
+    return err;
 }
 
 int tcp_set_option(struct socket *socket, int level, int name, const void *value, uint32_t size) {
@@ -109,7 +103,7 @@ int tcp_set_option(struct socket *socket, int level, int name, const void *value
         return -ENOPROTOOPT;
     if (level == IPPROTO_IPV6 && socket->family != AF_INET6)
         return -ENOPROTOOPT;
-    err = inet_option_read(value, size, &v);
+    err = inet_option_read(level, value, size, &v);
     if (err)
         return err;
     net_lock();
@@ -146,27 +140,23 @@ static int get_tcp(struct tcp_socket *s, int name, int *v) {
 }
 
 static int get_ip(struct tcp_socket *s, int level, int name, int *v) {
-    if (level == IPPROTO_IPV6) {
+    if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY_OPTION) {
         *v = s->v6_only;
-        return name == IPV6_V6ONLY_OPTION && s->socket.family == AF_INET6 ? 0 : -ENOPROTOOPT;
+        return 0;
     }
-    if (name == IP_TOS)
-        *v = s->tos;
-    else if (name == IP_TTL)
-        *v = s->ttl ? s->ttl : TCP_TTL;
-    else
-        return -ENOPROTOOPT;
-    return 0;
+    return ip_options_get(&s->ip, level, name, v);
 }
 
 int tcp_get_option(struct socket *socket, int level, int name, void *value, uint32_t *size) {
     struct tcp_socket *s = tcp_of(socket);
     int v = 0, err;
 
+    if (level == SOL_SOCKET)
+        return -ENOPROTOOPT;
+    if (level != IPPROTO_TCP && level != IPPROTO_IP && socket->family != AF_INET6)
+        return -EOPNOTSUPP;
     net_lock();
-    err = level == IPPROTO_TCP                           ? get_tcp(s, name, &v)
-          : level == IPPROTO_IP || level == IPPROTO_IPV6 ? get_ip(s, level, name, &v)
-                                                         : -ENOPROTOOPT;
+    err = level == IPPROTO_TCP ? get_tcp(s, name, &v) : get_ip(s, level, name, &v);
     net_unlock();
-    return err ? err : inet_option_write(value, size, v);
+    return err ? err : inet_option_write(level, value, size, v);
 }

@@ -45,7 +45,10 @@ err_t tcp_split_unsent_seg(struct tcp_pcb *pcb, u16_t split) {
 
 /* lwIP: a SYN has made `pcb`, which is not answered yet. */
 err_t tcp_see_syn(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb) {
-    (void)id, (void)listener;
+    const struct tcp_socket *s = listener->callback_arg;
+    (void)id;
+    if (s)
+        ip_options_apply(&s->ip, (struct ip_pcb *)pcb, IP_IS_V6_VAL(pcb->remote_ip));
     tcp_begin_timers(pcb);
     tcp_window_offer(pcb);
     return ERR_OK;

@@ -15,6 +15,7 @@
 #include "kernel/slab.h"
 #include "lwip/udp.h"
 #include "net/inet_impl.h"
+#include "net/ip_options.h"
 #include "net/net_impl.h"
 
 #define DATAGRAM_MOST 65507u /* payload over IPv4 */
@@ -34,6 +35,7 @@ struct udp_socket {
     bool bound;           /* by bind(), to a port that it named; net_lock */
     ip_addr_t bound_ip;   /* net_lock */
     bool v6_only;         /* net_lock */
+    struct ip_options ip; /* net_lock */
     atomic_bool ended;    /* shut down for reading */
     atomic_bool no_more;  /* for sending */
     struct spinlock lock; /* RANK_PIPE; guards the queue */
@@ -84,6 +86,7 @@ int udp_socket_create(uint16_t family, struct socket **out) {
     socket_init(&s->socket, &udp_ops, family, SOCK_DGRAM, IPPROTO_UDP);
     spin_init(&s->lock, RANK_PIPE);
     list_init(&s->queue);
+    ip_options_init(&s->ip);
     *out = &s->socket;
     return 0;
 }
@@ -219,8 +222,11 @@ static int send_pbuf(struct udp_socket *s, struct pbuf *p, const ip_addr_t *ip, 
     if (!err && ip && !s->socket.broadcast && IP_IS_V4(ip) &&
         ip_2_ip4(ip)->addr == IPADDR_BROADCAST)
         err = -EACCES;
-    if (!err)
+    if (!err) {
+        const ip_addr_t *to = ip ? ip : &s->pcb->remote_ip;
+        ip_options_apply(&s->ip, (struct ip_pcb *)s->pcb, IP_IS_V6(to));
         err = net_errno_or_0(ip ? udp_sendto(s->pcb, p, ip, port) : udp_send(s->pcb, p));
+    }
     if (err == -ENOMEM && card_is_full()) {
         pbuf_remove_header(p, (size_t)(data - (char *)p->payload));
         err = -ENOSPC;
@@ -375,29 +381,45 @@ static long udp_socket_pending(struct socket *socket, bool output) {
     return size;
 }
 
+static int set_v6_only(struct udp_socket *s, int v) {
+    if (s->pcb)
+        return -EINVAL;
+    s->v6_only = v != 0;
+    return 0;
+}
+
 static int udp_set_option(struct socket *socket, int level, int name, const void *value,
                           uint32_t size) {
     struct udp_socket *s = udp_of(socket);
-    int v, err = inet_option_read(value, size, &v);
+    int v, err = inet_option_read(level, value, size, &v);
     if (level == SOL_SOCKET)
         return 0;
-    if (level != IPPROTO_IPV6 || name != IPV6_V6ONLY_OPTION || socket->family != AF_INET6)
+    if (level == IPPROTO_IPV6 && socket->family != AF_INET6)
         return -ENOPROTOOPT;
     if (err)
         return err;
     net_lock();
-    if (s->pcb)
-        err = -EINVAL;
-    else
-        s->v6_only = v != 0;
+    err = level == IPPROTO_IPV6 && name == IPV6_V6ONLY_OPTION
+              ? set_v6_only(s, v)
+              : ip_options_set(&s->ip, false, level, name, v);
     net_unlock();
     return err;
 }
 
 static int udp_get_option(struct socket *socket, int level, int name, void *value, uint32_t *size) {
-    if (level != IPPROTO_IPV6 || name != IPV6_V6ONLY_OPTION || socket->family != AF_INET6)
+    struct udp_socket *s = udp_of(socket);
+    int v = 0, err = 0;
+    if (level == SOL_SOCKET)
         return -ENOPROTOOPT;
-    return inet_option_write(value, size, udp_of(socket)->v6_only);
+    if (level != IPPROTO_IP && socket->family != AF_INET6)
+        return -EOPNOTSUPP;
+    net_lock();
+    if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY_OPTION)
+        v = s->v6_only;
+    else
+        err = ip_options_get(&s->ip, level, name, &v);
+    net_unlock();
+    return err ? err : inet_option_write(level, value, size, v);
 }
 
 static void udp_socket_close(struct socket *socket) {

@@ -260,6 +260,20 @@ static void return_datagrams(int fd) {
 }
 
 /* IPv6's of streams is for IPv6 alone; datagrams of both kinds come to one socket. */
+static void set_number(int fd, int level, int name, int value) {
+    if (setsockopt(fd, level, name, &value, sizeof value))
+        fail("setsockopt");
+}
+
+static void mark(int fd, int family) {
+    set_number(fd, IPPROTO_IP, IP_TTL, MARK_HOPS);
+    set_number(fd, IPPROTO_IP, IP_TOS, MARK_CLASS);
+    if (family == AF_INET6) {
+        set_number(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, MARK_HOPS6);
+        set_number(fd, IPPROTO_IPV6, IPV6_TCLASS, MARK_CLASS6);
+    }
+}
+
 static int open_socket(int family, int type, const char *port) {
     uint16_t number = htons((uint16_t)atoi(port));
     struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = number };
@@ -269,6 +283,7 @@ static int open_socket(int family, int type, const char *port) {
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only))
         fail("IPV6_V6ONLY");
+    mark(fd, family);
     if (family == AF_INET ? bind(fd, (struct sockaddr *)&in, sizeof in)
                           : bind(fd, (struct sockaddr *)&in6, sizeof in6))
         fail("bind");

@@ -8,6 +8,11 @@
 #define COUNTER 32   /* bytes of a counter's name, and of the answer */
 #define NUMBER  8    /* bytes of a datagram's number */
 #define BIGGEST 9000 /* datagram: several frames */
+/* What the server's packets carry, over IPv4 and IPv6: time to live and type of service. */
+#define MARK_HOPS   61
+#define MARK_CLASS  0x10
+#define MARK_HOPS6  62
+#define MARK_CLASS6 0x20
 
 _Noreturn void fail(const char *what);
 uint8_t pattern(uint64_t at, unsigned seed);

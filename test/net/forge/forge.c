@@ -66,6 +66,8 @@ static void see_segment(struct conversation *c, const struct packet *p) {
     c->probes += !(tcp[13] & SYN) && seq == c->ack - 1 && !size;
     if (p->size > c->longest)
         c->longest = p->size;
+    c->hops = p->hops;
+    c->class = p->class;
 }
 
 /* Listens for `ms`, or until so many bytes were said in all, or it is open (bytes: 0). */
@@ -387,6 +389,44 @@ static void narrower_path(void) {
     break_off(&c);
 }
 
+static void check_mark(bool ipv6, unsigned hops, unsigned class) {
+    if (hops != (ipv6 ? MARK_HOPS6 : MARK_HOPS) || class != (ipv6 ? MARK_CLASS6 : MARK_CLASS))
+        give_up("its packets do not carry what its sockets were told");
+}
+
+static unsigned get_datagram(uint16_t port, unsigned *class) {
+    uint8_t question[8 + NUMBER] = { 0 };
+    struct packet p;
+    put16(question, port);
+    put16(question + 2, SERVER_PORT);
+    put16(question + 4, sizeof question);
+    send_packet(false, PROTOCOL_UDP, question, sizeof question);
+    for (long end = now_ms() + ANSWER_MS; take_packet(&p, end - now_ms());)
+        if (p.protocol == PROTOCOL_UDP && get16(p.payload + 2) == port) {
+            *class = p.class;
+            return p.hops;
+        }
+    give_up("no answer to a datagram");
+}
+
+/* Each packet of the server's carries what its socket was told (serve.c), the first of a connection
+ * and those of one that it has accepted. */
+static void marked(void) {
+    for (int ipv6 = 0; ipv6 <= 1; ipv6++) {
+        if (ipv6)
+            ping(100);
+        struct conversation c = open_over(ipv6, NO_SCALING, NULL, 0);
+        check_mark(ipv6, c.hops, c.class);
+        c.hops = 0;
+        say(&c, "w000000", WORD);
+        listen_for(&c, WORD, ANSWER_MS);
+        check_mark(ipv6, c.hops, c.class);
+        break_off(&c);
+    }
+    unsigned class = 0, hops = get_datagram(30000, &class);
+    check_mark(false, hops, class);
+}
+
 /* The server has closed a connection, and the window takes what is left in two parts: the end comes
  * with the second. */
 static void end_in_parts(void) {
@@ -483,6 +523,7 @@ static const struct {
     { "crumbs", crumbs },
     { "narrow-path", narrow_path },
     { "narrower-path", narrower_path },
+    { "marked", marked },
     { "end-in-parts", end_in_parts },
     { "slow-ends", slow_ends },
     { "moves", moves },

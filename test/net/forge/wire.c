@@ -220,6 +220,8 @@ static bool see_ipv4(const struct frame *f, struct packet *p) {
         (memcmp(ip + 16, our_ip, 4) && memcmp(ip + 16, everybody, 4)))
         return false;
     *p = (struct packet){ .protocol = ip[9], .pieces = 1, .size = get16(ip + 2) - IPV4_HEADER };
+    p->hops = ip[8];
+    p->class = ip[1];
     memcpy(p->payload, ip + IPV4_HEADER, p->size);
     return true;
 }
@@ -233,6 +235,8 @@ static bool see_ipv6(const struct frame *f, struct packet *p) {
     size_t size = get16(ip + 4);
     if (ip[6] != NEXT_FRAGMENT) {
         *p = (struct packet){ .ipv6 = true, .protocol = ip[6], .pieces = 1, .size = size };
+        p->hops = ip[7];
+        p->class = get16(ip) >> 4 & 0xff;
         memcpy(p->payload, at, size);
         return true;
     }

@@ -33,9 +33,10 @@ struct conversation {
     bool open, reset; /* it has answered our SYN; it has refused */
     bool ended;       /* it has said that there is no more than up to `end` */
     uint32_t end;
-    unsigned probes; /* of our window: segments without a byte from before its next */
-    size_t longest;  /* packet of it, IP header included */
-    size_t size;     /* of what it said, in order */
+    unsigned probes;      /* of our window: segments without a byte from before its next */
+    size_t longest;       /* packet of it, IP header included */
+    unsigned hops, class; /* of its last packet */
+    size_t size;          /* of what it said, in order */
     uint8_t said[4096];
 };
 
@@ -43,7 +44,8 @@ struct conversation {
 struct packet {
     bool ipv6;
     unsigned protocol, pieces;
-    size_t size; /* of the payload */
+    unsigned hops, class; /* time to live and type of service; of the first piece */
+    size_t size;          /* of the payload */
     uint8_t payload[4096];
 };
 
