@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* tests: net/tcp_refuse.c net/tcp_lists.c net/tcp_timers.c net/tcp_window.c net/path_mtu.c */
+/* tests: net/ip_options.c */
 /* tests: base/string.c base/siphash.c base/checksum.c kernel/random.c kernel/lock.c */
 /* tests: test/host/shim/shim.c test/host/shim/memory.c */
 /* with: lwip */
@@ -532,6 +533,7 @@ static void begin(struct input *in) {
     must(pcb && tcp_bind(pcb, IP4_ADDR_ANY, SERVER_PORT) == ERR_OK);
     pcb = tcp_listen_with_backlog(pcb, 255);
     must(pcb);
+    ip_options_init(&listening.ip);
     tcp_arg(pcb, &listening);
     tcp_accept(pcb, see_accepted);
     for (u16_t i = 0; i < CONVERSATIONS; i++)
