@@ -212,6 +212,8 @@ static void put_family(struct line *l, unsigned family) {
         put(l, "AF_UNIX");
     else if (family == AF_INET || family == AF_INET6)
         put(l, family == AF_INET ? "AF_INET" : "AF_INET6");
+    else if (family == AF_NETLINK)
+        put(l, "AF_NETLINK");
     else
         put(l, "%u", family);
 }

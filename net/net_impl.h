@@ -32,7 +32,8 @@ uint64_t net_lock_held_ns(void);
 int net_errno_or_0(err_t err);
 
 /* Waits until the card has an address, or it is clear that it gets none soon: a program that
- * connects as its first act should not be told ENETUNREACH.  Context: thread, nothing held. */
+ * connects as its first act should not be told ENETUNREACH, nor who asks for addresses none.
+ * Context: thread, nothing held but what lets a caller wait. */
 void net_wait_address(void);
 
 /* What goes with a pcb besides its argument: net/tcp.c hears of its end; payload bytes of the

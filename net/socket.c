@@ -18,6 +18,8 @@
 #include "arch/x86_64/uaccess.h"
 #include "base/format.h"
 #include "kernel/slab.h"
+#include "net/interface.h"
+#include "net/netlink.h"
 
 #define BUFFER_DEFAULT 212992u /* Linux's wmem_default and rmem_default */
 
@@ -81,6 +83,8 @@ int socket_create(int family, int type, int protocol, struct socket **out) {
     case AF_INET:
     case AF_INET6:
         return inet_create(family, type, protocol, out);
+    case AF_NETLINK:
+        return netlink_create(type, protocol, out);
     default:
         return -EAFNOSUPPORT;
     }
@@ -149,7 +153,7 @@ static uint32_t socket_poll(struct file *f, struct poll_table *pt) {
 static long socket_ioctl(struct file *f, unsigned command, uintptr_t arg) {
     struct socket *s = socket_of_inode(f->inode);
     if (command != FIONREAD && command != TIOCOUTQ)
-        return -ENOTTY;
+        return interface_ioctl(s->family, command, arg);
     if (!s->ops->pending)
         return -EOPNOTSUPP;
     long n = s->ops->pending(s, command == TIOCOUTQ);

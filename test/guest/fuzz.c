@@ -122,11 +122,14 @@ static unsigned long number(struct worker *w) {
 static void fill_address(struct worker *w, unsigned long words[static 14]) {
     unsigned long port = (unsigned long)htons((uint16_t)(7000 + pick(w, 4))) << 16;
     memset(words, 0, 14 * sizeof *words);
-    switch (pick(w, 3)) {
+    switch (pick(w, 4)) {
     case 0:
-        words[0] = AF_UNIX | (pick(w, 4) + (pick(w, 2) ? 'a' : 0)) << 16;
+        words[0] = AF_NETLINK;
         break;
     case 1:
+        words[0] = AF_UNIX | (pick(w, 4) + (pick(w, 2) ? 'a' : 0)) << 16;
+        break;
+    case 2:
         words[0] = AF_INET | port | (unsigned long)htonl(INADDR_LOOPBACK) << 32;
         break;
     default:
@@ -262,7 +265,7 @@ static int address_at(long call) {
 
 /* Arguments by lot alone would make hardly any connection; false: it is no call on sockets. */
 static int tame_sockets(struct worker *w, long call, unsigned long a[6]) {
-    static const unsigned families[] = { AF_UNIX, AF_INET, AF_INET6 };
+    static const unsigned families[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK };
     static const unsigned levels[] = { SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6 };
     static const unsigned sizes[] = { 3, sizeof(struct sockaddr_in), sizeof(struct sockaddr_in6) };
     unsigned long *page = (unsigned long *)(w->region + pick(w, REGION_PAGES) * 4096);
@@ -282,6 +285,13 @@ static int tame_sockets(struct worker *w, long call, unsigned long a[6]) {
         fill_address(w, page);
         a[at] = (unsigned long)page;
         a[at + 1] = sizes[pick(w, LENGTH(sizes))];
+        if (call == SYS_sendto && page[0] == AF_NETLINK) { /* a request: what there is */
+            page[2] = 32 | (16 + pick(w, 12)) << 32 | (1 + pick(w, 2) * 0x300) << 48;
+            page[4] = pick(w, 3);
+            a[1] = (unsigned long)&page[2];
+            a[2] = 32;
+            a[5] = 12;
+        }
     } else if (call == SYS_setsockopt || call == SYS_getsockopt) {
         page[0] = call == SYS_setsockopt ? number(w) : 4 + pick(w, 16);
         a[1] = levels[pick(w, LENGTH(levels))];
