@@ -69,6 +69,7 @@ struct task_settings {
     uint64_t timer_slack_ns; /* kept, not used: timers are exact */
     uint32_t death_signal;   /* of a parent, which there is none */
     bool no_new_privs;       /* nor are there any to gain */
+    bool keep_capabilities;  /* for when it stops being root, which it cannot */
 };
 
 struct task {

@@ -230,6 +230,8 @@ long sys_arch_prctl(long code, long addr) {
 #define PR_GET_PDEATHSIG    2
 #define PR_GET_DUMPABLE     3
 #define PR_SET_DUMPABLE     4
+#define PR_GET_KEEPCAPS     7
+#define PR_SET_KEEPCAPS     8
 #define PR_SET_NAME         15
 #define PR_GET_NAME         16
 #define PR_SET_TIMERSLACK   29
@@ -261,6 +263,11 @@ static int set_word(struct task_settings *own, int option, unsigned long value) 
             return -EINVAL;
         atomic_store(&current_task()->process->undumpable, !value);
         return 0;
+    case PR_SET_KEEPCAPS:
+        if (value > 1)
+            return -EINVAL;
+        own->keep_capabilities = value;
+        return 0;
     case PR_SET_PDEATHSIG:
         if (value > SIGNAL_COUNT)
             return -EINVAL;
@@ -281,11 +288,14 @@ long sys_prctl(long a, long b, long c, long d, long e) {
     case PR_GET_NAME:
         return get_name((char *)b);
     case PR_SET_DUMPABLE:
+    case PR_SET_KEEPCAPS:
     case PR_SET_PDEATHSIG:
     case PR_SET_TIMERSLACK:
         return set_word(own, (int)a, (unsigned long)b);
     case PR_GET_DUMPABLE:
         return !atomic_load(&current_task()->process->undumpable);
+    case PR_GET_KEEPCAPS:
+        return own->keep_capabilities;
     case PR_GET_PDEATHSIG:
         return user_write_u32((uint32_t *)b, own->death_signal);
     case PR_GET_TIMERSLACK:

@@ -125,6 +125,11 @@ test:
 test-all:
 	@test/run-all all
 
+## make test-go    Go's own tests of its library, as static programs (installs Debian's Go)
+test-go: kernel cli
+	@test/run-go
+.PHONY: test-go
+
 ## make fuzz-hour  an hour of random system calls, release and debug kernel by turns
 fuzz-hour: test-guest-build kernel cli
 	@$(MAKE) --no-print-directory kernel DEBUG=1

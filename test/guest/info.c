@@ -55,6 +55,7 @@ static void *inherits(void *arg) {
     int signal = 1;
     CHECK_EQ(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1);
     CHECK_EQ(prctl(PR_GET_TIMERSLACK), 12345);
+    CHECK_EQ(prctl(PR_GET_KEEPCAPS), 1);
     CHECK_EQ(prctl(PR_GET_PDEATHSIG, &signal), 0);
     CHECK_EQ(signal, 0); /* this one is not inherited */
     return arg;
@@ -75,6 +76,10 @@ static void prctl_gives_back_what_it_took(void) {
     CHECK_EQ(prctl(PR_SET_DUMPABLE, 1), 0);
     CHECK_EQ(prctl(PR_GET_DUMPABLE), 1);
     CHECK_ERRNO(prctl(PR_SET_DUMPABLE, 7), EINVAL);
+    CHECK_EQ(prctl(PR_GET_KEEPCAPS), 0);
+    CHECK_EQ(prctl(PR_SET_KEEPCAPS, 1), 0);
+    CHECK_EQ(prctl(PR_GET_KEEPCAPS), 1);
+    CHECK_ERRNO(prctl(PR_SET_KEEPCAPS, 2), EINVAL);
     CHECK_EQ(prctl(PR_SET_TIMERSLACK, 12345), 0);
     CHECK_EQ(prctl(PR_GET_TIMERSLACK), 12345);
     CHECK_ERRNO(prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0), EINVAL);
