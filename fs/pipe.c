@@ -9,7 +9,9 @@
  * and after waking they take the mutex and look again.
  *
  * splice(2) must lose nothing that it has read and cannot write, and cannot keep
- * the mutex while it waits for a socket: pipe_splice.c.
+ * the mutex while it waits for a socket: pipe_splice.c.  So there may be room that
+ * comes back unused, and bytes that come back unread; `missed_room` and
+ * `missed_bytes` say whether that is news to somebody.
  *
  * Order: mutex, then the wait queues.
  */
@@ -42,9 +44,18 @@ static void pipe_destroy(struct inode *i) {
 char *pipe_ring_at(struct pipe *p, uint64_t at, size_t *n) {
     char **page = &p->pages[at / PAGE_SIZE % p->page_count];
     if (!*page)
-        *page = kmalloc(PAGE_SIZE);
+        *page = kmalloc_uncleared(PAGE_SIZE); /* only what was written is read */
     *n = MIN(*n, PAGE_SIZE - at % PAGE_SIZE);
     return *page ? *page + at % PAGE_SIZE : NULL;
+}
+
+bool pipe_ring_extend(struct pipe *p, size_t n) {
+    for (size_t done = 0, part; done < n; done += part) {
+        part = n - done;
+        if (!pipe_ring_at(p, p->head + done, &part))
+            return false;
+    }
+    return true;
 }
 
 size_t pipe_ring_look(struct pipe *p, struct iter *to, size_t most) {
@@ -68,15 +79,22 @@ size_t pipe_ring_take(struct pipe *p, struct iter *to) {
     return done;
 }
 
+void pipe_ring_free(struct pipe *p, size_t n) {
+    p->held -= n;
+    if (!p->held) /* so that a pipe that is mostly empty does not come to use every page */
+        p->head = p->tail = 0;
+}
+
 long pipe_ring_put(struct pipe *p, struct iter *from, size_t most) {
     size_t done = 0;
     while (done < most && pipe_room(p)) {
         size_t n = MIN(most - done, pipe_room(p));
         char *to = pipe_ring_at(p, p->head, &n);
-        if (!to)
+        if (!to || (p->promised && !pipe_ring_extend(p, n + p->promised)))
             return done ? (long)done : -ENOMEM;
         size_t moved = iter_from(from, to, n);
         p->head += moved;
+        p->held += moved;
         p->used += moved;
         done += moved;
         if (moved < n)
@@ -92,8 +110,9 @@ static long pipe_read(struct file *f, struct iter *to, uint64_t *pos) {
         return 0;
     for (;;) {
         mutex_lock(&p->lock);
-        bool some = p->used > 0, ended = pipe_has_ended(p);
-        size_t done = pipe_ring_take(p, to);
+        bool some = pipe_has_bytes(p), ended = pipe_has_ended(p);
+        size_t done = some ? pipe_ring_take(p, to) : 0;
+        pipe_ring_free(p, done);
         mutex_unlock(&p->lock);
         if (some) {
             wait_wake_events(&p->writable, POLLOUT | POLLWRNORM);
@@ -103,7 +122,8 @@ static long pipe_read(struct file *f, struct iter *to, uint64_t *pos) {
             return 0;
         if (file_is_nonblocking(f))
             return -EAGAIN;
-        int err = wait_until(&p->readable, p->used > 0 || pipe_has_ended(p), TIME_NEVER, true);
+        int err =
+            wait_until(&p->readable, pipe_has_bytes(p) || pipe_has_ended(p), TIME_NEVER, true);
         if (err)
             return err;
     }
@@ -116,7 +136,7 @@ static long pipe_write(struct file *f, struct iter *from, uint64_t *pos) {
     long err = 0;
     while (from->left && !from->faulted && !err) {
         mutex_lock(&p->lock);
-        bool fits = pipe_room(p) >= whole;
+        bool fits = pipe_has_room(p, whole);
         if (!p->readers) {
             err = -EPIPE;
         } else if (fits) {
@@ -134,7 +154,8 @@ static long pipe_write(struct file *f, struct iter *from, uint64_t *pos) {
         else if (file_is_nonblocking(f))
             err = -EAGAIN;
         else
-            err = wait_until(&p->writable, pipe_room(p) >= whole || !p->readers, TIME_NEVER, true);
+            err =
+                wait_until(&p->writable, pipe_has_room(p, whole) || !p->readers, TIME_NEVER, true);
     }
     return done || !err ? iter_result(from, done) : err;
 }
@@ -144,14 +165,14 @@ static uint32_t pipe_poll(struct file *f, struct poll_table *pt) {
     uint32_t events = 0;
     if (file_is_readable(f)) {
         poll_wait(pt, f, &p->readable);
-        if (p->used)
+        if (pipe_has_bytes(p))
             events |= POLLIN | POLLRDNORM;
-        if (!p->writers)
+        if (pipe_has_ended(p))
             events |= POLLHUP;
     }
     if (file_is_writable(f)) {
         poll_wait(pt, f, &p->writable);
-        if (pipe_room(p) >= PIPE_BUF_SIZE)
+        if (pipe_has_room(p, PIPE_BUF_SIZE))
             events |= POLLOUT | POLLWRNORM;
         if (!p->readers)
             events |= POLLERR;
@@ -208,6 +229,7 @@ static struct pipe *pipe_new(void) {
     mutex_init(&p->lock);
     wait_init(&p->readable);
     wait_init(&p->writable);
+    wait_init(&p->turn);
     p->pages = pages;
     p->page_count = PIPE_START_PAGES;
     p->capacity = PIPE_START_PAGES * PAGE_SIZE;
@@ -248,11 +270,25 @@ long pipe_capacity(struct file *f) {
     return file_is_pipe(f) ? (long)pipe_of(f->inode)->capacity : -EBADF;
 }
 
+/* Locks the pipe while no splice has a part of the ring.  0 or -EINTR. */
+static int lock_capacity(struct pipe *p) {
+    for (;;) {
+        mutex_lock(&p->lock);
+        if (!p->filling && !p->draining)
+            return 0;
+        mutex_unlock(&p->lock);
+        int err = wait_until(&p->turn, !p->filling && !p->draining, TIME_NEVER, true);
+        if (err)
+            return err;
+    }
+}
+
 long pipe_set_capacity(struct file *f, size_t bytes) {
     if (!file_is_pipe(f))
         return -EBADF;
     struct pipe *p = pipe_of(f->inode);
     uint32_t count = 1;
+    int err;
     while ((size_t)count * PAGE_SIZE < bytes && count <= PIPE_MOST_PAGES)
         count *= 2;
     if (count > PIPE_MOST_PAGES)
@@ -260,9 +296,13 @@ long pipe_set_capacity(struct file *f, size_t bytes) {
     char **pages = kmalloc(count * sizeof *pages);
     if (!pages)
         return -ENOMEM;
-    mutex_lock(&p->lock);
+    err = lock_capacity(p);
+    if (err) {
+        kfree(pages);
+        return err;
+    }
     uint64_t first = p->tail / PAGE_SIZE, last = p->used ? (p->head - 1) / PAGE_SIZE + 1 : first;
-    if (p->promised || p->taken || last - first > count || p->used > (size_t)count * PAGE_SIZE) {
+    if (last - first > count || p->used > (size_t)count * PAGE_SIZE) {
         mutex_unlock(&p->lock);
         kfree(pages);
         return -EBUSY;

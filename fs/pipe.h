@@ -21,14 +21,15 @@ bool file_is_pipe(const struct file *f);
  * there is something to put in, and what was taken goes back if it is not
  * written.  `nonblocking`: -EAGAIN in place of a wait.
  */
-/* Room for up to `most` bytes, at least one, which is the caller's until pipe_keep(); waits for it.
- * Bytes, -EPIPE, -EAGAIN, -EINTR, -ENOMEM. */
+/* Room for up to `most` bytes, at least one, which is the caller's until pipe_keep(); waits for it,
+ * and for other splices.  Bytes, -EPIPE, -EAGAIN, -EINTR, -ENOMEM. */
 long pipe_promise(struct file *write_end, size_t most, bool nonblocking);
-/* Puts `n` bytes where `promised` were promised. */
-void pipe_keep(struct file *write_end, size_t promised, void *bytes, size_t n);
-/* Takes up to `most` bytes; waits for the first.  Bytes, 0 at the end, -EAGAIN, -EINTR. */
+/* Puts `n` bytes there, no more than were promised, and gives the rest back. */
+void pipe_keep(struct file *write_end, void *bytes, size_t n);
+/* Takes up to `most` bytes; waits for the first, and for other splices.  Bytes, which need
+ * pipe_settle(), 0 at the end, -EAGAIN, -EINTR. */
 long pipe_take(struct file *read_end, void *to, size_t most, bool nonblocking);
-/* Of the bytes that pipe_take() gave, the first `done` have gone; the others come next again. */
+/* Of the `size` bytes that pipe_take() gave, `done` are gone; the others come next again. */
 void pipe_settle(struct file *read_end, const char *taken, size_t size, size_t done);
 /* As pipe_take(), but the bytes stay. */
 long pipe_look(struct file *read_end, void *to, size_t most, bool nonblocking);

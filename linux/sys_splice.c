@@ -11,6 +11,7 @@
 #include "arch/x86_64/uaccess.h"
 #include "fs/pipe.h"
 #include "kernel/slab.h"
+#include "net/socket.h"
 #include "linux/sys_file.h"
 #include "linux/syscalls.h"
 
@@ -24,7 +25,7 @@
 struct splice {
     struct file *in, *out;
     uint64_t *in_at, *out_at;
-    size_t most;
+    size_t count, most; /* bytes that are asked for, and that are moved */
     bool nonblocking;
     char *buffer;
 };
@@ -46,14 +47,31 @@ static long out_of_pipe(const struct splice *s) {
     return n < 0 ? file_result(s->out, n, FROM_PROGRAM) : n;
 }
 
+/* Bytes to ask the pipe for: what a socket has, and not as much as it might. */
+static size_t room_wanted(const struct splice *s, struct socket *from) {
+    long pending = from && from->ops->pending ? from->ops->pending(from, false) : (long)s->most;
+    return MIN(s->most, MAX((size_t)MAX(pending, 0), PAGE_SIZE));
+}
+
+static long read_other(const struct splice *s, struct socket *from, struct iter *to) {
+    /* SPLICE_F_NONBLOCK is about the pipe; Linux takes it for AF_UNIX's streams, too. */
+    if (from)
+        return socket_read(
+            from, to,
+            file_is_nonblocking(s->in) ||
+                (s->nonblocking && from->family == AF_UNIX && from->type == SOCK_STREAM));
+    return s->in_at ? file_pread(s->in, to, *s->in_at) : file_read(s->in, to);
+}
+
 static long into_pipe(const struct splice *s) {
-    long room = pipe_promise(s->out, s->most, s->nonblocking);
+    struct socket *from = socket_of(s->in);
+    long room = pipe_promise(s->out, room_wanted(s, from), s->nonblocking);
     if (room < 0)
         return io_result(room);
     struct iter it;
     iter_init_kernel(&it, s->buffer, (size_t)room);
-    long n = s->in_at ? file_pread(s->in, &it, *s->in_at) : file_read(s->in, &it);
-    pipe_keep(s->out, (size_t)room, s->buffer, (size_t)MAX(n, 0));
+    long n = read_other(s, from, &it);
+    pipe_keep(s->out, s->buffer, (size_t)MAX(n, 0));
     return n < 0 ? file_result(s->in, n, INTO_PROGRAM) : n;
 }
 
@@ -68,17 +86,24 @@ static long between_pipes(const struct splice *s, bool leave) {
         long room = pipe_promise(s->out, (size_t)MAX(n, 1), s->nonblocking);
         if (room < 0)
             return io_result(room);
-        if (ended || leave)
-            n = MIN(n, room);
-        else
-            n = pipe_take(s->in, s->buffer, (size_t)room, true);
-        pipe_keep(s->out, (size_t)room, s->buffer, (size_t)MAX(n, 0));
+        if (!ended) /* what is there now */
+            n = leave ? pipe_look(s->in, s->buffer, (size_t)room, true)
+                      : pipe_take(s->in, s->buffer, (size_t)room, true);
+        pipe_keep(s->out, s->buffer, (size_t)MAX(n, 0));
         if (n > 0 && !leave)
             pipe_settle(s->in, s->buffer, (size_t)n, (size_t)n);
-        if (n >= 0 || s->nonblocking)
-            return n;
+        if (n != -EAGAIN || s->nonblocking)
+            return io_result(n);
         /* Somebody else has read it. */
     }
+}
+
+/* A buffer for `*most` bytes, or for fewer where memory is in pieces. */
+static char *buffer_new(size_t *most) {
+    char *buffer;
+    while (!(buffer = kmalloc_uncleared(*most)) && *most > PAGE_SIZE)
+        *most /= 2;
+    return buffer;
 }
 
 static long offset_in(const struct file *f, long user, uint64_t *at) {
@@ -102,7 +127,7 @@ static long splice_files(struct splice *s) {
         return -EBADF;
     if ((!from && !to) || (from && to && s->in->inode == s->out->inode))
         return -EINVAL;
-    if (from && !to && s->out->flags & O_APPEND)
+    if (from && !to && (s->out->flags & O_APPEND || (int64_t)s->count < 0))
         return -EINVAL;
     long err = from ? 0 : check_other(s->in, s->in_at);
     if (!err && !to)
@@ -110,8 +135,8 @@ static long splice_files(struct splice *s) {
     if (err)
         return err;
     /* A socket's own O_NONBLOCK is looked at when it is read or written. */
-    s->nonblocking |= file_is_nonblocking(s->out) || (from && file_is_nonblocking(s->in));
-    s->buffer = kmalloc_uncleared(s->most);
+    s->nonblocking |= (to && file_is_nonblocking(s->out)) || (from && file_is_nonblocking(s->in));
+    s->buffer = buffer_new(&s->most);
     if (!s->buffer)
         return -ENOMEM;
     long n = from && to ? between_pipes(s, false) : from ? out_of_pipe(s) : into_pipe(s);
@@ -137,7 +162,8 @@ long sys_splice(long in_fd, long in_user, long out_fd, long out_user, long count
         .out = our_real_file(out_fd),
         .nonblocking = (uint32_t)flags & SPLICE_F_NONBLOCK,
     };
-    s.most = MIN((size_t)count, MOST);
+    s.count = (size_t)count;
+    s.most = MIN(s.count, MOST);
     if (in_user)
         s.in_at = &in_at;
     if (out_user)
@@ -164,7 +190,7 @@ static long tee_files(struct splice *s) {
     if (!file_is_pipe(s->in) || !file_is_pipe(s->out) || s->in->inode == s->out->inode)
         return -EINVAL;
     s->nonblocking |= file_is_nonblocking(s->in) || file_is_nonblocking(s->out);
-    s->buffer = kmalloc_uncleared(s->most);
+    s->buffer = buffer_new(&s->most);
     if (!s->buffer)
         return -ENOMEM;
     long n = between_pipes(s, true);
@@ -192,18 +218,20 @@ long sys_tee(long in_fd, long out_fd, long count, long flags) {
 }
 
 /* vmsplice of a pipe's write end: what there is room for. */
-static long from_program(struct file *pipe, struct iter *it, char *buffer, bool nonblocking) {
-    long room = pipe_promise(pipe, MIN(it->left, MOST), nonblocking);
+static long from_program(struct file *pipe, struct iter *it, char *buffer, size_t most,
+                         bool nonblocking) {
+    long room = pipe_promise(pipe, MIN(it->left, most), nonblocking);
     if (room < 0)
         return room;
     size_t n = iter_from(it, buffer, (size_t)room);
-    pipe_keep(pipe, (size_t)room, buffer, n);
+    pipe_keep(pipe, buffer, n);
     return iter_result(it, n);
 }
 
 /* And of its read end: what there is. */
-static long to_program(struct file *pipe, struct iter *it, char *buffer, bool nonblocking) {
-    long taken = pipe_take(pipe, buffer, MIN(it->left, MOST), nonblocking);
+static long to_program(struct file *pipe, struct iter *it, char *buffer, size_t most,
+                       bool nonblocking) {
+    long taken = pipe_take(pipe, buffer, MIN(it->left, most), nonblocking);
     if (taken <= 0)
         return taken;
     size_t n = iter_to(it, buffer, (size_t)taken);
@@ -216,12 +244,12 @@ static long vmsplice_parts(struct file *f, struct iter *it, bool nonblocking) {
         return 0;
     if (!file_is_pipe(f))
         return -EBADF;
-    char *buffer = kmalloc_uncleared(MIN(it->left, MOST));
+    size_t most = MIN(it->left, MOST);
+    char *buffer = buffer_new(&most);
     if (!buffer)
         return -ENOMEM;
-    nonblocking |= file_is_nonblocking(f);
-    long n = file_is_writable(f) ? from_program(f, it, buffer, nonblocking)
-                                 : to_program(f, it, buffer, nonblocking);
+    long n = file_is_writable(f) ? from_program(f, it, buffer, most, nonblocking)
+                                 : to_program(f, it, buffer, most, nonblocking);
     kfree(buffer);
     return io_result(n);
 }

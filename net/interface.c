@@ -136,7 +136,7 @@ static long answer_address(const struct interface *i, unsigned command, struct r
     if (command == SIOCGIFNETMASK)
         put_ipv4(r, mask);
     else if (command == SIOCGIFBRDADDR)
-        put_ipv4(r, i->is_loopback ? 0 : address | ~mask);
+        put_ipv4(r, i->is_loopback || a->prefix_bits >= 31 ? 0 : address | ~mask);
     else
         put_ipv4(r, address);
     return 0;
@@ -188,7 +188,8 @@ static long list_all(uintptr_t arg) {
         return -EFAULT;
     int done = 0;
     for (unsigned from = 1; interface_next(from, &i); from = i.index + 1) {
-        struct request r = { .number = 0 };
+        struct request r;
+        memset(&r, 0, sizeof r);
         if (!ipv4_of(&i))
             continue;
         if (l.to && l.size - done < (int)sizeof r)

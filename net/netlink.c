@@ -4,7 +4,8 @@
  * are answered with, a block for each send.  There is nobody else to talk to, and
  * no group to listen to.
  *
- * The mutex guards the queue of blocks; who waits for one looks at `waiting`.
+ * The mutex guards the queue of blocks; who waits for one looks at `waiting`.  It is
+ * not held while a request is answered, which may wait for the card's address.
  */
 #include "net/netlink.h"
 #include <asm-generic/errno.h>
@@ -21,7 +22,7 @@
 
 struct block {
     struct list link;
-    size_t size;
+    size_t size, cost; /* bytes of it, and that it takes */
     char *bytes;
 };
 
@@ -67,6 +68,18 @@ static void need_port(struct netlink_socket *s) {
                                                          : PROCESS_PORT;
 }
 
+/* The one that bind() names; 0: any.  Under the lock. */
+static int take_port(struct netlink_socket *s, uint32_t port) {
+    if (s->port)
+        return port == s->port ? 0 : -EINVAL;
+    if (port == PROCESS_PORT && atomic_exchange(&process_port_taken, true))
+        return -EADDRINUSE;
+    s->port = port; /* of others nobody keeps a list: no message is ever sent to one */
+    if (!port)
+        need_port(s);
+    return 0;
+}
+
 static int address_get(const struct socket_address *a, struct sockaddr_nl *nl) {
     if (a->length < sizeof *nl || a->family != AF_NETLINK)
         return -EINVAL;
@@ -90,12 +103,7 @@ static int netlink_bind(struct socket *socket, const struct socket_address *a) {
     if (nl.nl_groups)
         return -EOPNOTSUPP; /* nothing would ever come */
     mutex_lock(&s->lock);
-    if (s->port && nl.nl_pid && nl.nl_pid != s->port)
-        err = -EINVAL;
-    else if (!s->port && nl.nl_pid && nl.nl_pid != PROCESS_PORT)
-        s->port = nl.nl_pid;
-    else
-        need_port(s);
+    err = take_port(s, nl.nl_pid);
     mutex_unlock(&s->lock);
     return err;
 }
@@ -126,11 +134,14 @@ static int netlink_name(struct socket *socket, bool of_peer, struct socket_addre
     return 0;
 }
 
-/* NLMSG_ERROR: the request's header, and what it came to. */
-static void put_error(struct netlink_reply *r, const struct nlmsghdr *request, int err) {
-    struct nlmsgerr *e = netlink_put(r, NLMSG_ERROR, 0, sizeof *e);
-    if (e)
-        *e = (struct nlmsgerr){ .error = err, .msg = *request };
+/* NLMSG_ERROR: what a request came to, and the request; of one that went well its header. */
+static void put_error(struct netlink_reply *r, const char *request, size_t size, int err) {
+    size_t copied = err ? size : sizeof(struct nlmsghdr);
+    char *at = netlink_put(r, NLMSG_ERROR, err ? 0 : NLM_F_CAPPED, sizeof err + copied);
+    if (!at)
+        return;
+    memcpy(at, &err, sizeof err);
+    memcpy(at + sizeof err, request, copied);
 }
 
 /* All requests of one send. */
@@ -144,8 +155,8 @@ static void answer_all(const char *bytes, size_t size, struct netlink_reply *r) 
         r->sequence = h.nlmsg_seq;
         if (h.nlmsg_flags & NLM_F_REQUEST && h.nlmsg_type >= NLMSG_MIN_TYPE)
             err = netlink_route_answer(bytes, h.nlmsg_len, r);
-        if (err || h.nlmsg_flags & NLM_F_ACK)
-            put_error(r, &h, err);
+        if (err < 0 || (err == 0 && h.nlmsg_flags & NLM_F_ACK))
+            put_error(r, bytes, h.nlmsg_len, err);
         size_t step = MIN((size_t)NLMSG_ALIGN(h.nlmsg_len), size);
         bytes += step;
         size -= step;
@@ -156,10 +167,12 @@ static int enqueue(struct netlink_socket *s, const struct netlink_reply *r) {
     struct block *b = kmalloc(sizeof *b);
     if (!b)
         return -ENOBUFS;
-    *b = (struct block){ .size = r->size, .bytes = r->bytes };
+    *b = (struct block){ .size = r->size, .cost = sizeof *b + r->capacity, .bytes = r->bytes };
+    mutex_lock(&s->lock);
     list_add_tail(&s->blocks, &b->link);
-    s->queued += b->size;
+    s->queued += b->cost;
     atomic_fetch_add(&s->waiting, 1);
+    mutex_unlock(&s->lock);
     return 0;
 }
 
@@ -177,7 +190,9 @@ static long netlink_send(struct socket *socket, struct socket_message *m) {
         return -ECONNREFUSED; /* nobody but the kernel is there */
     if (size > REQUEST_MOST)
         return -EMSGSIZE;
-    char *bytes = kmalloc(MAX(size, (size_t)1));
+    if (!size)
+        return -ENODATA;
+    char *bytes = kmalloc(size);
     if (!bytes)
         return -ENOBUFS;
     if (iter_from(m->data, bytes, size) < size) {
@@ -187,16 +202,14 @@ static long netlink_send(struct socket *socket, struct socket_message *m) {
     mutex_lock(&s->lock);
     need_port(s);
     r.port = s->port;
-    if (s->queued < socket->receive_buffer)
-        answer_all(bytes, size, &r);
-    else
-        err = -ENOBUFS; /* he does not read them */
-    if (r.failed)
-        err = -ENOBUFS;
+    bool is_full = s->queued >= socket->receive_buffer; /* he does not read them */
+    mutex_unlock(&s->lock);
+    if (!is_full)
+        answer_all(bytes, size, &r); /* may wait for an address */
+    kfree(bytes);
+    err = is_full || r.failed ? -ENOBUFS : 0;
     if (!err && r.size)
         err = enqueue(s, &r);
-    mutex_unlock(&s->lock);
-    kfree(bytes);
     if (err || !r.size)
         kfree(r.bytes);
     else
@@ -217,7 +230,7 @@ static long take(struct netlink_socket *s, struct socket_message *m) {
         m->received |= MSG_TRUNC;
     if (!(m->flags & MSG_PEEK)) {
         list_remove(&b->link);
-        s->queued -= b->size;
+        s->queued -= b->cost;
         atomic_fetch_sub(&s->waiting, 1);
         kfree(b->bytes);
         kfree(b);

@@ -15,7 +15,8 @@ struct netlink_reply {
     size_t size, capacity;
     bool failed; /* memory was out */
 };
-/* Answers one request of `size` bytes, header included.  0, or the negative errno to tell. */
+/* Answers one request of `size` bytes, header included.  0, 1: and there is nothing to confirm
+ * (NLMSG_DONE has), or the negative errno to tell.  May wait for the card's address. */
 int netlink_route_answer(const void *request, size_t size, struct netlink_reply *reply);
 /* Appends a message: the `size` bytes behind its header, to be filled; NULL without memory. */
 void *netlink_put(struct netlink_reply *r, uint16_t type, uint16_t flags, size_t size);

@@ -115,7 +115,7 @@ static void put_address(struct netlink_reply *r, const struct interface *i,
         put_attribute(&m, IFA_LOCAL, a->bytes, size);
         put_attribute(&m, IFA_LABEL, i->name, strlen(i->name) + 1);
     }
-    if (v4 && !i->is_loopback) {
+    if (v4 && !i->is_loopback && a->prefix_bits < 31) {
         uint8_t all[4];
         memcpy(all, a->bytes, sizeof all);
         for (unsigned bit = a->prefix_bits; bit < 32; bit++)
@@ -145,7 +145,8 @@ static void dump_addresses(struct netlink_reply *r, uint8_t family) {
     static const uint16_t families[] = { AF_INET, AF_INET6 };
     for (unsigned f = 0; f < 2; f++) {
         struct interface i;
-        if (family != AF_UNSPEC && family != families[f])
+        bool asks_one = family == AF_INET || family == AF_INET6; /* any other: for all */
+        if (asks_one && family != families[f])
             continue;
         for (unsigned from = 1; interface_next(from, &i); from = i.index + 1)
             for (unsigned n = 0; n < i.address_count; n++)
@@ -182,26 +183,30 @@ static int get_link(const struct ifinfomsg *info, const char *name, struct netli
     return -ENODEV;
 }
 
+static int dump(const struct nlmsghdr *h, uint8_t family, struct netlink_reply *r) {
+    if (h->nlmsg_type == RTM_GETLINK)
+        dump_links(r);
+    else
+        dump_addresses(r, family);
+    return 1;
+}
+
 int netlink_route_answer(const void *request, size_t size, struct netlink_reply *r) {
     const struct nlmsghdr *h = request;
     const char *body = (const char *)request + NLMSG_HDRLEN;
-    bool dump = (h->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+    struct ifinfomsg info;
+    size_t head = NLMSG_ALIGN(sizeof info);
     size -= NLMSG_HDRLEN;
-    if (h->nlmsg_type != RTM_GETLINK && !(h->nlmsg_type == RTM_GETADDR && dump))
+    if (size < sizeof(struct rtgenmsg)) /* not even a family: Linux takes no notice */
+        return 0;
+    if (h->nlmsg_type != RTM_GETLINK && h->nlmsg_type != RTM_GETADDR)
         return -EOPNOTSUPP;
-    if (size < sizeof(struct rtgenmsg))
+    if (h->nlmsg_flags & NLM_F_DUMP)
+        return dump(h, (uint8_t)body[0], r);
+    if (h->nlmsg_type != RTM_GETLINK)
+        return -EOPNOTSUPP;
+    if (size < sizeof info)
         return -EINVAL;
-    if (dump && h->nlmsg_type == RTM_GETLINK) {
-        dump_links(r);
-    } else if (dump) {
-        dump_addresses(r, (uint8_t)body[0]);
-    } else {
-        struct ifinfomsg info;
-        size_t head = NLMSG_ALIGN(sizeof info);
-        if (size < sizeof info)
-            return -EINVAL;
-        memcpy(&info, body, sizeof info);
-        return get_link(&info, size > head ? name_in(body + head, size - head) : NULL, r);
-    }
-    return 0;
+    memcpy(&info, body, sizeof info);
+    return get_link(&info, size > head ? name_in(body + head, size - head) : NULL, r);
 }

@@ -126,10 +126,8 @@ int socket_take_error(struct socket *s) {
                                                                  : 0;
 }
 
-static long socket_read(struct file *f, struct iter *to, uint64_t *pos) {
-    struct socket *s = socket_of_inode(f->inode);
-    struct socket_message m = { .data = to, .nonblocking = file_is_nonblocking(f) };
-    (void)pos;
+long socket_read(struct socket *s, struct iter *to, bool nonblocking) {
+    struct socket_message m = { .data = to, .nonblocking = nonblocking };
     if (!to->left)
         return 0;
     long n = s->ops->receive(s, &m);
@@ -137,7 +135,12 @@ static long socket_read(struct file *f, struct iter *to, uint64_t *pos) {
     return n;
 }
 
-static long socket_write(struct file *f, struct iter *from, uint64_t *pos) {
+static long socket_file_read(struct file *f, struct iter *to, uint64_t *pos) {
+    (void)pos;
+    return socket_read(socket_of_inode(f->inode), to, file_is_nonblocking(f));
+}
+
+static long socket_file_write(struct file *f, struct iter *from, uint64_t *pos) {
     struct socket *s = socket_of_inode(f->inode);
     struct socket_message m = { .data = from, .nonblocking = file_is_nonblocking(f) };
     (void)pos;
@@ -166,8 +169,8 @@ static void socket_release(struct file *f) {
 }
 
 static const struct file_ops socket_file_ops = {
-    .read = socket_read,
-    .write = socket_write,
+    .read = socket_file_read,
+    .write = socket_file_write,
     .ioctl = socket_ioctl,
     .poll = socket_poll,
     .release = socket_release,

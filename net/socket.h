@@ -115,6 +115,8 @@ must_check int socket_open(struct socket *s, uint32_t flags, struct file **out);
 void socket_drop(struct socket *s);
 /* The socket behind an open file; NULL: -ENOTSOCK. */
 struct socket *socket_of(struct file *f);
+/* read(2) of a socket, which waits or does not, whatever its O_NONBLOCK is. */
+long socket_read(struct socket *s, struct iter *to, bool nonblocking);
 /* Drops the references and frees; NULL is fine. */
 void socket_files_put(struct socket_files *files);
 

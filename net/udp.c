@@ -411,7 +411,7 @@ static int udp_get_option(struct socket *socket, int level, int name, void *valu
     int v = 0, err = 0;
     if (level == SOL_SOCKET)
         return -ENOPROTOOPT;
-    if (level != IPPROTO_IP && socket->family != AF_INET6)
+    if (level != IPPROTO_IP && level != IPPROTO_UDP && socket->family != AF_INET6)
         return -EOPNOTSUPP;
     net_lock();
     if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY_OPTION)

@@ -87,6 +87,7 @@ static void requests(void) {
         CHECK_EQ(r.ifr_hwaddr.sa_family, ARPHRD_LOOPBACK);
         CHECK_EQ(memcmp(r.ifr_hwaddr.sa_data, "\0\0\0\0\0", 6), 0);
         CHECK_EQ(ioctl(fd, SIOCGIFMAP, &r), 0);
+        CHECK_EQ(memcmp(&r.ifr_map, &(struct ifmap){ 0 }, sizeof r.ifr_map), 0);
         CHECK_ERRNO(ioctl(fd, SIOCGIFINDEX, nowhere), EFAULT);
         CHECK_ERRNO(ioctl(fd, 0x8999, &r), ENOTTY);
         r = request_of("nope");
@@ -247,6 +248,17 @@ static void dumps(void) {
     }
     CHECK(each[1] >= 1 && each[2] >= 1);
     CHECK_EQ(each[0], each[1] + each[2]);
+    q = question_of(RTM_GETADDR, NLM_F_DUMP, 20);
+    q.info.ifi_family = AF_PACKET; /* has none: all */
+    ask(fd, &q);
+    CHECK_EQ(hear(fd, 20, 1).addresses, each[0]);
+
+    /* Its end confirms a dump; nothing else does. */
+    char byte;
+    q = question_of(RTM_GETADDR, NLM_F_DUMP | NLM_F_ACK, 21);
+    ask(fd, &q);
+    CHECK(hear(fd, 21, 1).done);
+    CHECK_ERRNO(recv(fd, &byte, 1, MSG_DONTWAIT), EAGAIN);
     close(fd);
 }
 
@@ -302,8 +314,15 @@ static void ports(void) {
     CHECK_EQ(bind(one, (void *)&a, sizeof a), 0);
     CHECK_EQ(port_of(one), getpid()); /* again */
     CHECK_ERRNO(bind(one, (void *)&a, 4), EINVAL);
+    CHECK_ERRNO(bind(one, (void *)&a, sizeof a), EINVAL); /* it has one */
+    a.nl_pid = (uint32_t)getpid();
+    CHECK_EQ(bind(one, (void *)&a, sizeof a), 0);
+    close(two);
+    two = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+    CHECK_ERRNO(bind(two, (void *)&a, sizeof a), EADDRINUSE);
     a.nl_pid = 12345678;
     CHECK_ERRNO(bind(one, (void *)&a, sizeof a), EINVAL);
+    CHECK_ERRNO(send(two, &a, 0, 0), ENODATA);
     CHECK_ERRNO(sendto(two, &a, sizeof a, 0, (void *)&a, sizeof a), ECONNREFUSED);
     CHECK_ERRNO(socket(AF_NETLINK, SOCK_STREAM, NETLINK_ROUTE), ESOCKTNOSUPPORT);
     CHECK_ERRNO(socket(AF_NETLINK, SOCK_RAW, 30), EPROTONOSUPPORT);
@@ -332,6 +351,21 @@ static void reading(void) {
     CHECK_EQ(hear(fd, 9, 0).links, 1);
     CHECK_ERRNO(recv(fd, &byte, 1, MSG_DONTWAIT), EAGAIN);
     CHECK_ERRNO(sendto(fd, nowhere, sizeof q, 0, NULL, 0), EFAULT);
+    /* Two requests in one send. */
+    struct question both[2] = { q, q };
+    both[0].head.nlmsg_len = both[1].head.nlmsg_len = sizeof q;
+    CHECK_EQ(send(fd, both, sizeof both, 0), sizeof both);
+    unsigned links = hear(fd, 9, 0).links;
+    if (links == 1) /* Linux answers in two blocks */
+        links += hear(fd, 9, 0).links;
+    CHECK_EQ(links, 2);
+    /* One that is longer than what was sent is none. */
+    q.head.nlmsg_len = sizeof q;
+    CHECK_EQ(send(fd, &q, sizeof q - 4, 0), sizeof q - 4);
+    q.head.nlmsg_len = 15;
+    CHECK_EQ(send(fd, &q, sizeof q, 0), sizeof q);
+    CHECK_ERRNO(recv(fd, &byte, 1, MSG_DONTWAIT), EAGAIN);
+    q.head.nlmsg_len = offsetof(struct question, name);
     ask(fd, &q); /* and it is closed with that unread */
     close(fd);
 }

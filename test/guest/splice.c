@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "test/guest/inet.h"
 #include "test/guest/scratch.h"
+#include <sys/epoll.h>
 #include <sys/uio.h>
 
 #define PIPE_BYTES 65536
@@ -182,6 +183,13 @@ static void program_memory(void) {
     CHECK_EQ(vmsplice(a[1], parts, 3, 0), 11);
     CHECK_EQ(vmsplice(a[0], &whole, 1, 0), 11);
     CHECK_EQ(memcmp(out, in, 11), 0);
+    parts[2].iov_base = nowhere; /* up to there, and what is not taken stays */
+    CHECK_EQ(vmsplice(a[1], parts, 3, 0), 3);
+    CHECK_EQ(write(a[1], in, 11), 11);
+    CHECK_EQ(vmsplice(a[0], parts, 3, 0), 3);
+    CHECK_EQ(waiting_in(a[0]), 11);
+    CHECK_EQ(vmsplice(a[0], &whole, 1, 0), 11);
+    CHECK_EQ(memcmp(out, "onetwothree", 11), 0);
     CHECK_ERRNO(vmsplice(a[0], &whole, 1, SPLICE_F_NONBLOCK), EAGAIN);
     CHECK_EQ(write(a[1], block, PIPE_BYTES), PIPE_BYTES);
     CHECK_ERRNO(vmsplice(a[1], &much, 1, SPLICE_F_NONBLOCK), EAGAIN);
@@ -191,22 +199,31 @@ static void program_memory(void) {
     close(a[0]);
 }
 
+static int broken_pipes;
+
+static void count_signal(int signo) {
+    broken_pipes += signo == SIGPIPE;
+}
+
 static void broken(void) {
     int a[2], b[2], s[2];
     struct iovec one = { (char[]){ "x" }, 1 };
-    signal(SIGPIPE, SIG_IGN);
+    signal(SIGPIPE, count_signal);
     REQUIRE(pipe(a) == 0 && pipe(b) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0);
     CHECK_EQ(write(a[1], "x", 1), 1);
     CHECK_EQ(write(s[1], "x", 1), 1);
     close(b[0]);
+    broken_pipes = 0;
     CHECK_ERRNO(splice(a[0], NULL, b[1], NULL, 1, 0), EPIPE);
     CHECK_ERRNO(tee(a[0], b[1], 1, 0), EPIPE);
     CHECK_ERRNO(splice(s[0], NULL, b[1], NULL, 1, 0), EPIPE);
     CHECK_ERRNO(vmsplice(b[1], &one, 1, 0), EPIPE);
+    CHECK_EQ(broken_pipes, 4);
     CHECK_EQ(waiting_in(a[0]), 1);
     CHECK_EQ(waiting_in(s[0]), 1);
     close(s[1]);
     CHECK_ERRNO(splice(a[0], NULL, s[0], NULL, 1, 0), EPIPE);
+    CHECK_EQ(broken_pipes, 5);
     close(b[1]);
     close(s[0]);
     close_both(a);
@@ -241,6 +258,48 @@ static void rest_stays(void) {
     CHECK_EQ(splice(a[0], NULL, s[0], NULL, 1, 0), 0);
     close(a[0]);
     close_both(s);
+}
+
+/* Who waits for edges hears nothing of a splice that moved nothing, or he would never stop. */
+static void no_edge_for_nothing(void) {
+    int a[2], s[2], poller = epoll_create1(0);
+    static char block[PIPE_BYTES];
+    struct epoll_event in = { .events = EPOLLIN | EPOLLET }, out = { .events = EPOLLOUT | EPOLLET };
+    REQUIRE(pipe2(a, O_NONBLOCK) == 0 && poller >= 0);
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s) == 0);
+    while (write(s[0], block, sizeof block) > 0) /* it takes no more */
+        ;
+    CHECK_EQ(write(a[1], "x", 1), 1);
+    CHECK_EQ(epoll_ctl(poller, EPOLL_CTL_ADD, a[0], &in), 0);
+    CHECK_EQ(epoll_ctl(poller, EPOLL_CTL_ADD, a[1], &out), 0);
+    CHECK_EQ(epoll_wait(poller, &(struct epoll_event){ 0 }, 1, 0), 1);
+    CHECK_EQ(epoll_wait(poller, &(struct epoll_event){ 0 }, 1, 0), 1);
+    CHECK_EQ(epoll_wait(poller, &(struct epoll_event){ 0 }, 1, 0), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK_ERRNO(splice(a[0], NULL, s[0], NULL, 1, 0), EAGAIN);
+        CHECK_ERRNO(splice(s[0], NULL, a[1], NULL, 1, 0), EAGAIN);
+    }
+    CHECK_EQ(epoll_wait(poller, &(struct epoll_event){ 0 }, 1, 0), 0);
+    CHECK_EQ(splice(a[0], NULL, s[1], NULL, 1, 0), 1); /* that way there is room */
+    CHECK_EQ(waiting_in(a[0]), 0);
+    close(poller);
+    close_both(a);
+    close_both(s);
+}
+
+/* Whose O_NONBLOCK counts: the pipe's, but for a socket that has to wait itself. */
+static void whose_nonblock(void) {
+    int a[2], s[2], t[2];
+    REQUIRE(pipe(a) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0 && inet_pair(AF_INET, t));
+    CHECK_ERRNO(splice(a[0], NULL, s[0], NULL, 1, SPLICE_F_NONBLOCK), EAGAIN);
+    CHECK_ERRNO(splice(s[0], NULL, a[1], NULL, 1, SPLICE_F_NONBLOCK), EAGAIN);
+    CHECK_EQ(fcntl(a[0], F_SETFL, O_NONBLOCK), 0);
+    CHECK_ERRNO(splice(a[0], NULL, s[0], NULL, 1, 0), EAGAIN);
+    CHECK_EQ(fcntl(t[0], F_SETFL, O_NONBLOCK), 0);
+    CHECK_ERRNO(splice(t[0], NULL, a[1], NULL, 1, 0), EAGAIN);
+    close_both(a);
+    close_both(s);
+    close_both(t);
 }
 
 /* ---- A proxy: from one socket to the other ---- */
@@ -335,7 +394,7 @@ static void *late_main(void *arg) {
 }
 
 static void waits(void) {
-    int a[2], b[2], s[2];
+    int a[2], b[2], s[2], fresh[2];
     pthread_t thread;
     REQUIRE(pipe(a) == 0 && pipe(b) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0);
     struct late l[] = { { a[0], b[1], 0 }, { s[0], b[1], 0 }, { b[0], s[0], 0 } };
@@ -349,6 +408,18 @@ static void waits(void) {
         CHECK_EQ(l[i].result, 3);
         CHECK_EQ(read(i == 2 ? s[1] : b[0], text, sizeof text), 3);
     }
+    /* A socket's O_NONBLOCK does not keep it from waiting for the pipe. */
+    REQUIRE(pipe(fresh) == 0);
+    struct late other = { fresh[0], s[0], 0 };
+    char byte;
+    CHECK_EQ(fcntl(s[0], F_SETFL, O_NONBLOCK), 0);
+    REQUIRE(thread_start(&thread, late_main, &other));
+    sleep_ms(20);
+    CHECK_EQ(write(fresh[1], "x", 1), 1);
+    thread_join(thread);
+    CHECK_EQ(other.result, 1);
+    CHECK_EQ(read(s[1], &byte, 1), 1);
+    close_both(fresh);
     /* One that waits for bytes hears that there will be none. */
     REQUIRE(thread_start(&thread, late_main, &l[0]));
     sleep_ms(20);
@@ -443,6 +514,71 @@ static void hammer(void) {
     CHECK_EQ(sums_out, sums_in);
 }
 
+/* ---- Several splices on one pipe keep the order ---- */
+
+#define NUMBERS 20000
+
+struct way {
+    int from, to;
+};
+
+static void *carry_main(void *arg) {
+    const struct way *w = arg;
+    for (long n; (n = splice(w->from, NULL, w->to, NULL, 1000, 0)) != 0;)
+        if (!CHECK(n > 0))
+            break;
+    return NULL;
+}
+
+static void *count_main(void *arg) {
+    int to = *(int *)arg;
+    uint32_t block[100];
+    for (uint32_t next = 0; next < NUMBERS; next += LENGTH(block)) {
+        for (uint32_t i = 0; i < LENGTH(block); i++)
+            block[i] = next + i;
+        if (!CHECK_EQ(write(to, block, sizeof block), sizeof block))
+            break;
+    }
+    close(to);
+    return NULL;
+}
+
+static void check_order(int to, int from, struct way *w, unsigned count) {
+    pthread_t counter, carriers[4];
+    uint32_t number = 0, wrong = 0;
+    REQUIRE(thread_start(&counter, count_main, &to));
+    for (unsigned i = 0; i < count; i++)
+        REQUIRE(thread_start(&carriers[i], carry_main, &w[i]));
+    for (uint32_t next = 0; next < NUMBERS; next++)
+        wrong += inet_read_all(from, &number, sizeof number) != sizeof number || number != next;
+    CHECK_EQ(wrong, 0);
+    thread_join(counter);
+    for (unsigned i = 0; i < count; i++)
+        thread_join(carriers[i]);
+}
+
+static void order(void) {
+    int a[2], b[2], s[2];
+    /* Two that drain a pipe into a socket. */
+    REQUIRE(pipe(a) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0);
+    struct way out[] = { { a[0], s[0] }, { a[0], s[0] } };
+    check_order(a[1], s[1], out, 2);
+    close(a[0]);
+    close_both(s);
+    /* Two that fill one from a socket. */
+    REQUIRE(pipe(a) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0);
+    struct way in[] = { { s[0], a[1] }, { s[0], a[1] } };
+    check_order(s[1], a[0], in, 2);
+    close_both(a);
+    close(s[0]);
+    /* Two between pipes. */
+    REQUIRE(pipe(a) == 0 && pipe(b) == 0);
+    struct way over[] = { { a[0], b[1] }, { a[0], b[1] } };
+    check_order(a[1], b[0], over, 2);
+    close(a[0]);
+    close_both(b);
+}
+
 GUEST_MAIN(CASE(files_and_pipes), CASE(between_pipes), CASE(offsets_and_ends),
            CASE(wrong_arguments), CASE(program_memory), CASE(broken), CASE(rest_stays), CASE(proxy),
-           CASE(waits), CASE(hammer))
+           CASE(waits), CASE(hammer), CASE(no_edge_for_nothing), CASE(whose_nonblock), CASE(order))
