@@ -516,7 +516,7 @@ static void hammer(void) {
 
 /* ---- Several splices on one pipe keep the order ---- */
 
-#define NUMBERS 20000
+#define NUMBERS 100000
 
 struct way {
     int from, to;
