@@ -23,6 +23,7 @@
 #include <linux/stat.h>
 #include "arch/x86_64/uaccess.h"
 #include "base/format.h"
+#include "base/string.h"
 #include "fs/vfs.h"
 #include "kernel/slab.h"
 
@@ -33,11 +34,15 @@
 static const struct inode_ops pipe_inode_ops;
 static const struct file_ops pipe_ops;
 
+static void free_ring(char **pages, uint32_t count) {
+    for (uint32_t n = 0; n < count; n++)
+        kfree(pages[n]);
+    kfree(pages);
+}
+
 static void pipe_destroy(struct inode *i) {
     struct pipe *p = pipe_of(i);
-    for (unsigned n = 0; n < p->page_count; n++)
-        kfree(p->pages[n]);
-    kfree(p->pages);
+    free_ring(p->pages, p->page_count);
     kfree(p);
 }
 
@@ -139,6 +144,8 @@ static long pipe_write(struct file *f, struct iter *from, uint64_t *pos) {
         bool fits = pipe_has_room(p, whole);
         if (!p->readers) {
             err = -EPIPE;
+        } else if (fits && !pipe_ring_extend(p, whole + p->promised)) {
+            err = -ENOMEM; /* before a part of it is in */
         } else if (fits) {
             long n = pipe_ring_put(p, from, from->left);
             if (n < 0)
@@ -270,6 +277,21 @@ long pipe_capacity(struct file *f) {
     return file_is_pipe(f) ? (long)pipe_of(f->inode)->capacity : -EBADF;
 }
 
+/* All bytes of the ring into another one, from its start on; they fit.  0 or -ENOMEM. */
+static int copy_ring(struct pipe *p, char **pages) {
+    for (size_t done = 0, n; done < p->used; done += n) {
+        char **page = &pages[done / PAGE_SIZE];
+        if (!*page)
+            *page = kmalloc_uncleared(PAGE_SIZE);
+        if (!*page)
+            return -ENOMEM;
+        n = MIN(p->used - done, PAGE_SIZE - done % PAGE_SIZE);
+        const char *from = pipe_ring_at(p, p->tail + done, &n);
+        memcpy(*page + done % PAGE_SIZE, from, n);
+    }
+    return 0;
+}
+
 /* Locks the pipe while no splice has a part of the ring.  0 or -EINTR. */
 static int lock_capacity(struct pipe *p) {
     for (;;) {
@@ -301,25 +323,21 @@ long pipe_set_capacity(struct file *f, size_t bytes) {
         kfree(pages);
         return err;
     }
-    uint64_t first = p->tail / PAGE_SIZE, last = p->used ? (p->head - 1) / PAGE_SIZE + 1 : first;
-    if (last - first > count || p->used > (size_t)count * PAGE_SIZE) {
+    err = p->used > (size_t)count * PAGE_SIZE ? -EBUSY : copy_ring(p, pages);
+    if (err) {
         mutex_unlock(&p->lock);
-        kfree(pages);
-        return -EBUSY;
+        free_ring(pages, count);
+        return err;
     }
-    for (uint64_t n = first; n < last; n++) {
-        char **old = &p->pages[n % p->page_count];
-        pages[n % count] = *old;
-        *old = NULL;
-    }
-    for (unsigned n = 0; n < p->page_count; n++)
-        kfree(p->pages[n]);
-    char **gone = p->pages;
+    char **old = p->pages;
+    uint32_t old_count = p->page_count;
     p->pages = pages;
     p->page_count = count;
+    p->head = p->used;
+    p->tail = 0;
     p->capacity = (size_t)count * PAGE_SIZE;
     mutex_unlock(&p->lock);
-    kfree(gone);
+    free_ring(old, old_count);
     wait_wake_all(&p->writable);
     return (long)count * (long)PAGE_SIZE;
 }

@@ -21,9 +21,9 @@ bool file_is_pipe(const struct file *f);
  * there is something to put in, and what was taken goes back if it is not
  * written.  `nonblocking`: -EAGAIN in place of a wait.
  */
-/* Room for up to `most` bytes, at least one, which is the caller's until pipe_keep(); waits for it,
- * and for other splices.  Bytes, -EPIPE, -EAGAIN, -EINTR, -ENOMEM. */
-long pipe_promise(struct file *write_end, size_t most, bool nonblocking);
+/* Room for up to `most` bytes, at least `least` (a page at most), which is the caller's until
+ * pipe_keep(); waits for it, and for other splices.  Bytes, -EPIPE, -EAGAIN, -EINTR, -ENOMEM. */
+long pipe_promise(struct file *write_end, size_t least, size_t most, bool nonblocking);
 /* Puts `n` bytes there, no more than were promised, and gives the rest back. */
 void pipe_keep(struct file *write_end, void *bytes, size_t n);
 /* Takes up to `most` bytes; waits for the first, and for other splices.  Bytes, which need

@@ -50,8 +50,13 @@ static inline bool pipe_has_room(struct pipe *p, size_t least) {
 }
 
 /* Whether there will be nothing more, where there is nothing now. */
-static inline bool pipe_has_ended(const struct pipe *p) {
-    return p->writers == 0 && !p->draining;
+static inline bool pipe_has_ended(struct pipe *p) {
+    if (p->writers)
+        return false;
+    if (!p->draining)
+        return true;
+    p->missed_bytes = true; /* he misses the end */
+    return !p->draining;
 }
 
 /* The rest is under the lock. */

@@ -32,10 +32,10 @@ static void wake_writers(struct pipe *p) {
 }
 
 /* Under the lock: bytes, 0: none for now, or why there will be none. */
-static long promise_locked(struct pipe *p, size_t most) {
+static long promise_locked(struct pipe *p, size_t least, size_t most) {
     if (!p->readers)
         return -EPIPE;
-    size_t n = pipe_has_room(p, 1) ? MIN(most, pipe_room(p)) : 0;
+    size_t n = pipe_has_room(p, least) ? MIN(most, pipe_room(p)) : 0;
     if (n && !pipe_ring_extend(p, n))
         return -ENOMEM;
     p->promised = n;
@@ -44,20 +44,20 @@ static long promise_locked(struct pipe *p, size_t most) {
     return (long)n;
 }
 
-long pipe_promise(struct file *f, size_t most, bool nonblocking) {
+long pipe_promise(struct file *f, size_t least, size_t most, bool nonblocking) {
     struct pipe *p = pipe_of(f->inode);
     for (;;) {
         mutex_lock(&p->lock);
         bool is_turn = !p->filling;
-        long n = is_turn ? promise_locked(p, most) : 0;
+        long n = is_turn ? promise_locked(p, least, most) : 0;
         mutex_unlock(&p->lock);
         if (n)
             return n;
         if (is_turn && nonblocking)
             return -EAGAIN;
-        int err =
-            is_turn ? wait_until(&p->writable, pipe_has_room(p, 1) || !p->readers, TIME_NEVER, true)
-                    : wait_until(&p->turn, !p->filling, TIME_NEVER, true);
+        int err = is_turn ? wait_until(&p->writable, pipe_has_room(p, least) || !p->readers,
+                                       TIME_NEVER, true)
+                          : wait_until(&p->turn, !p->filling, TIME_NEVER, true);
         if (err)
             return err;
     }

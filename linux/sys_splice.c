@@ -47,8 +47,15 @@ static long out_of_pipe(const struct splice *s) {
     return n < 0 ? file_result(s->out, n, FROM_PROGRAM) : n;
 }
 
-/* Bytes to ask the pipe for: what a socket has, and not as much as it might. */
+/* A datagram that is not taken whole is lost. */
+static bool has_datagrams(const struct socket *s) {
+    return s && s->type != SOCK_STREAM;
+}
+
+/* Bytes to ask the pipe for: what a stream has, and not as much as it might. */
 static size_t room_wanted(const struct splice *s, struct socket *from) {
+    if (has_datagrams(from))
+        return s->most;
     long pending = from && from->ops->pending ? from->ops->pending(from, false) : (long)s->most;
     return MIN(s->most, MAX((size_t)MAX(pending, 0), PAGE_SIZE));
 }
@@ -65,7 +72,8 @@ static long read_other(const struct splice *s, struct socket *from, struct iter 
 
 static long into_pipe(const struct splice *s) {
     struct socket *from = socket_of(s->in);
-    long room = pipe_promise(s->out, room_wanted(s, from), s->nonblocking);
+    size_t least = has_datagrams(from) ? MIN(s->most, PAGE_SIZE) : 1;
+    long room = pipe_promise(s->out, least, room_wanted(s, from), s->nonblocking);
     if (room < 0)
         return io_result(room);
     struct iter it;
@@ -83,7 +91,7 @@ static long between_pipes(const struct splice *s, bool leave) {
         if (n < 0)
             return io_result(n);
         bool ended = n == 0; /* then too Linux wants room */
-        long room = pipe_promise(s->out, (size_t)MAX(n, 1), s->nonblocking);
+        long room = pipe_promise(s->out, 1, (size_t)MAX(n, 1), s->nonblocking);
         if (room < 0)
             return io_result(room);
         if (!ended) /* what is there now */
@@ -220,7 +228,7 @@ long sys_tee(long in_fd, long out_fd, long count, long flags) {
 /* vmsplice of a pipe's write end: what there is room for. */
 static long from_program(struct file *pipe, struct iter *it, char *buffer, size_t most,
                          bool nonblocking) {
-    long room = pipe_promise(pipe, MIN(it->left, most), nonblocking);
+    long room = pipe_promise(pipe, 1, MIN(it->left, most), nonblocking);
     if (room < 0)
         return room;
     size_t n = iter_from(it, buffer, (size_t)room);

@@ -48,6 +48,35 @@ static void nonblocking(void) {
     close(ends[1]);
 }
 
+/* A capacity is changed and the bytes stay, wherever they lie in the ring. */
+static void resized(void) {
+    static unsigned char block[65536], back[65536];
+    static const int sizes[] = { 65536, 131072, 262144, 65536 };
+    int ends[2];
+    REQUIRE(pipe2(ends, O_NONBLOCK) == 0);
+    for (size_t i = 0; i < sizeof block; i++)
+        block[i] = (unsigned char)(i * 31 + i / 4096);
+    CHECK_EQ(write(ends[1], block, 65536), 65536);
+    CHECK_EQ(read(ends[0], back, 100), 100);
+    CHECK_EQ(read(ends[0], back, 3996), 3996);
+    CHECK_EQ(write(ends[1], block, 4096), 4096);
+    CHECK_EQ(read(ends[0], back, 50), 50);
+    long more = write(ends[1], block, 50); /* Linux has no page left for them */
+    CHECK(more == 50 || (more == -1 && errno == EAGAIN));
+    for (unsigned i = 0; i < LENGTH(sizes); i++)
+        CHECK_EQ(fcntl(ends[0], F_SETPIPE_SZ, sizes[i]), sizes[i]);
+    CHECK_ERRNO(fcntl(ends[0], F_SETPIPE_SZ, 32768), EBUSY);
+    CHECK_EQ(read(ends[0], back, 61390), 61390);
+    CHECK_EQ(memcmp(back, block + 4146, 61390), 0);
+    CHECK_EQ(read(ends[0], back, 4096), 4096);
+    CHECK_EQ(memcmp(back, block, 4096), 0);
+    CHECK_EQ(read(ends[0], back, 50), more);
+    CHECK(more < 0 || !memcmp(back, block, 50));
+    CHECK_EQ(fcntl(ends[0], F_SETPIPE_SZ, 4096), 4096);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void broken(void) {
     int ends[2];
     REQUIRE(pipe(ends) == 0);
@@ -200,6 +229,6 @@ static void readers_wake_at_the_end(void) {
     close(ends[0]);
 }
 
-GUEST_MAIN(CASE(basics), CASE(nonblocking), CASE(broken), CASE(streaming),
+GUEST_MAIN(CASE(basics), CASE(nonblocking), CASE(resized), CASE(broken), CASE(streaming),
            CASE(small_writes_are_whole), CASE(polling), CASE(poll_wakes_up),
            CASE(readers_wake_at_the_end))

@@ -3,36 +3,15 @@
 #define _GNU_SOURCE
 #include "test/guest/inet.h"
 #include "test/guest/scratch.h"
+#include "test/guest/splice.h"
 #include <sys/epoll.h>
 #include <sys/uio.h>
 
-#define PIPE_BYTES 65536
-#define RELAYED    (1 << 20)
-
-static unsigned char pattern(size_t at) {
-    return (unsigned char)(at * 7 + at / 251);
-}
-
-static void fill(char *to, size_t from, size_t size) {
-    for (size_t i = 0; i < size; i++)
-        to[i] = (char)pattern(from + i);
-}
-
-static int is_pattern(const char *bytes, size_t from, size_t size) {
-    for (size_t i = 0; i < size; i++)
-        if ((unsigned char)bytes[i] != pattern(from + i))
-            return 0;
-    return 1;
-}
+#define RELAYED (1 << 20)
 
 static int waiting_in(int fd) {
     int n = -1;
     return ioctl(fd, FIONREAD, &n) ? -1 : n;
-}
-
-static void close_both(const int ends[2]) {
-    close(ends[0]);
-    close(ends[1]);
 }
 
 static void files_and_pipes(void) {
@@ -260,6 +239,36 @@ static void rest_stays(void) {
     close_both(s);
 }
 
+struct late {
+    int from, to;
+    long result;
+};
+
+static void *late_main(void *arg) {
+    struct late *l = arg;
+    l->result = splice(l->from, NULL, l->to, NULL, PIPE_BYTES, 0);
+    return NULL;
+}
+
+/* A datagram goes into the pipe whole, also where a stream would be asked for little. */
+static void datagrams(void) {
+    int a[2], s[2];
+    static char block[8000];
+    REQUIRE(pipe(a) == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s) == 0);
+    struct late l = { s[0], a[1], 0 };
+    pthread_t thread;
+    fill(block, 0, sizeof block);
+    REQUIRE(thread_start(&thread, late_main, &l));
+    sleep_ms(20);
+    CHECK_EQ(write(s[1], block, sizeof block), sizeof block);
+    thread_join(thread);
+    CHECK_EQ(l.result, sizeof block);
+    CHECK_EQ(read(a[0], block, sizeof block), sizeof block);
+    CHECK(is_pattern(block, 0, sizeof block));
+    close_both(a);
+    close_both(s);
+}
+
 /* Who waits for edges hears nothing of a splice that moved nothing, or he would never stop. */
 static void no_edge_for_nothing(void) {
     int a[2], s[2], poller = epoll_create1(0);
@@ -382,17 +391,6 @@ static void proxy(void) {
 
 /* ---- Waits ---- */
 
-struct late {
-    int from, to;
-    long result;
-};
-
-static void *late_main(void *arg) {
-    struct late *l = arg;
-    l->result = splice(l->from, NULL, l->to, NULL, 100, 0);
-    return NULL;
-}
-
 static void waits(void) {
     int a[2], b[2], s[2], fresh[2];
     pthread_t thread;
@@ -431,154 +429,6 @@ static void waits(void) {
     close_both(s);
 }
 
-/* ---- All at once: through one pipe, by way of sockets that are often full ---- */
-
-#define HAMMERS      4
-#define HAMMER_BYTES (256 << 10)
-
-static int shared[2];
-static unsigned long sums_in, sums_out, bytes_out; /* atomic */
-
-/* Sends bytes into a socket, another thread splices them into the shared pipe. */
-static void *hammer_in(void *arg) {
-    const int *s = arg;
-    for (long n; (n = splice(s[0], NULL, shared[1], NULL, 3001, 0)) != 0;)
-        if (!CHECK(n > 0))
-            break;
-    return NULL;
-}
-
-static void *hammer_feed(void *arg) {
-    const int *s = arg;
-    char block[777];
-    unsigned long sum = 0;
-    for (size_t done = 0, n; done < HAMMER_BYTES; done += n) {
-        n = HAMMER_BYTES - done < sizeof block ? HAMMER_BYTES - done : sizeof block;
-        fill(block, done, n);
-        for (size_t i = 0; i < n; i++)
-            sum += (unsigned char)block[i];
-        CHECK_EQ(write(s[1], block, n), n);
-    }
-    shutdown(s[1], SHUT_WR);
-    __atomic_fetch_add(&sums_in, sum, __ATOMIC_RELAXED);
-    return NULL;
-}
-
-/* Splices out of it into a socket that takes little, and reads that itself. */
-static void *hammer_out(void *arg) {
-    const int *s = arg;
-    char block[2000];
-    unsigned long sum = 0, bytes = 0;
-    for (int ended = 0; !ended;) {
-        long n = splice(shared[0], NULL, s[0], NULL, PIPE_BYTES, 0);
-        ended = n == 0;
-        CHECK(n >= 0 || errno == EAGAIN);
-        while ((n = read(s[1], block, sizeof block)) > 0) {
-            bytes += (unsigned long)n;
-            for (long i = 0; i < n; i++)
-                sum += (unsigned char)block[i];
-            if (!ended && n < (long)sizeof block)
-                break;
-        }
-    }
-    __atomic_fetch_add(&sums_out, sum, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&bytes_out, bytes, __ATOMIC_RELAXED);
-    return NULL;
-}
-
-static void hammer(void) {
-    pthread_t in[HAMMERS], feed[HAMMERS], out[HAMMERS];
-    int from[HAMMERS][2], to[HAMMERS][2], small = 4096;
-    sums_in = sums_out = bytes_out = 0;
-    REQUIRE(pipe(shared) == 0);
-    for (int i = 0; i < HAMMERS; i++) {
-        REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, from[i]) == 0);
-        REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, to[i]) == 0);
-        CHECK_EQ(setsockopt(to[i][0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
-        REQUIRE(thread_start(&in[i], hammer_in, from[i]));
-        REQUIRE(thread_start(&feed[i], hammer_feed, from[i]));
-        REQUIRE(thread_start(&out[i], hammer_out, to[i]));
-    }
-    for (int i = 0; i < HAMMERS; i++) {
-        thread_join(in[i]);
-        thread_join(feed[i]);
-    }
-    close(shared[1]);
-    for (int i = 0; i < HAMMERS; i++) {
-        thread_join(out[i]);
-        close_both(from[i]);
-        close_both(to[i]);
-    }
-    close(shared[0]);
-    CHECK_EQ(bytes_out, (unsigned long)HAMMERS * HAMMER_BYTES);
-    CHECK_EQ(sums_out, sums_in);
-}
-
-/* ---- Several splices on one pipe keep the order ---- */
-
-#define NUMBERS 100000
-
-struct way {
-    int from, to;
-};
-
-static void *carry_main(void *arg) {
-    const struct way *w = arg;
-    for (long n; (n = splice(w->from, NULL, w->to, NULL, 1000, 0)) != 0;)
-        if (!CHECK(n > 0))
-            break;
-    return NULL;
-}
-
-static void *count_main(void *arg) {
-    int to = *(int *)arg;
-    uint32_t block[100];
-    for (uint32_t next = 0; next < NUMBERS; next += LENGTH(block)) {
-        for (uint32_t i = 0; i < LENGTH(block); i++)
-            block[i] = next + i;
-        if (!CHECK_EQ(write(to, block, sizeof block), sizeof block))
-            break;
-    }
-    close(to);
-    return NULL;
-}
-
-static void check_order(int to, int from, struct way *w, unsigned count) {
-    pthread_t counter, carriers[4];
-    uint32_t number = 0, wrong = 0;
-    REQUIRE(thread_start(&counter, count_main, &to));
-    for (unsigned i = 0; i < count; i++)
-        REQUIRE(thread_start(&carriers[i], carry_main, &w[i]));
-    for (uint32_t next = 0; next < NUMBERS; next++)
-        wrong += inet_read_all(from, &number, sizeof number) != sizeof number || number != next;
-    CHECK_EQ(wrong, 0);
-    thread_join(counter);
-    for (unsigned i = 0; i < count; i++)
-        thread_join(carriers[i]);
-}
-
-static void order(void) {
-    int a[2], b[2], s[2];
-    /* Two that drain a pipe into a socket. */
-    REQUIRE(pipe(a) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0);
-    struct way out[] = { { a[0], s[0] }, { a[0], s[0] } };
-    check_order(a[1], s[1], out, 2);
-    close(a[0]);
-    close_both(s);
-    /* Two that fill one from a socket. */
-    REQUIRE(pipe(a) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0);
-    struct way in[] = { { s[0], a[1] }, { s[0], a[1] } };
-    check_order(s[1], a[0], in, 2);
-    close_both(a);
-    close(s[0]);
-    /* Two between pipes. */
-    REQUIRE(pipe(a) == 0 && pipe(b) == 0);
-    struct way over[] = { { a[0], b[1] }, { a[0], b[1] } };
-    check_order(a[1], b[0], over, 2);
-    close(a[0]);
-    close_both(b);
-}
-
 GUEST_MAIN(CASE(files_and_pipes), CASE(between_pipes), CASE(offsets_and_ends),
            CASE(wrong_arguments), CASE(program_memory), CASE(broken), CASE(rest_stays), CASE(proxy),
-           CASE(waits), CASE(hammer), CASE(no_edge_for_nothing), CASE(whose_nonblock), CASE(order))
+           CASE(waits), CASE(no_edge_for_nothing), CASE(datagrams), CASE(whose_nonblock))
