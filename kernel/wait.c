@@ -31,7 +31,7 @@ void wait_wake_waiters(struct wait_queue *q, uint32_t events) {
     bool served = false;
     uint64_t flags = spin_lock_irqsave(&q->lock);
     list_for_each(w, &q->waiters, link) {
-        if (w->exclusive && served)
+        if (w->exclusive && served && events)
             continue;
         bool woke = wake(w, events);
         served |= woke && w->exclusive;

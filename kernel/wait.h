@@ -17,7 +17,8 @@
  *
  * A waiter with `notify` (poll, epoll) is called instead of woken, and told what
  * happened as POLL* bits, where the waker says so with wait_wake_events.  Of the
- * exclusive ones, only as many are called as it takes for one to make use of it.
+ * exclusive ones, only as many are called as it takes for one to make use of it;
+ * wait_wake_all calls them all, since an end or an error is everybody's.
  */
 #ifndef KERNEL_WAIT_H
 #define KERNEL_WAIT_H
@@ -36,7 +37,7 @@ struct waiter {
     /* Called instead of waking `thread` if not NULL; under the queue's lock, any context.
      * `events`: POLL* bits, 0: whatever.  Whether it woke anybody. */
     bool (*notify)(struct waiter *w, uint32_t events);
-    bool exclusive; /* once one of these has woken somebody, the others need not know */
+    bool exclusive; /* once one of these has woken somebody, the others need not know of `events` */
 };
 
 #define WAIT_QUEUE_INIT(name)                                                                      \

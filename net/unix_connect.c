@@ -8,6 +8,7 @@
  * `room`; it then looks the name up again, since the listener may be gone.
  */
 #include <asm-generic/errno.h>
+#include <asm-generic/poll.h>
 #include "net/unix_impl.h"
 
 void unix_join(struct unix_socket *a, struct unix_socket *b) {
@@ -61,7 +62,7 @@ int unix_connect(struct socket *s, const struct socket_address *a, bool nonblock
             break;
         err = try_connect(u, listener, &fresh);
         if (!err)
-            wait_wake_all(&listener->socket.readable);
+            wait_wake_events(&listener->socket.readable, POLLIN | POLLRDNORM);
         bool again = err == 1;
         if (again)
             err = socket_wait(&listener->room,

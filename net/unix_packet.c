@@ -8,6 +8,7 @@
  * queue takes any packet.
  */
 #include <asm-generic/errno.h>
+#include <asm-generic/poll.h>
 #include "net/unix_impl.h"
 
 #define PACKETS_MOST 11u /* Linux: max_dgram_qlen is 10, and one more */
@@ -60,7 +61,7 @@ static int try_send(struct unix_socket *u, struct unix_socket *to, struct socket
                                            : put(u, &to->queue, m);
     mutex_unlock(&to->queue.lock);
     if (!r)
-        wait_wake_all(&to->socket.readable);
+        wait_wake_events(&to->socket.readable, POLLIN | POLLRDNORM);
     return r;
 }
 

@@ -8,6 +8,7 @@
  * in small pieces is never torn.
  */
 #include <asm-generic/errno.h>
+#include <asm-generic/poll.h>
 #include "net/unix_impl.h"
 
 #define CHUNK KIB(32)
@@ -33,7 +34,7 @@ static long send_some(struct unix_socket *u, struct unix_socket *peer, struct so
     long n = u->shut & UNIX_SHUT_SEND ? -EPIPE : put(&peer->queue, u->socket.send_buffer, m);
     mutex_unlock(&peer->queue.lock);
     if (n > 0)
-        wait_wake_all(&peer->socket.readable);
+        wait_wake_events(&peer->socket.readable, POLLIN | POLLRDNORM);
     return n;
 }
 

@@ -508,6 +508,31 @@ static void one_sleeper(void) {
     close(fd), close(epoll);
 }
 
+/* Several epolls, exclusive on the read end of a pipe: each hears of its end. */
+static void exclusive_end(void) {
+    enum { EPOLLS = 4 };
+    int epolls[EPOLLS], ends[2];
+    struct waiter w[EPOLLS];
+    pthread_t threads[EPOLLS];
+    REQUIRE(pipe(ends) == 0);
+    gate_close();
+    for (int i = 0; i < EPOLLS; i++) {
+        epolls[i] = epoll_create1(0);
+        CHECK_EQ(add(epolls[i], ends[0], EPOLLIN | EPOLLEXCLUSIVE), 0);
+        w[i] = (struct waiter){ epolls[i], 60000, 0, 0 };
+        REQUIRE(thread_start(&threads[i], wait_in_thread, &w[i]));
+    }
+    gate_open(EPOLLS);
+    sleep_ms(20);
+    close(ends[1]);
+    for (int i = 0; i < EPOLLS; i++) {
+        thread_join(threads[i]);
+        CHECK_EQ(w[i].got, 1);
+        close(epolls[i]);
+    }
+    close(ends[0]);
+}
+
 /* Several epolls, exclusive on one file: whoever is woken, all who look find the event. */
 static void exclusive(void) {
     enum { EPOLLS = 4 };
@@ -538,4 +563,4 @@ static void exclusive(void) {
 GUEST_MAIN(CASE(level), CASE(edge), CASE(one_shot), CASE(creation_errors), CASE(control_errors),
            CASE(wait_errors), CASE(timing_out), CASE(interrupted), CASE(fairness), CASE(duplicates),
            CASE(many), CASE(nesting), CASE(nesting_limits), CASE(nesting_paths), CASE(woken),
-           CASE(one_sleeper), CASE(exclusive))
+           CASE(one_sleeper), CASE(exclusive), CASE(exclusive_end))
