@@ -5,8 +5,8 @@
  * A ring of pages that are allocated when the ring first reaches them.  The
  * mutex guards all of it, also while bytes move to or from the program, so that
  * a write of up to PIPE_BUF bytes is never torn.  Sleepers hold no lock: they
- * look at `used`, `readers` and `writers` (atomics, written under the mutex),
- * and after waking they take the mutex and look again.
+ * look at atomics that are written under the mutex (pipe_has_bytes(),
+ * pipe_has_room(), `readers`), and after waking they take the mutex and look again.
  *
  * splice(2) must lose nothing that it has read and cannot write, and cannot keep
  * the mutex while it waits for a socket: pipe_splice.c.  So there may be room that

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What pipe.c and pipe_splice.c share; the theory is there. */
+/* What pipe.c and pipe_splice.c share; how it works is said there. */
 #ifndef FS_PIPE_IMPL_H
 #define FS_PIPE_IMPL_H
 

@@ -11,9 +11,9 @@
 #include "arch/x86_64/uaccess.h"
 #include "fs/pipe.h"
 #include "kernel/slab.h"
-#include "net/socket.h"
 #include "linux/sys_file.h"
 #include "linux/syscalls.h"
+#include "net/socket.h"
 
 /* Linux's <linux/splice.h>. */
 #define SPLICE_F_NONBLOCK 2u

@@ -14,16 +14,6 @@ _Static_assert(INTERFACE_ADDRESSES == 1 + LWIP_IPV6_NUM_ADDRESSES, "room for all
 #define IPV6_NETWORK_BITS 64
 #define LOOPBACK_MTU      65536 /* as Linux tells it; nothing is cut there */
 
-/* Linux's IFF_*; its <linux/if.h> wants a C library. */
-enum {
-    FLAG_UP = 0x1,
-    FLAG_BROADCAST = 0x2,
-    FLAG_LOOPBACK = 0x8,
-    FLAG_RUNNING = 0x40,
-    FLAG_MULTICAST = 0x1000,
-    FLAG_LOWER_UP = 0x10000,
-};
-
 static uint8_t prefix_of(uint32_t mask) {
     uint32_t other = ~lwip_ntohl(mask);
     return other ? (uint8_t)__builtin_clz(other) : 32;
@@ -35,9 +25,12 @@ static void add_ipv4(struct interface *out, const struct netif *n) {
         return;
     struct interface_address *a = &out->addresses[out->address_count++];
     a->family = AF_INET;
-    a->prefix_bits = prefix_of(ip4_addr_get_u32(netif_ip4_netmask(n)));
+    uint32_t mask = ip4_addr_get_u32(netif_ip4_netmask(n)), all = address->addr | ~mask;
+    a->prefix_bits = prefix_of(mask);
     a->is_host_only = out->is_loopback;
     memcpy(a->bytes, &address->addr, 4);
+    if (!out->is_loopback && a->prefix_bits < 31)
+        memcpy(a->broadcast, &all, 4);
 }
 
 static void add_ipv6(struct interface *out, const struct netif *n, s8_t which) {
@@ -56,12 +49,13 @@ static void describe(const struct netif *n, struct interface *out) {
     memset(out, 0, sizeof *out);
     out->index = netif_get_index(n);
     out->is_loopback = n->hwaddr_len == 0;
+    out->hardware_type = out->is_loopback ? HARDWARE_LOOPBACK : HARDWARE_ETHERNET;
     memcpy(out->name, out->is_loopback ? "lo" : "eth0", out->is_loopback ? 2 : 4);
-    out->flags = out->is_loopback ? FLAG_LOOPBACK : FLAG_BROADCAST | FLAG_MULTICAST;
+    out->flags = out->is_loopback ? INTERFACE_LOOPBACK : INTERFACE_BROADCAST | INTERFACE_MULTICAST;
     if (netif_is_up(n))
-        out->flags |= FLAG_UP;
+        out->flags |= INTERFACE_UP;
     if (netif_is_up(n) && (out->is_loopback || netif_is_link_up(n)))
-        out->flags |= FLAG_RUNNING | FLAG_LOWER_UP;
+        out->flags |= INTERFACE_RUNNING | INTERFACE_LOWER_UP;
     out->mtu = out->is_loopback ? LOOPBACK_MTU : n->mtu;
     memcpy(out->hardware, n->hwaddr, n->hwaddr_len);
     add_ipv4(out, n);
@@ -107,10 +101,6 @@ struct list_request {
 
 _Static_assert(sizeof(struct request) == 40, "Linux's struct ifreq");
 
-#define HARDWARE_ETHERNET 1
-#define HARDWARE_LOOPBACK 772
-#define QUEUE_LENGTH      1000
-
 static bool find(const char *name, struct interface *out) {
     for (unsigned from = 1; interface_next(from, out); from = out->index + 1)
         if (!strncmp(out->name, name, INTERFACE_NAME_BYTES))
@@ -122,23 +112,17 @@ static const struct interface_address *ipv4_of(const struct interface *i) {
     return i->address_count && i->addresses[0].family == AF_INET ? &i->addresses[0] : NULL;
 }
 
-static void put_ipv4(struct request *r, uint32_t address) {
-    r->in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = address };
-}
-
 /* What only AF_INET sockets are told. */
 static long answer_address(const struct interface *i, unsigned command, struct request *r) {
     const struct interface_address *a = ipv4_of(i);
     if (!a)
         return -EADDRNOTAVAIL;
-    uint32_t address, mask = lwip_htonl(a->prefix_bits ? ~0u << (32 - a->prefix_bits) : 0);
-    memcpy(&address, a->bytes, 4);
-    if (command == SIOCGIFNETMASK)
-        put_ipv4(r, mask);
-    else if (command == SIOCGIFBRDADDR)
-        put_ipv4(r, i->is_loopback || a->prefix_bits >= 31 ? 0 : address | ~mask);
-    else
-        put_ipv4(r, address);
+    uint32_t mask = lwip_htonl(a->prefix_bits ? ~0u << (32 - a->prefix_bits) : 0);
+    const void *told = command == SIOCGIFNETMASK   ? (const void *)&mask
+                       : command == SIOCGIFBRDADDR ? a->broadcast
+                                                   : a->bytes;
+    r->in = (struct sockaddr_in){ .sin_family = AF_INET };
+    memcpy(&r->in.sin_addr, told, 4);
     return 0;
 }
 
@@ -157,14 +141,14 @@ static long answer(const struct interface *i, unsigned command, struct request *
         r->number = 0;
         return 0;
     case SIOCGIFTXQLEN:
-        r->number = QUEUE_LENGTH;
+        r->number = INTERFACE_QUEUE;
         return 0;
     case SIOCGIFMAP: /* a device without ports and memory of its own */
         memset(r->room, 0, sizeof r->room);
         return 0;
     case SIOCGIFHWADDR:
         memset(r->room, 0, sizeof r->room);
-        r->hardware.family = i->is_loopback ? HARDWARE_LOOPBACK : HARDWARE_ETHERNET;
+        r->hardware.family = i->hardware_type;
         memcpy(r->hardware.bytes, i->hardware, sizeof i->hardware);
         return 0;
     default:

@@ -17,7 +17,6 @@
 #include "kernel/slab.h"
 
 #define REQUEST_MOST KIB(16)
-#define SOL_NETLINK  270
 #define PROCESS_PORT 1 /* the program's process number, as Linux gives it to the first socket */
 
 struct block {

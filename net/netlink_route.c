@@ -13,13 +13,9 @@
 #include "net/interface.h"
 #include "net/netlink.h"
 
-#define HARDWARE_ETHERNET 1
-#define HARDWARE_LOOPBACK 772
 #define OPERATION_UNKNOWN 0 /* IFLA_OPERSTATE of a loopback: RFC 2863 */
 #define OPERATION_DOWN    2
 #define OPERATION_UP      6
-#define QUEUE_LENGTH      1000u
-#define FLAG_RUNNING      0x40u
 
 void *netlink_put(struct netlink_reply *r, uint16_t type, uint16_t flags, size_t size) {
     size_t whole = NLMSG_SPACE(size);
@@ -76,18 +72,18 @@ static void put_message(struct netlink_reply *r, uint16_t type, uint16_t flags,
 static void put_link(struct netlink_reply *r, uint16_t flags, const struct interface *i) {
     struct message m = { .size = NLMSG_ALIGN(sizeof(struct ifinfomsg)) };
     struct ifinfomsg info = {
-        .ifi_type = i->is_loopback ? HARDWARE_LOOPBACK : HARDWARE_ETHERNET,
+        .ifi_type = i->hardware_type,
         .ifi_index = (int)i->index,
         .ifi_flags = i->flags,
     };
     static const uint8_t everybody[] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
     const uint8_t *broadcast = i->is_loopback ? i->hardware : everybody;
-    uint8_t state = i->is_loopback            ? OPERATION_UNKNOWN
-                    : i->flags & FLAG_RUNNING ? OPERATION_UP
-                                              : OPERATION_DOWN;
+    uint8_t state = i->is_loopback                 ? OPERATION_UNKNOWN
+                    : i->flags & INTERFACE_RUNNING ? OPERATION_UP
+                                                   : OPERATION_DOWN;
     memcpy(m.bytes, &info, sizeof info);
     put_attribute(&m, IFLA_IFNAME, i->name, strlen(i->name) + 1);
-    put_u32(&m, IFLA_TXQLEN, QUEUE_LENGTH);
+    put_u32(&m, IFLA_TXQLEN, INTERFACE_QUEUE);
     put_attribute(&m, IFLA_OPERSTATE, &state, sizeof state);
     put_u32(&m, IFLA_MTU, i->mtu);
     put_attribute(&m, IFLA_ADDRESS, i->hardware, sizeof i->hardware);
@@ -115,13 +111,9 @@ static void put_address(struct netlink_reply *r, const struct interface *i,
         put_attribute(&m, IFA_LOCAL, a->bytes, size);
         put_attribute(&m, IFA_LABEL, i->name, strlen(i->name) + 1);
     }
-    if (v4 && !i->is_loopback && a->prefix_bits < 31) {
-        uint8_t all[4];
-        memcpy(all, a->bytes, sizeof all);
-        for (unsigned bit = a->prefix_bits; bit < 32; bit++)
-            all[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
-        put_attribute(&m, IFA_BROADCAST, all, sizeof all);
-    }
+    static const uint8_t none[4];
+    if (v4 && memcmp(a->broadcast, none, sizeof none))
+        put_attribute(&m, IFA_BROADCAST, a->broadcast, sizeof a->broadcast);
     put_u32(&m, IFA_FLAGS, IFA_F_PERMANENT);
     put_message(r, RTM_NEWADDR, NLM_F_MULTI, &m);
 }

@@ -259,12 +259,12 @@ static void return_datagrams(int fd) {
     }
 }
 
-/* IPv6's of streams is for IPv6 alone; datagrams of both kinds come to one socket. */
 static void set_number(int fd, int level, int name, int value) {
     if (setsockopt(fd, level, name, &value, sizeof value))
         fail("setsockopt");
 }
 
+/* What forge looks for in packets. */
 static void mark(int fd, int family) {
     set_number(fd, IPPROTO_IP, IP_TTL, MARK_HOPS);
     set_number(fd, IPPROTO_IP, IP_TOS, MARK_CLASS);
@@ -274,6 +274,7 @@ static void mark(int fd, int family) {
     }
 }
 
+/* IPv6's of streams is for IPv6 alone; datagrams of both kinds come to one socket. */
 static int open_socket(int family, int type, const char *port) {
     uint16_t number = htons((uint16_t)atoi(port));
     struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = number };
