@@ -50,9 +50,10 @@ static const char help_text[] =
     "  --micro          instructions of single operations\n"
     "  --app redis      a real server (`make redis`) under redis-benchmark, a table of its own:\n"
     "                   requests, latencies, the time to its first answer, its memory after\n"
-    "                   fill and churn; on qemu, linux-lean, linux; --heaps all but bump,\n"
-    "                   --cell 2000; with --quick: mimalloc, less of all, 3 rounds.  With\n"
-    "                   --icount: instructions of a request, kernel's and program's\n"
+    "                   fill and churn, beside linux-lean's; then the heaps beside one\n"
+    "                   another.  On qemu, linux-lean, linux; --heaps all but bump, --cell\n"
+    "                   2000; with --quick: mimalloc, less of all, 3 rounds.  With --icount:\n"
+    "                   instructions of a request, kernel's and program's\n"
     "  --net KIND       with --app: user (through QEMU), or tap:IFNAME, an interface with an\n"
     "                   address\n"
     "  --tests A,B      with --app: of set, get, incr, lpush, lpop, sadd, hset, zadd,\n"
@@ -202,6 +203,17 @@ static int take_heaps(struct bench *bench, const struct wishes *wishes, const ch
                        ",buddy,buddy-page,mimalloc,musl,bump,", r->heaps, &r->heap_count);
 }
 
+static int take_baseline(struct results *r, const struct wishes *wishes) {
+    const char *baseline = wishes->baseline ? wishes->baseline : "buddy";
+    int heap = results_find_heap(r, baseline);
+
+    if (heap < 0 && wishes->baseline) {
+        return cli_usage("bench", "--baseline %s is not among the heaps", baseline);
+    }
+    r->baseline = heap < 0 ? 0 : (unsigned)heap;
+    return 0;
+}
+
 /* Turns the wishes into the matrix.  0, or the status to exit with. */
 static int make_matrix(struct bench *bench, const struct wishes *wishes) {
     struct results *r = &bench->results;
@@ -219,15 +231,10 @@ static int make_matrix(struct bench *bench, const struct wishes *wishes) {
                              &r->load_count);
     }
     status = status ? status : make_shapes(r, wishes, mentions_threads(bench));
+    status = status ? status : take_baseline(r, wishes);
     if (status) {
         return status;
     }
-    const char *baseline = wishes->baseline ? wishes->baseline : "buddy";
-    int heap = results_find_heap(r, baseline);
-    if (heap < 0 && wishes->baseline) {
-        return cli_usage("bench", "--baseline %s is not among the heaps", baseline);
-    }
-    r->baseline = heap < 0 ? 0 : (unsigned)heap;
     r->rounds = wishes->runs ? wishes->runs : RUNS;
     return 0;
 }
@@ -393,9 +400,6 @@ static int take_command_line(struct bench *bench, struct wishes *wishes, int arg
     if ((wishes->net || wishes->tests) && !wishes->app) {
         return cli_usage("bench", "--net and --tests go with --app");
     }
-    if (wishes->app && wishes->html) {
-        return cli_usage("bench", "--app has no page with plots: not with --html");
-    }
     if ((wishes->check || wishes->keep) && !wishes->micro) {
         return cli_usage("bench", "--check and --keep are for the figures of --micro");
     }
@@ -493,9 +497,14 @@ static int measure_app(struct bench *bench, const struct wishes *wishes) {
                     : take_heaps(bench, wishes,
                                  wishes->quick || counts ? "mimalloc"
                                                          : "buddy,buddy-page,mimalloc,musl");
+    status = status ? status : take_baseline(&bench->results, wishes);
     status = status ? status : app_run(bench, &app);
     if (wishes->json && bench->results.cells &&
         write_report(wishes->json, report_json, &bench->results)) {
+        return CLI_FAILED;
+    }
+    if (wishes->html && bench->results.cells &&
+        write_report(wishes->html, report_server_html, &bench->results)) {
         return CLI_FAILED;
     }
     return status;

@@ -9,7 +9,7 @@ cli: $(O)/mimosa
 
 $(O)/mimosa: $(CLI_OBJ)
 	$(call say,LD,$@)
-	$(Q)$(HOST_CC) $(HOST_CFLAGS) $^ -o $@
+	$(Q)$(HOST_CC) $(HOST_CFLAGS) $^ -lm -o $@
 
 $(O)/cli/%.o: cli/%.c
 	@mkdir -p $(@D)

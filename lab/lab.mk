@@ -57,7 +57,8 @@ bench-redis: bench-need
 	    echo "mimosa: going on without the lean Linux" >&2
 	@mkdir -p $(O)/bench
 	@MIMOSA_CACHE="$(CACHE)" $(O)/mimosa bench --app redis --quick $(BENCH) \
-	    --json $(O)/bench/redis.json
+	    --json $(O)/bench/redis.json --html $(O)/bench/redis.html
+	@echo "Raw samples: $(O)/bench/redis.json; plots: $(O)/bench/redis.html"
 
 ## make check-instructions  fail where an operation costs 5 % more than lab/instructions.txt
 ##                 says, or more than its ceiling there; also boot and the kernel's size

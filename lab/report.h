@@ -13,7 +13,8 @@
 /* The table, what it says, and where the figures come from; 96 columns at most. */
 void report_text(const struct results *results, FILE *to);
 
-/* The same of a server: requests, latencies, memory, in parts of the peer's. */
+/* The same of a server: requests, latencies, memory, in parts of the peer's; and, of several
+ * heaps, of the baseline's. */
 void report_server(const struct results *results, FILE *to);
 
 /* Notes as sentences, wrapped; nothing where there are none. */
@@ -22,8 +23,9 @@ void report_notes(const struct results *results, FILE *to);
 /* Everything: raw samples as the harness printed them, medians, provenance. */
 void report_json(const struct results *results, FILE *to);
 
-/* The tables and plots (inline SVG). */
+/* The tables and plots (inline SVG); of a server, the second. */
 void report_html(const struct results *results, FILE *to);
+void report_server_html(const struct results *results, FILE *to);
 
 /* "12.3 M": three digits and a unit, into a buffer of at least 16 bytes. */
 const char *report_quantity(double value, char *buffer);

@@ -122,27 +122,38 @@ int results_find_shape(const struct results *results, unsigned cpus, unsigned th
     return -1;
 }
 
-bool results_rate(const struct results *results, const struct cell *cell,
-                  struct stats_interval *rate) {
-    double rates[STATS_MAX];
-    size_t count = 0;
-
-    for (unsigned i = 0; i < results->rounds && count < STATS_MAX; i++) {
-        if (cell->samples[i].rate > 0) {
-            rates[count++] = cell->samples[i].rate;
-        }
-    }
-    if (count) {
-        *rate = stats_sign_interval(rates, count, RESULTS_CONFIDENCE);
-    }
-    return count > 0;
-}
-
 static double number_at(const struct sample *sample, size_t offset) {
     double number;
 
     memcpy(&number, (const char *)sample + offset, sizeof(number));
     return number;
+}
+
+double results_number(const struct cell *cell, unsigned round, size_t offset) {
+    return number_at(&cell->samples[round], offset);
+}
+
+bool results_interval_of(const struct results *results, const struct cell *cell, size_t offset,
+                         struct stats_interval *interval) {
+    double numbers[STATS_MAX];
+    size_t count = 0;
+
+    for (unsigned i = 0; i < results->rounds && count < STATS_MAX; i++) {
+        double number = number_at(&cell->samples[i], offset);
+
+        if (number > 0) {
+            numbers[count++] = number;
+        }
+    }
+    if (count) {
+        *interval = stats_sign_interval(numbers, count, RESULTS_CONFIDENCE);
+    }
+    return count > 0;
+}
+
+bool results_rate(const struct results *results, const struct cell *cell,
+                  struct stats_interval *rate) {
+    return results_interval_of(results, cell, offsetof(struct sample, rate), rate);
 }
 
 bool results_ratio_of(const struct results *results, const struct cell *cell,

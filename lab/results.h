@@ -84,9 +84,17 @@ int results_find_load(const struct results *results, const char *load);
 int results_find_heap(const struct results *results, const char *heap);
 int results_find_shape(const struct results *results, unsigned cpus, unsigned threads);
 
+/* Any of a sample's numbers, by its offset in struct sample; 0: it was not measured. */
+double results_number(const struct cell *cell, unsigned round, size_t offset);
+
 /*
- * Median rate of a cell.  False when it has no sample.
+ * Median and interval of any of a sample's numbers, by its offset in struct sample.
+ * Samples of which the number is 0 do not count; false when none is left.
  */
+bool results_interval_of(const struct results *results, const struct cell *cell, size_t offset,
+                         struct stats_interval *interval);
+
+/* The same of the rate. */
 bool results_rate(const struct results *results, const struct cell *cell,
                   struct stats_interval *rate);
 

@@ -103,7 +103,7 @@ $(O)/test/host/%$(1): test/host/%.c test/test.mk | test-need
 	@mkdir -p $$(@D) $(O)/test/obj
 	$$(Q)gcc $$(filter-out -O2,$$(HOST_CFLAGS)) -O1 -DHOST_TEST -iquote test/host/shim \
 	    -fsanitize=$(2) -fno-sanitize-recover=all -fno-omit-frame-pointer -pthread -o $$@ $$< \
-	    $$$$(sed -n 's|^/\* tests: \(.*\) \*/$$$$|\1|p' $$<) -lcmocka
+	    $$$$(sed -n 's|^/\* tests: \(.*\) \*/$$$$|\1|p' $$<) -lcmocka -lm
 	@gcc -MM -MP -iquote test/host/shim -I. -DHOST_TEST -D_GNU_SOURCE -MT $$@ $$< \
 	    $$$$(sed -n 's|^/\* tests: \(.*\) \*/$$$$|\1|p' $$<) >$(O)/test/obj/host-$$*$(1).d
 endef

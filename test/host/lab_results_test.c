@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* tests: lab/results.c lab/stats.c lab/findings.c */
-/* tests: lab/report_text.c lab/report_json.c lab/report_html.c lab/report_server.c */
+/* tests: lab/report_text.c lab/report_json.c lab/report_html.c lab/html.c */
+/* tests: lab/report_server.c lab/report_server_html.c */
 /* The matrix of results, its ratios, and what the reports make of them. */
 #include "lab/report.h"
+#include "lab/report_server.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -167,40 +169,55 @@ static void test_html(void **state) {
     free(text);
 }
 
-/* A server on two systems: what serves twice as much in half the time. */
+/*
+ * A server on two systems, with two heaps: mimosa serves twice as much in half the
+ * time, and so does mimalloc, but for GET without a pipeline, where it is the same.
+ */
+static void make_server(struct results *r) {
+    *r = (struct results){ .is_server = true, .rounds = ROUNDS, .rounds_done = ROUNDS };
+    r->systems[r->system_count++] = strdup("mimosa");
+    r->systems[r->system_count++] = strdup("linux-lean");
+    r->heaps[r->heap_count++] = strdup("buddy");
+    r->heaps[r->heap_count++] = strdup("mimalloc");
+    r->loads[r->load_count++] = strdup("get 3B P1");
+    r->loads[r->load_count++] = strdup("get 3B P16");
+    r->loads[r->load_count++] = strdup("first connection");
+    r->loads[r->load_count++] = strdup("fill and churn");
+    r->shapes[r->shape_count++] = (struct shape){ 1, 0 };
+    r->peer = results_find_system(r, "linux-lean");
+    results_make_cells(r);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < 16; i++) {
+            unsigned system = i / 8, heap = i / 4 % 2, load = i % 4;
+            struct sample *sample = &results_cell(r, system, heap, load, 0)->samples[round];
+            double share = system ? 1 : 2, worth = heap && load ? 2 : 1;
+
+            sample->rate = 20000 * share * worth * mood[round];
+            sample->p50_ns = load < 3 ? 1e6 : 0;
+            sample->p99_ns = load < 2 && round != 2 ? 4e6 / share / worth / mood[round] : 0;
+            sample->peak_rss_kib = load == 3 ? 2048 * share * worth : 0;
+        }
+    }
+}
+
 static void test_server(void **state) {
-    struct results r = { .is_server = true, .rounds = ROUNDS, .rounds_done = ROUNDS };
+    struct results r;
     struct stats_interval ratio;
     char *text;
     size_t size;
 
     (void)state;
-    r.systems[r.system_count++] = strdup("mimosa");
-    r.systems[r.system_count++] = strdup("linux-lean");
-    r.heaps[r.heap_count++] = strdup("buddy");
-    r.loads[r.load_count++] = strdup("get 3B P1");
-    r.loads[r.load_count++] = strdup("fill and churn");
-    r.shapes[r.shape_count++] = (struct shape){ 1, 0 };
-    r.peer = results_find_system(&r, "linux-lean");
+    make_server(&r);
     assert_int_equal(r.peer, 1);
     assert_int_equal(results_find_system(&r, "linux"), -1);
-    results_make_cells(&r);
-    for (unsigned system = 0; system < 2; system++) {
-        for (unsigned round = 0; round < ROUNDS; round++) {
-            struct sample *get = &results_cell(&r, system, 0, 0, 0)->samples[round];
-            struct sample *churn = &results_cell(&r, system, 0, 1, 0)->samples[round];
-            double share = system ? 1 : 2;
-            get->rate = 20000 * share * mood[round];
-            get->p50_ns = 1e6;
-            get->p99_ns = round == 2 ? 0 : 4e6 / share / mood[round];
-            churn->rate = 1000;
-            churn->peak_rss_kib = 2048 * share;
-        }
-    }
     const struct cell *ours = results_cell(&r, 0, 0, 0, 0), *theirs = results_cell(&r, 1, 0, 0, 0);
     assert_true(results_ratio_of(&r, ours, theirs, offsetof(struct sample, p99_ns), &ratio));
     CLOSE(ratio.median, 0.5);
     assert_false(results_ratio_of(&r, ours, theirs, offsetof(struct sample, p999_ns), &ratio));
+    assert_true(server_mean_ratio(&r, 0, (struct server_at){ 1, 1 }, (struct server_at){ 1, 0 },
+                                  offsetof(struct sample, rate), &ratio));
+    CLOSE(ratio.median, sqrt(2));
+    CLOSE(ratio.high - ratio.low, 0); /* the mood cancels */
     FILE *to = open_memstream(&text, &size);
     report_server(&r, to);
     report_json(&r, to);
@@ -208,7 +225,45 @@ static void test_server(void **state) {
     assert_non_null(strstr(text, "ratios to linux-lean"));
     assert_non_null(strstr(text, "2.00"));
     assert_non_null(strstr(text, "resident 4.0 MiB 2.00"));
+    assert_non_null(strstr(text, "mimosa, 1 CPU: what a heap is worth"));
+    assert_non_null(strstr(text, "get 3B P16             36.0 k   2.00   0.50 "));
+    assert_non_null(strstr(text, "fill and churn         36.0 k   2.00   2.00 "));
+    assert_non_null(strstr(text, "  geometric mean                  1.41   0.71 "));
     assert_non_null(strstr(text, "\"p99_to_peer\": {\"median\": 0.5"));
+    free(text);
+    results_free(&r);
+}
+
+/* How often `what` is in `text`. */
+static unsigned times(const char *text, const char *what) {
+    unsigned count = 0;
+
+    for (const char *at = text; (at = strstr(at, what)); at += strlen(what)) {
+        count++;
+    }
+    return count;
+}
+
+static void test_server_html(void **state) {
+    struct results r;
+    char *text;
+    size_t size;
+
+    (void)state;
+    make_server(&r);
+    results_fact(&r, "cpu", "a <name>");
+    FILE *to = open_memstream(&text, &size);
+    report_server_html(&r, to);
+    fclose(to);
+    /* Requests and p99 in two pipelines, the start, keys and memory; on two systems. */
+    assert_int_equal(times(text, "<svg"), (2 * 2 + 1 + 2) * 2);
+    assert_int_equal(times(text, "</svg>"), times(text, "<svg"));
+    assert_int_equal(times(text, "<rect"), (2 * 2 + 1 + 2) * 2 * 2);
+    assert_non_null(strstr(text, "Values of 3 bytes, a pipeline of 16"));
+    assert_non_null(strstr(text, "mimalloc, get: 3.6e+04 (2e+04 to 4.8e+04)"));
+    assert_non_null(strstr(text, "what a heap is worth"));
+    assert_null(strstr(text, "<name>"));
+    assert_null(strstr(text, "nan"));
     free(text);
     results_free(&r);
 }
@@ -233,6 +288,7 @@ int main(void) {
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_html),
         cmocka_unit_test(test_server),
+        cmocka_unit_test(test_server_html),
         cmocka_unit_test(test_quantity),
     };
 

@@ -394,17 +394,14 @@ static void check_mark(bool ipv6, unsigned hops, unsigned class) {
         give_up("its packets do not carry what its sockets were told");
 }
 
-static unsigned get_datagram(uint16_t port, unsigned *class) {
-    uint8_t question[8 + NUMBER] = { 0 };
+static void check_datagram(bool ipv6, uint16_t port) {
+    static const uint8_t question[NUMBER];
     struct packet p;
-    put16(question, port);
-    put16(question + 2, SERVER_PORT);
-    put16(question + 4, sizeof question);
-    send_packet(false, PROTOCOL_UDP, question, sizeof question);
+    send_datagram(ipv6, port, question, sizeof question);
     for (long end = now_ms() + ANSWER_MS; take_packet(&p, end - now_ms());)
-        if (p.protocol == PROTOCOL_UDP && get16(p.payload + 2) == port) {
-            *class = p.class;
-            return p.hops;
+        if (p.ipv6 == ipv6 && p.protocol == PROTOCOL_UDP && get16(p.payload + 2) == port) {
+            check_mark(ipv6, p.hops, p.class);
+            return;
         }
     give_up("no answer to a datagram");
 }
@@ -422,9 +419,8 @@ static void marked(void) {
         listen_for(&c, WORD, ANSWER_MS);
         check_mark(ipv6, c.hops, c.class);
         break_off(&c);
+        check_datagram(ipv6, 30000);
     }
-    unsigned class = 0, hops = get_datagram(30000, &class);
-    check_mark(false, hops, class);
 }
 
 /* The server has closed a connection, and the window takes what is left in two parts: the end comes

@@ -17,7 +17,8 @@
 
 enum { TYPE_IPV4 = 0x0800, TYPE_ARP = 0x0806, TYPE_IPV6 = 0x86dd };
 enum { ICMP6_SOLICIT = 135, ICMP6_ADVERTISE = 136, NEXT_FRAGMENT = 44 };
-enum { ETHERNET = 14, IPV4_HEADER = 20, IPV6_HEADER = 40, FRAGMENT_HEADER = 8, TCP_HEADER = 20 };
+enum { ETHERNET = 14, IPV4_HEADER = 20, IPV6_HEADER = 40, FRAGMENT_HEADER = 8 };
+enum { TCP_HEADER = 20, UDP_HEADER = 8 };
 
 struct frame {
     size_t size;
@@ -267,6 +268,12 @@ static bool see_frame(const struct frame *f, struct packet *p) {
     }
 }
 
+/* Only datagrams over IPv4 may come without one, as 0. */
+static bool has_sum(const struct packet *p) {
+    return p->protocol == PROTOCOL_TCP ||
+           (p->protocol == PROTOCOL_UDP && (p->ipv6 || get16(p->payload + 6)));
+}
+
 bool take_packet(struct packet *p, long ms) {
     struct frame f;
     for (long end = now_ms() + ms; take_frame(&f, end - now_ms());) {
@@ -280,9 +287,8 @@ bool take_packet(struct packet *p, long ms) {
             see_dhcp(p);
             continue;
         }
-        if (p->protocol == PROTOCOL_TCP &&
-            fold(sum(p->payload, p->size, pseudo(p->ipv6, p->protocol, p->size))))
-            give_up("a segment whose checksum is wrong");
+        if (has_sum(p) && fold(sum(p->payload, p->size, pseudo(p->ipv6, p->protocol, p->size))))
+            give_up("a segment or datagram whose checksum is wrong");
         return true;
     }
     return false;
@@ -304,6 +310,18 @@ void send_too_big(uint32_t mtu) {
     memcpy(ip + 8, server_ipv6, 16);
     memcpy(ip + 24, our_ipv6, 16);
     send_icmp6(ICMP6_TOO_BIG, body, sizeof body);
+}
+
+void send_datagram(bool ipv6, uint16_t port, const void *data, size_t size) {
+    uint8_t udp[1500] = { 0 };
+    size_t length = UDP_HEADER + size;
+    put16(udp, port);
+    put16(udp + 2, SERVER_PORT);
+    put16(udp + 4, (unsigned)length);
+    memcpy(udp + UDP_HEADER, data, size);
+    unsigned check = fold(sum(udp, length, pseudo(ipv6, PROTOCOL_UDP, length)));
+    put16(udp + 6, check ? check : 0xffff); /* 0: none */
+    send_packet(ipv6, PROTOCOL_UDP, udp, length);
 }
 
 void send_segment(const struct conversation *c, unsigned flags, uint32_t seq,

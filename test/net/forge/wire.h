@@ -74,6 +74,8 @@ bool take_packet(struct packet *p, long ms);
 void send_icmp6(unsigned type, const uint8_t *body, size_t size);
 /* "Packet too big", of a packet of the server's to us. */
 void send_too_big(uint32_t mtu);
+/* From a port of ours to the server's. */
+void send_datagram(bool ipv6, uint16_t port, const void *data, size_t size);
 /* `data` may be NULL where size is 0. */
 void send_segment(const struct conversation *c, unsigned flags, uint32_t seq,
                   const uint8_t *options, size_t option_size, const void *data, size_t size);
