@@ -46,7 +46,7 @@ static const char help_text[] =
     "  --linux-kernel FILE  another kernel for linux-vm or linux-lean\n"
     "  --seed N         of the order of the runs (random; the report says it)\n"
     "  --timeout SECONDS  for one boot (120)\n"
-    "  --json FILE, --html FILE  more reports\n"
+    "  --json FILE, --html FILE  more reports: raw samples, plots\n"
     "  --micro          instructions of single operations\n"
     "  --app redis      a real server (`make redis`) under redis-benchmark, a table of its own:\n"
     "                   requests, latencies, the time to its first answer, its memory after\n"
@@ -403,6 +403,9 @@ static int take_command_line(struct bench *bench, struct wishes *wishes, int arg
     if ((wishes->check || wishes->keep) && !wishes->micro) {
         return cli_usage("bench", "--check and --keep are for the figures of --micro");
     }
+    if ((wishes->json || wishes->html) && (wishes->micro || wishes->boot)) {
+        return cli_usage("bench", "--json and --html are reports of comparisons and of --app");
+    }
     if (argv[optind] && (wishes->micro || wishes->boot || wishes->app)) {
         return cli_usage("bench", "--micro, --boot and --app bring their own program");
     }
@@ -415,20 +418,6 @@ static int take_command_line(struct bench *bench, struct wishes *wishes, int arg
             xasprintf(wishes->app ? "%s/apps/redis-server" : "%s/lab/workloads", cli_home());
     }
     return -1;
-}
-
-static int write_report(const char *path, void (*report)(const struct results *, FILE *),
-                        const struct results *results) {
-    FILE *to = fopen(path, "w");
-
-    if (!to) {
-        return cli_fail("%s: %s", path, strerror(errno));
-    }
-    report(results, to);
-    if (fclose(to)) {
-        return cli_fail("%s: %s", path, strerror(errno));
-    }
-    return 0;
 }
 
 static int compare(struct bench *bench, const struct wishes *wishes) {
@@ -444,12 +433,8 @@ static int compare(struct bench *bench, const struct wishes *wishes) {
     }
     report_text(r, stdout);
     printf("\n%.0f s in all.\n", (double)(bench_now_ns() - bench->started_ns) / 1e9);
-    if (wishes->json) {
-        status = write_report(wishes->json, report_json, r);
-    }
-    if (!status && wishes->html) {
-        status = write_report(wishes->html, report_html, r);
-    }
+    status = report_write(wishes->json, report_json, r);
+    status = status ? status : report_write(wishes->html, report_html, r);
     for (unsigned i = 0; i < r->system_count && !status; i++) {
         /* A missing comparison kernel is not our failure; it is in the notes. */
         if (r->system_dropped[i] && !bench_is_linux(r->systems[i])) {
@@ -499,12 +484,8 @@ static int measure_app(struct bench *bench, const struct wishes *wishes) {
                                                          : "buddy,buddy-page,mimalloc,musl");
     status = status ? status : take_baseline(&bench->results, wishes);
     status = status ? status : app_run(bench, &app);
-    if (wishes->json && bench->results.cells &&
-        write_report(wishes->json, report_json, &bench->results)) {
-        return CLI_FAILED;
-    }
-    if (wishes->html && bench->results.cells &&
-        write_report(wishes->html, report_server_html, &bench->results)) {
+    if (bench->results.cells && (report_write(wishes->json, report_json, &bench->results) ||
+                                 report_write(wishes->html, report_server_html, &bench->results))) {
         return CLI_FAILED;
     }
     return status;
@@ -536,6 +517,8 @@ int cmd_bench(int argc, char **argv) {
                               bench.results.whole_program ? ""
                               : wishes.app                ? " (make redis builds it)"
                                                           : " (make lab builds it)");
+        } else if (report_try(wishes.json) || report_try(wishes.html)) {
+            status = CLI_FAILED;
         } else if (wishes.micro) {
             status = measure_micro(&bench, &wishes);
         } else if (wishes.boot) {

@@ -10,6 +10,7 @@
  *   bench_start.c       --boot: how long a machine takes to its program
  *   bench_app.c         --app: a real server, its requests, its memory
  *   bench_provenance.c  where the figures come from
+ *   bench_report.c      files of reports
  */
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
@@ -155,6 +156,14 @@ struct app_wishes {
  * prints the table and leaves the results there.  Returns the exit status.
  */
 int app_run(struct bench *bench, const struct app_wishes *wishes);
+
+/*
+ * Files of reports; `path` NULL: none is wanted.  report_try() finds out beforehand whether one
+ * can be written, and leaves what is there.  Both return 0, or the status after an explanation.
+ */
+int report_try(const char *path);
+int report_write(const char *path, void (*report)(const struct results *, FILE *),
+                 const struct results *results);
 
 uint64_t bench_now_ns(void);
 

@@ -153,9 +153,9 @@ static void fail_start(struct app *app, const struct start *start, unsigned roun
     if (app_interrupted()) {
         return;
     }
-    results_note(&app->bench->results, "round %u, %s, %u CPUs, %s, %s: %s", round + 1,
-                 r->systems[start->system], r->shapes[start->shape].cpus, r->heaps[start->heap],
-                 what, error);
+    results_note(&app->bench->results, "round %u, %s, %u CPU%s, %s, %s: %s", round + 1,
+                 r->systems[start->system], r->shapes[start->shape].cpus,
+                 r->shapes[start->shape].cpus == 1 ? "" : "s", r->heaps[start->heap], what, error);
     fprintf(stderr, "mimosa: %s\n", r->notes[r->note_count - 1]);
     /* A comparison kernel that is not there is not our failure. */
     r->failures += !bench_is_linux(r->systems[start->system]);

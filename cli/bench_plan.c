@@ -371,8 +371,8 @@ static double run_boot(struct bench *bench, const struct boot *boot, unsigned ro
     if (!boot_run(bench, boot, round, &wall_s, &cells_s, &error)) {
         return wall_s - cells_s;
     }
-    results_note(&bench->results, "round %u, %s, %u CPUs, %s: %s", round + 1,
-                 r->systems[boot->system], boot->cpus,
+    results_note(&bench->results, "round %u, %s, %u CPU%s, %s: %s", round + 1,
+                 r->systems[boot->system], boot->cpus, boot->cpus == 1 ? "" : "s",
                  boot->heap >= 0 ? r->heaps[boot->heap] : "all heaps", error);
     r->failures++;
     free(error);

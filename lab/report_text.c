@@ -178,18 +178,16 @@ static void print_wrapped(const char *text, unsigned indent, FILE *to) {
     unsigned column = (unsigned)fprintf(to, "%*s", (int)indent, "");
 
     while (*text) {
-        size_t word = strcspn(text, " ");
+        size_t blanks = strspn(text, " "), word = strcspn(text + blanks, " ");
 
-        if (column + word > WIDTH && column > indent + 2) {
+        if (column + blanks + word > WIDTH && column > indent + 2) {
             fprintf(to, "\n%*s", (int)indent + 2, "");
             column = indent + 2;
+            text += blanks;
+            blanks = 0;
         }
-        column += (unsigned)fprintf(to, "%.*s", (int)word, text);
-        text += word;
-        while (*text == ' ') {
-            column += column < WIDTH ? (unsigned)fprintf(to, " ") : 0;
-            text++;
-        }
+        column += (unsigned)fprintf(to, "%.*s", (int)(blanks + word), text);
+        text += blanks + word;
     }
     fputc('\n', to);
 }
