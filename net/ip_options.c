@@ -31,6 +31,14 @@ int ip_options_set(struct ip_options *o, bool is_stream, int level, int name, in
         return set_hops(&o->ttl, value, 1);
     if (level == IPPROTO_IPV6 && name == IPV6_UNICAST_HOPS)
         return set_hops(&o->hop_limit, value, 0);
+    if (level == IPPROTO_IP && name == IP_RECVERR) { /* glibc's resolver insists on both */
+        o->wants_errors = value;
+        return 0;
+    }
+    if (level == IPPROTO_IPV6 && name == IPV6_RECVERR) {
+        o->wants_errors6 = value;
+        return 0;
+    }
     if (level == IPPROTO_IP && name == IP_TOS) {
         set_class(&o->tos, is_stream, value);
         return 0;
@@ -53,6 +61,10 @@ int ip_options_get(const struct ip_options *o, int level, int name, int *value) 
         *value = o->tos;
     else if (level == IPPROTO_IPV6 && name == IPV6_TCLASS)
         *value = o->traffic_class;
+    else if (level == IPPROTO_IP && name == IP_RECVERR)
+        *value = o->wants_errors;
+    else if (level == IPPROTO_IPV6 && name == IPV6_RECVERR)
+        *value = o->wants_errors6;
     else
         return -ENOPROTOOPT;
     return 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Options at the levels of IP and IPv6 that say what goes into a packet's header. */
+/* Options at the levels of IP and IPv6: what goes into a packet's header, and whether ICMP's errors
+ * are queued, of which none comes to a socket here. */
 #ifndef NET_IP_OPTIONS_H
 #define NET_IP_OPTIONS_H
 
@@ -10,6 +11,7 @@
 struct ip_options {
     uint8_t tos, traffic_class;
     int16_t ttl, hop_limit; /* -1: the default, which is what ip_options_init() gives */
+    bool wants_errors, wants_errors6;
 };
 
 void ip_options_init(struct ip_options *o);

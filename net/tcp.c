@@ -248,7 +248,7 @@ static int tcp_socket_shutdown(struct socket *socket, enum socket_shutdown how) 
     net_lock();
     if (s->state == TCP_CONNECTING || (s->state == TCP_LISTENING && how != SOCKET_SHUT_WRITE)) {
         abandon(s);
-    } else {
+    } else if (s->state != TCP_LISTENING) { /* which has nothing to write, and goes on */
         if (s->state != TCP_CONNECTED)
             err = -ENOTCONN; /* and it counts all the same, as on Linux */
         else if (how != SOCKET_SHUT_READ && !s->no_more && s->pcb) {

@@ -89,6 +89,33 @@ static void check_sizes(int fd, const struct option *o) {
         CHECK_ERRNO(setsockopt(fd, o->level, o->name, &value, 0), EINVAL);
 }
 
+/* Any number but 0 is 1; the queue of errors is empty in any case. */
+static void errors(void) {
+    static const struct option wanted[] = { { IPPROTO_IP, IP_RECVERR, 0, 0 },
+                                            { IPPROTO_IPV6, IPV6_RECVERR, 0, 0 } };
+    static const int types[] = { SOCK_STREAM, SOCK_DGRAM };
+    char byte;
+    for (unsigned t = 0; t < LENGTH(types); t++) {
+        int v4 = socket(AF_INET, types[t], 0), v6 = socket(AF_INET6, types[t], 0);
+        REQUIRE(v4 >= 0 && v6 >= 0);
+        for (unsigned i = 0; i < LENGTH(wanted); i++) {
+            CHECK_EQ(get(v6, &wanted[i]), 0);
+            CHECK_EQ(set(v6, &wanted[i], 5), 0);
+            CHECK_EQ(get(v6, &wanted[i]), 1);
+        }
+        CHECK_EQ(set(v6, &wanted[0], 0), 0);
+        CHECK_EQ(get(v6, &wanted[0]), 0);
+        CHECK_EQ(get(v6, &wanted[1]), 1);
+        CHECK_EQ(set(v4, &wanted[0], 1), 0);
+        CHECK_EQ(get(v4, &wanted[0]), 1);
+        CHECK_ERRNO(set(v4, &wanted[1], 1), ENOPROTOOPT);
+        if (types[t] == SOCK_DGRAM)
+            CHECK_ERRNO(recv(v4, &byte, 1, MSG_ERRQUEUE | MSG_DONTWAIT), EAGAIN);
+        close(v4);
+        close(v6);
+    }
+}
+
 static void every(void) {
     static const int types[] = { SOCK_STREAM, SOCK_DGRAM };
     for (unsigned t = 0; t < LENGTH(types); t++)
@@ -132,4 +159,4 @@ static void accepted(void) {
     close(listener);
 }
 
-GUEST_MAIN(CASE(every), CASE(accepted))
+GUEST_MAIN(CASE(every), CASE(errors), CASE(accepted))

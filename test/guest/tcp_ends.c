@@ -232,6 +232,22 @@ static void bound_port_stays(void) {
     close(listener);
 }
 
+/* A listener has nothing to write: shutting that down is no error, and changes nothing. */
+static void listener_shut_for_writing(void) {
+    int listener = inet_listen(AF_INET, 1);
+    char byte = 0;
+    REQUIRE(listener >= 0);
+    CHECK_EQ(shutdown(listener, SHUT_WR), 0);
+    int fd = inet_connect(AF_INET, inet_port(listener)), there = accept(listener, NULL, NULL);
+    REQUIRE(fd >= 0 && there >= 0);
+    CHECK_EQ(write(there, "x", 1), 1);
+    CHECK_EQ(read(fd, &byte, 1), 1);
+    CHECK_EQ(byte, 'x');
+    close(there);
+    close(fd);
+    close(listener);
+}
+
 /* What SO_ERROR has told, connect() tells once more in its own way. */
 static void refused_and_asked(void) {
     int gone = inet_listen(AF_INET, 1), fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -343,4 +359,5 @@ static void end_of_window(void) {
 GUEST_MAIN(CASE(writer_sleeps), CASE(unix_writer_sleeps), CASE(reset_after_end),
            CASE(reset_while_waiting_for_all), CASE(peek_until_all_is_there), CASE(disconnected),
            CASE(bound_port_stays), CASE(refused_and_asked), CASE(shut_while_connecting),
-           CASE(listeners_apart), CASE(end_of_window))
+           CASE(listeners_apart), CASE(end_of_window),
+           CASE(listener_shut_for_writing))
