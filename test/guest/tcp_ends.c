@@ -359,5 +359,4 @@ static void end_of_window(void) {
 GUEST_MAIN(CASE(writer_sleeps), CASE(unix_writer_sleeps), CASE(reset_after_end),
            CASE(reset_while_waiting_for_all), CASE(peek_until_all_is_there), CASE(disconnected),
            CASE(bound_port_stays), CASE(refused_and_asked), CASE(shut_while_connecting),
-           CASE(listeners_apart), CASE(end_of_window),
-           CASE(listener_shut_for_writing))
+           CASE(listeners_apart), CASE(end_of_window), CASE(listener_shut_for_writing))
