@@ -122,15 +122,11 @@ int results_find_shape(const struct results *results, unsigned cpus, unsigned th
     return -1;
 }
 
-static double number_at(const struct sample *sample, size_t offset) {
+double results_number(const struct cell *cell, unsigned round, size_t offset) {
     double number;
 
-    memcpy(&number, (const char *)sample + offset, sizeof(number));
+    memcpy(&number, (const char *)&cell->samples[round] + offset, sizeof(number));
     return number;
-}
-
-double results_number(const struct cell *cell, unsigned round, size_t offset) {
-    return number_at(&cell->samples[round], offset);
 }
 
 bool results_interval_of(const struct results *results, const struct cell *cell, size_t offset,
@@ -139,7 +135,7 @@ bool results_interval_of(const struct results *results, const struct cell *cell,
     size_t count = 0;
 
     for (unsigned i = 0; i < results->rounds && count < STATS_MAX; i++) {
-        double number = number_at(&cell->samples[i], offset);
+        double number = results_number(cell, i, offset);
 
         if (number > 0) {
             numbers[count++] = number;
@@ -162,7 +158,7 @@ bool results_ratio_of(const struct results *results, const struct cell *cell,
     size_t count = 0;
 
     for (unsigned i = 0; i < results->rounds && count < STATS_MAX; i++) {
-        double a = number_at(&cell->samples[i], offset), b = number_at(&base->samples[i], offset);
+        double a = results_number(cell, i, offset), b = results_number(base, i, offset);
 
         if (a > 0 && b > 0) {
             above[count] = a;
@@ -207,7 +203,7 @@ double results_median_of(const struct results *results, const struct cell *cell,
 
     for (unsigned i = 0; i < results->rounds && count < STATS_MAX; i++) {
         if (cell->samples[i].rate > 0) {
-            values[count++] = number_at(&cell->samples[i], offset);
+            values[count++] = results_number(cell, i, offset);
         }
     }
     return count ? stats_median(values, count) : 0;

@@ -108,13 +108,15 @@ static void test_missing_samples(void **state) {
     results_free(&r);
 }
 
-static char *rendered(void (*report)(const struct results *, FILE *)) {
+/* What a report says of the results that `fill_in` makes. */
+static char *rendered(void (*fill_in)(struct results *),
+                      void (*report)(const struct results *, FILE *)) {
     struct results r;
     char *text;
     size_t bytes;
     FILE *to = open_memstream(&text, &bytes);
 
-    make(&r);
+    fill_in(&r);
     report(&r, to);
     fclose(to);
     results_free(&r);
@@ -122,7 +124,7 @@ static char *rendered(void (*report)(const struct results *, FILE *)) {
 }
 
 static void test_text(void **state) {
-    char *text = rendered(report_text);
+    char *text = rendered(make, report_text);
 
     (void)state;
     assert_non_null(strstr(text, "2 threads, 2 CPUs"));
@@ -136,7 +138,7 @@ static void test_text(void **state) {
 }
 
 static void test_json(void **state) {
-    char *text = rendered(report_json);
+    char *text = rendered(make, report_json);
     int depth = 0;
     bool quoted = false;
 
@@ -159,7 +161,7 @@ static void test_json(void **state) {
 }
 
 static void test_html(void **state) {
-    char *text = rendered(report_html);
+    char *text = rendered(make, report_html);
 
     (void)state;
     assert_non_null(strstr(text, "&lt;name&gt;"));
@@ -186,6 +188,7 @@ static void make_server(struct results *r) {
     r->shapes[r->shape_count++] = (struct shape){ 1, 0 };
     r->peer = results_find_system(r, "linux-lean");
     results_make_cells(r);
+    results_fact(r, "cpu", "a <name>");
     for (unsigned round = 0; round < ROUNDS; round++) {
         for (unsigned i = 0; i < 16; i++) {
             unsigned system = i / 8, heap = i / 4 % 2, load = i % 4;
@@ -200,11 +203,9 @@ static void make_server(struct results *r) {
     }
 }
 
-static void test_server(void **state) {
+static void test_server_ratios(void **state) {
     struct results r;
     struct stats_interval ratio;
-    char *text;
-    size_t size;
 
     (void)state;
     make_server(&r);
@@ -218,10 +219,13 @@ static void test_server(void **state) {
                                   offsetof(struct sample, rate), &ratio));
     CLOSE(ratio.median, sqrt(2));
     CLOSE(ratio.high - ratio.low, 0); /* the mood cancels */
-    FILE *to = open_memstream(&text, &size);
-    report_server(&r, to);
-    report_json(&r, to);
-    fclose(to);
+    results_free(&r);
+}
+
+static void test_server(void **state) {
+    char *text = rendered(make_server, report_server);
+
+    (void)state;
     assert_non_null(strstr(text, "ratios to linux-lean"));
     assert_non_null(strstr(text, "2.00"));
     assert_non_null(strstr(text, "resident 4.0 MiB 2.00"));
@@ -229,9 +233,10 @@ static void test_server(void **state) {
     assert_non_null(strstr(text, "get 3B P16             36.0 k   2.00   0.50 "));
     assert_non_null(strstr(text, "fill and churn         36.0 k   2.00   2.00 "));
     assert_non_null(strstr(text, "  geometric mean                  1.41   0.71 "));
+    free(text);
+    text = rendered(make_server, report_json);
     assert_non_null(strstr(text, "\"p99_to_peer\": {\"median\": 0.5"));
     free(text);
-    results_free(&r);
 }
 
 /* How often `what` is in `text`. */
@@ -245,16 +250,9 @@ static unsigned times(const char *text, const char *what) {
 }
 
 static void test_server_html(void **state) {
-    struct results r;
-    char *text;
-    size_t size;
+    char *text = rendered(make_server, report_server_html);
 
     (void)state;
-    make_server(&r);
-    results_fact(&r, "cpu", "a <name>");
-    FILE *to = open_memstream(&text, &size);
-    report_server_html(&r, to);
-    fclose(to);
     /* Requests and p99 in two pipelines, the start, keys and memory; on two systems. */
     assert_int_equal(times(text, "<svg"), (2 * 2 + 1 + 2) * 2);
     assert_int_equal(times(text, "</svg>"), times(text, "<svg"));
@@ -265,7 +263,6 @@ static void test_server_html(void **state) {
     assert_null(strstr(text, "<name>"));
     assert_null(strstr(text, "nan"));
     free(text);
-    results_free(&r);
 }
 
 static void test_quantity(void **state) {
@@ -287,6 +284,7 @@ int main(void) {
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_html),
+        cmocka_unit_test(test_server_ratios),
         cmocka_unit_test(test_server),
         cmocka_unit_test(test_server_html),
         cmocka_unit_test(test_quantity),
