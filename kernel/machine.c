@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernel's command line, and the ways to end the machine. */
+/* The kernel's command line, what physical addresses are, and the ways to end the machine. */
 #include "kernel/machine.h"
 #include "arch/x86_64/cpu.h"
 #include "base/string.h"
@@ -22,6 +22,15 @@ bool machine_option(const char *prefix, unsigned n, char *to, size_t size) {
         p += length;
     }
     return false;
+}
+
+bool machine_may_be_device(uint64_t start, uint64_t size) {
+    if (size == 0 || start >= machine.address_end || size > machine.address_end - start)
+        return false;
+    for (unsigned i = 0; i < machine.memory_count; i++)
+        if (start < machine.memory[i].end && start + size > machine.memory[i].start)
+            return false;
+    return true;
 }
 
 static noreturn_fn void end(uint8_t code) {

@@ -17,7 +17,7 @@
 
 #define START_MAGIC  0x336ec578
 #define MEMORY_RAM   1
-#define MAX_RANGES   32
+#define MAX_RANGES   (2 * MACHINE_MEMORY_RANGES)
 #define LOW_RESERVED 0x10000 /* first 64 KiB: firmware data, and the trampoline's page */
 
 /* The loader aligns these to four bytes only. */
@@ -81,10 +81,11 @@ static void ranges_reserve(uint64_t start, uint64_t end) {
 
 static void ranges_find(const struct start_info *info) {
     const struct memory_entry *map = low_phys(info->memory_map);
-    for (uint32_t i = 0; i < info->memory_count && range_count < MAX_RANGES / 2; i++) {
+    for (uint32_t i = 0; i < info->memory_count && range_count < MACHINE_MEMORY_RANGES; i++) {
         uint64_t start = ALIGN_UP(map[i].start, PAGE_SIZE);
         uint64_t end = ALIGN_DOWN(map[i].start + map[i].size, PAGE_SIZE);
         if (map[i].type == MEMORY_RAM && end > start) {
+            machine.memory[machine.memory_count++] = (struct machine_range){ start, end };
             ranges[range_count++] = (struct range){ start, end };
             machine.memory_bytes += end - start;
         }
@@ -142,6 +143,15 @@ static uint64_t memory_end(const struct start_info *info) {
     return ALIGN_UP(end, GIB(1));
 }
 
+static uint64_t address_end(void) {
+    uint32_t r[4];
+    cpuid(0x80000000, 0, r);
+    if (r[0] < 0x80000008)
+        return 1ul << 36;
+    cpuid(0x80000008, 0, r);
+    return 1ul << MIN(r[0] & 0xff, 52u);
+}
+
 static void build_id_find(void) {
     extern const uint8_t build_id_note[]; /* namesz, descsz, type, "GNU", id */
     memcpy(machine.build_id, build_id_note + 16, sizeof(machine.build_id));
@@ -162,6 +172,7 @@ noreturn_fn void boot_main(uint32_t start_info_phys) {
     machine.command_line = command_line;
     cpu_detect();
     machine.rsdp = PADDR(info->rsdp);
+    machine.address_end = address_end();
     build_id_find();
     uaccess_init();
     trap_init();
