@@ -8,6 +8,8 @@
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/paging.h"
 #include "kernel/lock.h"
+#include "kernel/log.h"
+#include "kernel/machine.h"
 
 #define CONFIG_ADDRESS 0xcf8
 #define CONFIG_DATA    0xcfc
@@ -24,6 +26,7 @@
 
 #define MSIX_CONTROL      2 /* offsets in the capability */
 #define MSIX_TABLE        4
+#define MSIX_BYTES        12
 #define MSIX_ENABLE       0x8000u
 #define MSIX_MASK_ALL     0x4000u
 #define MSIX_COUNT        0x7ffu
@@ -126,42 +129,82 @@ unsigned pci_capability(struct pci_function f, uint8_t id, unsigned after) {
     return 0;
 }
 
-struct paddr pci_bar(struct pci_function f, unsigned bar) {
-    uint32_t low;
-    uint64_t high = 0;
+/* What of `bits`, a register's, stays when all are written: where its region can be. */
+static uint32_t probe_bits(struct pci_function f, unsigned bar, uint32_t bits) {
+    uint32_t stays;
 
-    if (bar > 5)
-        return PADDR(0);
-    low = pci_read32(f, PCI_BAR(bar));
-    if (low & BAR_IS_IO)
-        return PADDR(0);
-    if (low & BAR_IS_64) {
-        if (bar == 5)
-            return PADDR(0);
-        high = pci_read32(f, PCI_BAR(bar + 1));
-    }
-    return PADDR(high << 32 | (low & ~BAR_FLAGS));
+    pci_write32(f, PCI_BAR(bar), UINT32_MAX);
+    stays = pci_read32(f, PCI_BAR(bar));
+    pci_write32(f, PCI_BAR(bar), bits);
+    return stays;
 }
 
-int pci_msix_enable(struct pci_function f, struct pci_msix *out) {
+void pci_read_bars(struct pci_function f, struct pci_bars *out) {
+    uint16_t command = pci_read16(f, PCI_COMMAND);
+
+    *out = (struct pci_bars){ 0 };
+    /* A region must not wander over others, memory included, while its bits are probed. */
+    pci_write16(f, PCI_COMMAND, command & (uint16_t)~PCI_COMMAND_MEMORY);
+    for (unsigned bar = 0; bar < PCI_BARS; bar++) {
+        uint32_t low = pci_read32(f, PCI_BAR(bar));
+        uint64_t start = low & ~BAR_FLAGS, bits;
+        unsigned first = bar;
+
+        if (low & BAR_IS_IO || (low & BAR_IS_64 && bar == PCI_BARS - 1))
+            continue;
+        bits = probe_bits(f, bar, low) & ~BAR_FLAGS;
+        if (low & BAR_IS_64) {
+            uint32_t high = pci_read32(f, PCI_BAR(++bar));
+
+            start |= (uint64_t)high << 32;
+            bits |= (uint64_t)probe_bits(f, bar, high) << 32;
+        } else if (bits) {
+            bits |= ~(uint64_t)UINT32_MAX;
+        }
+        /* Where all bits from one on can be set, that one is the size; where not, it has none. */
+        if (start != 0 && bits == -(bits & -bits)) {
+            out->at[first].start = start;
+            out->at[first].bytes = bits & -bits;
+        }
+    }
+    pci_write16(f, PCI_COMMAND, command);
+}
+
+int pci_map(struct pci_function f, const struct pci_bars *bars, unsigned bar, uint32_t offset,
+            uint32_t bytes, const char *what, volatile void **out) {
+    uint64_t start = bar < PCI_BARS ? bars->at[bar].start : 0;
+    uint64_t room = bar < PCI_BARS ? bars->at[bar].bytes : 0;
+
+    if (offset > room || bytes > room - offset || start > UINT64_MAX - offset ||
+        !machine_may_be_device(start + offset, bytes)) {
+        log_error("pci %02x:%02x.%x: cannot have its %s at %#x of region %u, %#x bytes (region: "
+                  "%#lx at %#lx)",
+                  f.bus, f.device, f.function, what, offset, bar, bytes, room, start);
+        return -EIO;
+    }
+    *out = paging_map_device(PADDR(start + offset), bytes);
+    return *out ? 0 : -ENOMEM;
+}
+
+int pci_msix_enable(struct pci_function f, const struct pci_bars *bars, struct pci_msix *out) {
     unsigned cap = pci_capability(f, PCI_CAP_MSIX, 0);
+    volatile void *table;
     uint32_t where;
     uint16_t control;
-    uint64_t base;
     unsigned count;
+    int err;
 
-    if (!cap)
+    if (!cap || cap + MSIX_BYTES > PCI_CONFIG_BYTES)
         return -ENODEV;
     where = pci_read32(f, cap + MSIX_TABLE);
-    base = pci_bar(f, where & 7).value;
-    if (base == 0)
-        return -ENODEV;
     control = pci_read16(f, cap + MSIX_CONTROL);
     count = (control & MSIX_COUNT) + 1u;
-    out->table = paging_map_device(PADDR(base + (where & ~7u)),
-                                   count * MSIX_ENTRY_WORDS * sizeof *out->table);
-    if (!out->table)
-        return -ENOMEM;
+    err =
+        pci_map(f, bars, where & 7, where & ~7u,
+                count * MSIX_ENTRY_WORDS * (uint32_t)sizeof *out->table, "interrupt table", &table);
+    if (err)
+        return err;
+    out->table = table;
     out->count = count;
 
     /* Masked as a whole while the entries are masked one by one. */

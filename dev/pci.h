@@ -12,6 +12,8 @@ struct pci_function {
     uint8_t bus, device, function;
 };
 
+#define PCI_BARS 6 /* base address registers */
+
 /* Registers of every function's header. */
 #define PCI_VENDOR        0x00
 #define PCI_DEVICE        0x02
@@ -26,6 +28,8 @@ struct pci_function {
 #define PCI_COMMAND_MEMORY  2u
 #define PCI_COMMAND_MASTER  4u
 #define PCI_COMMAND_NO_INTX 0x400u
+
+#define PCI_CONFIG_BYTES 256 /* that the ports reach */
 
 #define PCI_CAP_VENDOR 0x09
 #define PCI_CAP_MSIX   0x11
@@ -49,18 +53,34 @@ void pci_scan(void (*visit)(struct pci_function f));
  */
 unsigned pci_capability(struct pci_function f, uint8_t id, unsigned after);
 
-/* Where memory base address `bar` (0 to 5) lies; value 0: unset, or not memory. */
-struct paddr pci_bar(struct pci_function f, unsigned bar);
+/* What a function's base address registers name; bytes 0: nothing, or ports. */
+struct pci_bars {
+    struct {
+        uint64_t start, bytes;
+    } at[PCI_BARS];
+};
+
+/* Finds them out.  Meanwhile the function does not answer at these addresses. */
+void pci_read_bars(struct pci_function f, struct pci_bars *out);
+
+/*
+ * Maps `bytes` at `offset` of memory region `bar`, which the device says.  0, -ENOMEM, or -EIO
+ * where that is not within the region, or where a device cannot be; it is logged with `what` it is.
+ */
+must_check int pci_map(struct pci_function f, const struct pci_bars *bars, unsigned bar,
+                       uint32_t offset, uint32_t bytes, const char *what, volatile void **out);
 
 /*
  * Message-signalled interrupts.  pci_msix_enable() maps the table with all
- * entries masked; pci_msix_set() fills and unmasks one.
+ * entries masked, or fails as pci_map() does, or with -ENODEV; pci_msix_set()
+ * fills and unmasks one.
  */
 struct pci_msix {
     volatile uint32_t *table; /* four words an entry */
     unsigned count;
 };
-must_check int pci_msix_enable(struct pci_function f, struct pci_msix *out);
+must_check int pci_msix_enable(struct pci_function f, const struct pci_bars *bars,
+                               struct pci_msix *out);
 void pci_msix_set(struct pci_msix *m, unsigned entry, uint64_t address, uint32_t data);
 
 #endif

@@ -51,6 +51,7 @@ enum {
 struct mmio_device {
     struct virtio_device device;
     volatile uint8_t *registers;
+    unsigned config_bytes;     /* of the device's own configuration, at most */
     unsigned line, other_line; /* IOAPIC lines to try */
     bool connected;
 };
@@ -86,8 +87,11 @@ static void mmio_write_status(struct virtio_device *d, uint8_t status) {
 }
 
 static uint32_t mmio_read_config(struct virtio_device *d, unsigned offset, unsigned bytes) {
-    volatile uint8_t *at = mmio_of(d)->registers + REG_CONFIG + offset;
+    struct mmio_device *m = mmio_of(d);
+    volatile uint8_t *at = m->registers + REG_CONFIG + offset;
 
+    if (offset + bytes > m->config_bytes)
+        return 0;
     return bytes == 1 ? *at : bytes == 2 ? *(volatile uint16_t *)at : *(volatile uint32_t *)at;
 }
 
@@ -169,48 +173,49 @@ static const struct virtio_transport mmio_transport = {
     .notify = mmio_notify,
 };
 
-/* Looks at one slot and makes a device of what it holds. */
-static void probe_slot(volatile uint8_t *registers, struct paddr base, unsigned line,
-                       unsigned other_line) {
-    struct mmio_device found = { .registers = registers, .line = line, .other_line = other_line };
+/* Makes a device of what was found at `base`, if there is one. */
+static void probe_slot(const struct mmio_device *found, uint64_t base) {
     unsigned type;
     struct mmio_device *m;
 
-    if (read_register(&found, REG_MAGIC) != MAGIC)
+    if (read_register(found, REG_MAGIC) != MAGIC)
         return;
-    type = read_register(&found, REG_DEVICE_ID);
+    type = read_register(found, REG_DEVICE_ID);
     if (type == 0)
         return;
-    if (read_register(&found, REG_VERSION) != VERSION_MODERN) {
+    if (read_register(found, REG_VERSION) != VERSION_MODERN) {
         log_error("virtio: the device at %#lx is a legacy one; start QEMU with "
                   "-global virtio-mmio.force-legacy=false",
-                  base.value);
+                  base);
         return;
     }
     m = kmalloc(sizeof *m);
     if (!m) {
-        log_error("virtio: no memory for the device at %#lx", base.value);
+        log_error("virtio: no memory for the device at %#lx", base);
         return;
     }
-    *m = found;
+    *m = *found;
     m->device.transport = &mmio_transport;
     m->device.type = type;
-    format(m->device.name, sizeof m->device.name, "mmio %#lx line %u", base.value, line);
+    format(m->device.name, sizeof m->device.name, "mmio %#lx line %u", base, m->line);
     virtio_add_device(&m->device);
 }
 
 /* SIZE@ADDRESS:LINE, SIZE perhaps with a K behind. */
 static bool parse_device(const char *text, uint64_t *size, uint64_t *base, uint64_t *line) {
+    uint64_t unit = 1;
+
     if (!string_number(&text, size))
         return false;
     if (*text == 'K' || *text == 'k') {
-        *size *= 1024;
+        unit = 1024;
         text++;
     }
-    if (*text++ != '@' || !string_number(&text, base) || *text++ != ':')
+    if (*text++ != '@' || !string_number(&text, base) || *text++ != ':' ||
+        !string_number(&text, line) || *size > MIB(1) / unit)
         return false;
-    return string_number(&text, line) && *size >= REG_CONFIG && *size <= MIB(1) &&
-           IS_ALIGNED(*base, 4) && *base < 1ul << 46 && *line < 1024;
+    *size *= unit;
+    return *size >= REG_CONFIG && IS_ALIGNED(*base, 4) && *line < 1024;
 }
 
 /* Returns how many devices the command line named. */
@@ -220,28 +225,44 @@ static unsigned probe_command_line(void) {
 
     for (n = 0; machine_option("virtio_mmio.device=", n, text, sizeof text); n++) {
         uint64_t size, base, line;
-        volatile uint8_t *registers;
+        struct mmio_device found = { 0 };
 
         if (!parse_device(text, &size, &base, &line)) {
             log_error("virtio: cannot read virtio_mmio.device=%s", text);
             continue;
         }
-        registers = paging_map_device(PADDR(base), size);
-        if (registers)
-            probe_slot(registers, PADDR(base), (unsigned)line, (unsigned)line);
+        if (!machine_may_be_device(base, size)) {
+            log_error("virtio: no device can be at virtio_mmio.device=%s", text);
+            continue;
+        }
+        found.registers = paging_map_device(PADDR(base), size);
+        found.config_bytes = (unsigned)size - REG_CONFIG;
+        found.line = found.other_line = (unsigned)line;
+        if (found.registers)
+            probe_slot(&found, base);
     }
     return n;
 }
 
 /* The slots of a microvm with ACPI.  On another machine without PCI nothing answers there. */
 static void probe_slots(void) {
-    volatile uint8_t *registers = paging_map_device(PADDR(SLOTS_BASE), SLOT_COUNT * SLOT_SIZE);
+    volatile uint8_t *registers;
 
+    if (!machine_may_be_device(SLOTS_BASE, SLOT_COUNT * SLOT_SIZE))
+        return;
+    registers = paging_map_device(PADDR(SLOTS_BASE), SLOT_COUNT * SLOT_SIZE);
     if (!registers)
         return;
-    for (unsigned i = 0; i < SLOT_COUNT; i++)
-        probe_slot(registers + i * SLOT_SIZE, PADDR(SLOTS_BASE + i * SLOT_SIZE),
-                   SLOT_FIRST_LINE + i, SLOT_FIRST_LINE_SINGLE + i);
+    for (unsigned i = 0; i < SLOT_COUNT; i++) {
+        struct mmio_device found = {
+            .registers = registers + i * SLOT_SIZE,
+            .config_bytes = SLOT_SIZE - REG_CONFIG,
+            .line = SLOT_FIRST_LINE + i,
+            .other_line = SLOT_FIRST_LINE_SINGLE + i,
+        };
+
+        probe_slot(&found, SLOTS_BASE + i * SLOT_SIZE);
+    }
 }
 
 void virtio_mmio_probe(void) {

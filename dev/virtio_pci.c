@@ -21,11 +21,14 @@
 #define DEVICE_TRANSITIONAL 0x1000 /* to 0x103f; the type is the subsystem's id */
 
 /* A vendor capability: offsets in it, and what kind it can be. */
+#define CAP_BYTES             2
 #define CAP_KIND              3
 #define CAP_BAR               4
 #define CAP_OFFSET            8
 #define CAP_LENGTH            12
 #define CAP_NOTIFY_MULTIPLIER 16
+#define CAP_END               16 /* of the kinds without a multiplier */
+#define CAP_NOTIFY_END        20
 #define KIND_COMMON           1
 #define KIND_NOTIFY           2
 #define KIND_CONFIG           4
@@ -228,22 +231,42 @@ static const struct virtio_transport pci_transport = {
     .notify = pci_notify,
 };
 
-/* Maps what the capability at `cap` describes. */
-static int map_region(struct pci_function f, unsigned cap, struct region *out) {
-    uint64_t base = pci_bar(f, pci_read8(f, cap + CAP_BAR)).value;
-    uint32_t offset = pci_read32(f, cap + CAP_OFFSET), length = pci_read32(f, cap + CAP_LENGTH);
+/* A kind of region: what the driver accesses at the least, and how that is aligned. */
+struct region_rule {
+    const char *name;
+    unsigned capability_bytes;
+    uint32_t least, align;
+};
 
-    if (base == 0 || length == 0 || length > MAX_REGION)
+static const struct region_rule rules[] = {
+    [KIND_COMMON] = { "common configuration", CAP_END, COMMON_BYTES, 4 },
+    [KIND_NOTIFY] = { "doorbells", CAP_NOTIFY_END, 2, 2 },
+    [KIND_CONFIG] = { "configuration", CAP_END, 1, 4 },
+};
+
+/* Maps what the capability at `cap` describes, if it keeps the rule. */
+static int map_region(struct pci_function f, const struct pci_bars *bars, unsigned cap,
+                      const struct region_rule *rule, struct region *out) {
+    unsigned bytes = pci_read8(f, cap + CAP_BYTES);
+    uint32_t offset = pci_read32(f, cap + CAP_OFFSET), length = pci_read32(f, cap + CAP_LENGTH);
+    volatile void *at;
+    int err;
+
+    if (bytes < rule->capability_bytes || cap + rule->capability_bytes > PCI_CONFIG_BYTES ||
+        length < rule->least || length > MAX_REGION || !IS_ALIGNED(offset, rule->align)) {
+        log_error("pci %02x:%02x.%x: cannot have its %s at %#x, %#x bytes (capability: %u bytes at "
+                  "%#x)",
+                  f.bus, f.device, f.function, rule->name, offset, length, bytes, cap);
         return -EIO;
-    out->at = paging_map_device(PADDR(base + offset), length);
-    if (!out->at)
-        return -ENOMEM;
-    out->length = length;
-    return 0;
+    }
+    err = pci_map(f, bars, pci_read8(f, cap + CAP_BAR), offset, length, rule->name, &at);
+    if (!err)
+        *out = (struct region){ at, length };
+    return err;
 }
 
 /* Finds the regions; the first capability of a kind counts. */
-static int map_regions(struct pci_function f, struct pci_device *p) {
+static int map_regions(struct pci_function f, const struct pci_bars *bars, struct pci_device *p) {
     unsigned cap = 0;
 
     while ((cap = pci_capability(f, PCI_CAP_VENDOR, cap))) {
@@ -254,15 +277,33 @@ static int map_regions(struct pci_function f, struct pci_device *p) {
                                                  : NULL;
         int err;
 
-        if (!r || r->at)
+        /* Virtio 1.x has a driver ignore those regions that no register names. */
+        if (!r || r->at || pci_read8(f, cap + CAP_BAR) >= PCI_BARS)
             continue;
-        err = map_region(f, cap, r);
+        err = map_region(f, bars, cap, &rules[kind], r);
         if (err)
             return err;
         if (kind == KIND_NOTIFY)
             p->notify_multiplier = pci_read32(f, cap + CAP_NOTIFY_MULTIPLIER);
     }
-    return p->common.length >= COMMON_BYTES && p->notify.at ? 0 : -ENODEV;
+    return p->common.at && p->notify.at ? 0 : -ENODEV;
+}
+
+static int set_up(struct pci_function f, struct pci_device *p) {
+    uint16_t command = pci_read16(f, PCI_COMMAND);
+    struct pci_bars bars;
+    int err;
+
+    pci_read_bars(f, &bars);
+    err = map_regions(f, &bars, p);
+    if (err)
+        return err;
+    pci_write16(f, PCI_COMMAND,
+                command | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_NO_INTX);
+    err = pci_msix_enable(f, &bars, &p->msix);
+    if (err)
+        pci_write16(f, PCI_COMMAND, command);
+    return err;
 }
 
 static void visit_function(struct pci_function f) {
@@ -280,14 +321,10 @@ static void visit_function(struct pci_function f) {
     p->device.type = id >= DEVICE_MODERN ? id - DEVICE_MODERN : pci_read16(f, PCI_SUBSYSTEM_ID);
     format(p->device.name, sizeof p->device.name, "pci %02x:%02x.%x", f.bus, f.device, f.function);
 
-    pci_write16(f, PCI_COMMAND,
-                pci_read16(f, PCI_COMMAND) | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
-                    PCI_COMMAND_NO_INTX);
-    err = map_regions(f, p);
-    if (!err)
-        err = pci_msix_enable(f, &p->msix);
+    err = set_up(f, p);
     if (err) {
-        log_error("virtio: %s is not a modern device with MSI-X (%d)", p->device.name, err);
+        if (err != -EIO) /* which was logged where it was found out */
+            log_error("virtio: %s is not a modern device with MSI-X (%d)", p->device.name, err);
         kfree(p);
         return;
     }

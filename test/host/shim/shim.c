@@ -22,6 +22,7 @@ PERCPU unsigned percpu_cpu;
 PERCPU struct thread *current_thread;
 static PERCPU struct thread host_thread;
 struct machine machine;
+unsigned host_errors_logged;
 bool host_panic_expected;
 void *host_panic_jump[5];
 
@@ -48,8 +49,8 @@ void host_cpu_stop(unsigned n) {
 }
 
 void log_line(enum log_level level, const char *fmt, ...) {
-    (void)level;
     (void)fmt;
+    host_errors_logged += level == LOG_ERROR;
 }
 
 void panic(const char *fmt, ...) {

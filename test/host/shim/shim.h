@@ -16,6 +16,9 @@ void host_cpu_start(unsigned n);
 /* The CPU's thread ends; its variables must not be looked at any more. */
 void host_cpu_stop(unsigned n);
 
+/* Lines of level LOG_ERROR, of all threads, roughly. */
+extern unsigned host_errors_logged;
+
 /* A panic ends the test, unless one is expected: then it comes back with true. */
 #define host_panics(statement)                                                                     \
     ({                                                                                             \

@@ -16,4 +16,7 @@ static inline struct paddr virt_to_phys(const void *v) {
     return PADDR((uint64_t)((const char *)v - host_memory));
 }
 
+/* A test that lists a transport has this function. */
+volatile void *paging_map_device(struct paddr phys, size_t size);
+
 #endif
