@@ -129,6 +129,7 @@ struct netdev_counts {
     uint64_t under_way;         /* frames to send that the card has, or had */
     uint64_t interrupts, kicks; /* kicks: times the card was told */
     uint64_t receiving;         /* queues on which frames have come in */
+    uint64_t interrupted;       /* CPUs to which a queue's interrupt has come */
 };
 void netdev_count(const struct netdev *n, struct netdev_counts *out);
 

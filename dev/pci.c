@@ -224,3 +224,10 @@ void pci_msix_set(struct pci_msix *m, unsigned entry, uint64_t address, uint32_t
     e[2] = data;
     e[3] = 0;
 }
+
+void pci_msix_get(const struct pci_msix *m, unsigned entry, uint64_t *address, uint32_t *data) {
+    const volatile uint32_t *e = m->table + entry * MSIX_ENTRY_WORDS;
+
+    *address = (uint64_t)e[1] << 32 | e[0];
+    *data = e[2];
+}

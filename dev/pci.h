@@ -73,7 +73,7 @@ must_check int pci_map(struct pci_function f, const struct pci_bars *bars, unsig
 /*
  * Message-signalled interrupts.  pci_msix_enable() maps the table with all
  * entries masked, or fails as pci_map() does, or with -ENODEV; pci_msix_set()
- * fills and unmasks one.
+ * fills and unmasks one, pci_msix_get() asks the device what it has there.
  */
 struct pci_msix {
     volatile uint32_t *table; /* four words an entry */
@@ -82,5 +82,6 @@ struct pci_msix {
 must_check int pci_msix_enable(struct pci_function f, const struct pci_bars *bars,
                                struct pci_msix *out);
 void pci_msix_set(struct pci_msix *m, unsigned entry, uint64_t address, uint32_t data);
+void pci_msix_get(const struct pci_msix *m, unsigned entry, uint64_t *address, uint32_t *data);
 
 #endif

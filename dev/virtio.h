@@ -37,6 +37,12 @@
 struct virtio_device;
 struct virtio_queue;
 
+/* What an interrupt is made of. */
+struct virtio_message {
+    uint64_t address; /* one for each CPU */
+    uint32_t data;
+};
+
 /* What a transport does for all devices; constant. */
 struct virtio_transport {
     /* Half 0: bits 0 to 31 of the features; half 1: the rest. */
@@ -51,6 +57,8 @@ struct virtio_transport {
     /* Tells the device where q->ring lies and connects the interrupt. 0 or -errno. */
     int (*queue_enable)(struct virtio_queue *q);
     void (*notify)(struct virtio_queue *q);
+    /* How the queue interrupts, as the device says itself; all zero where all do by one line. */
+    struct virtio_message (*message)(struct virtio_queue *q);
 };
 
 struct virtio_device {

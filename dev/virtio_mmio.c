@@ -161,6 +161,11 @@ static void mmio_notify(struct virtio_queue *q) {
     write_register(mmio_of(q->device), REG_QUEUE_NOTIFY, q->index);
 }
 
+static struct virtio_message mmio_message(struct virtio_queue *q) {
+    (void)q;
+    return (struct virtio_message){ 0 };
+}
+
 static const struct virtio_transport mmio_transport = {
     .read_features = mmio_read_features,
     .write_features = mmio_write_features,
@@ -171,6 +176,7 @@ static const struct virtio_transport mmio_transport = {
     .vectors = mmio_vectors,
     .queue_enable = mmio_queue_enable,
     .notify = mmio_notify,
+    .message = mmio_message,
 };
 
 /* Makes a device of what was found at `base`, if there is one. */

@@ -58,7 +58,10 @@ void net_tell(struct net_interrupt *i) {
 
 void net_interrupt(void *arg) {
     struct net_interrupt *i = arg;
+    uint64_t here = 1ul << cpu_id();
 
+    if (!(atomic_load_explicit(&i->cpus, memory_order_relaxed) & here))
+        atomic_fetch_or_explicit(&i->cpus, here, memory_order_relaxed);
     atomic_fetch_add_explicit(&i->count, 1, memory_order_relaxed);
     net_tell(i);
 }
@@ -227,6 +230,35 @@ static void describe(const struct netdev *card) {
              f->sends_segments_ipv6 ? ", segments over IPv6" : "");
 }
 
+/* How queue `n` of those of the pairs interrupts. */
+static struct virtio_message message_of(const struct netdev *card, unsigned n) {
+    struct net_pair *pair = card->pairs[n / 2];
+
+    return card->virtio->transport->message(n % 2 ? &pair->sender.queue : &pair->receiver.queue);
+}
+
+/* By how many different interrupts, and at how many CPUs: as the card says, not as we meant it. */
+static void describe_interrupts(const struct netdev *card) {
+    struct virtio_message seen[2 * MAX_CPUS];
+    unsigned queues = 2 * card->pair_count, vectors = 0, cpus = 0;
+
+    for (unsigned n = 0; n < queues; n++) {
+        bool same = false, same_cpu = false;
+
+        seen[n] = message_of(card, n);
+        for (unsigned before = 0; before < n; before++) {
+            bool cpu = seen[before].address == seen[n].address;
+
+            same_cpu |= cpu;
+            same |= cpu && seen[before].data == seen[n].data;
+        }
+        vectors += !same;
+        cpus += !same_cpu;
+    }
+    log_info("virtio-net: %u queues interrupt by %u vector%s at %u CPU%s", queues, vectors,
+             vectors == 1 ? "" : "s", cpus, cpus == 1 ? "" : "s");
+}
+
 struct netdev *netdev_open(void (*ready)(unsigned queue)) {
     struct virtio_device *virtio = virtio_find(VIRTIO_ID_NET, 0);
     struct netdev *card;
@@ -251,6 +283,7 @@ struct netdev *netdev_open(void (*ready)(unsigned queue)) {
         return NULL;
     }
     describe(card);
+    describe_interrupts(card);
     for (unsigned n = 0; n < card->features.queues; n++)
         net_receiver_start(&card->pairs[n]->receiver);
     return card;
@@ -266,6 +299,7 @@ static uint64_t load(const _Atomic(uint64_t) *count) {
 
 void netdev_count(const struct netdev *n, struct netdev_counts *out) {
     uint64_t freed = net_buffers_freed(); /* first: what is handed out later only adds */
+    uint64_t cpus = 0;
 
     *out = (struct netdev_counts){ 0 };
     for (unsigned i = 0; i < n->pair_count; i++) {
@@ -288,6 +322,9 @@ void netdev_count(const struct netdev *n, struct netdev_counts *out) {
         out->kicks += s->kicks;
         spin_unlock(&s->lock);
         out->interrupts += load(&r->interrupt.count) + load(&s->interrupt.count);
+        cpus |= load(&r->interrupt.cpus) | load(&s->interrupt.cpus);
     }
+    for (; cpus; cpus &= cpus - 1)
+        out->interrupted++;
     out->buffers_out -= freed;
 }

@@ -27,6 +27,7 @@ _Static_assert(sizeof(struct netdev_buffer) <= NET_BUFFER_START, "the buffer's o
 struct net_interrupt {
     atomic_bool armed;
     _Atomic(uint64_t) count;
+    _Atomic(uint64_t) cpus; /* a bit for each that it has come to */
     struct netdev *card;
     unsigned pair;
 };

@@ -219,6 +219,18 @@ static void pci_notify(struct virtio_queue *q) {
     *q->doorbell = (uint16_t)q->index;
 }
 
+static struct virtio_message pci_message(struct virtio_queue *q) {
+    struct pci_device *p = pci_of(q->device);
+    struct virtio_message m = { 0 };
+    unsigned entry;
+
+    set16(&p->common, COMMON_QUEUE_SELECT, (uint16_t)q->index);
+    entry = get16(&p->common, COMMON_QUEUE_VECTOR);
+    if (entry < p->msix.count)
+        pci_msix_get(&p->msix, entry, &m.address, &m.data);
+    return m;
+}
+
 static const struct virtio_transport pci_transport = {
     .read_features = pci_read_features,
     .write_features = pci_write_features,
@@ -229,6 +241,7 @@ static const struct virtio_transport pci_transport = {
     .vectors = pci_vectors,
     .queue_enable = pci_queue_enable,
     .notify = pci_notify,
+    .message = pci_message,
 };
 
 /* A kind of region: what the driver accesses at the least, and how that is aligned. */

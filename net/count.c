@@ -31,6 +31,7 @@ static unsigned network_counters(struct proc_counter *out, unsigned max) {
         { "sent_frames_in_use", card.under_way },
         { "send_queue_full", card.full },
         { "interrupts", card.interrupts },
+        { "interrupted_cpus", card.interrupted },
         { "kicks", card.kicks },
         { "lock_held_ns", held_ns },
     };

@@ -91,6 +91,10 @@ static void notify(struct virtio_queue *q) {
         answer_control(q->index);
 }
 
+static struct virtio_message message(struct virtio_queue *q) {
+    return (struct virtio_message){ .data = q->index };
+}
+
 static const struct virtio_transport transport = {
     .read_features = read_features,
     .write_features = write_features,
@@ -101,6 +105,7 @@ static const struct virtio_transport transport = {
     .vectors = vectors,
     .queue_enable = queue_enable,
     .notify = notify,
+    .message = message,
 };
 
 void virtio_mmio_probe(void) {}

@@ -43,6 +43,8 @@
 #define NOTIFY_OFFSET   0x1e /* of the common configuration */
 #define QUEUES          0x12
 #define QUEUE_SIZE      0x18
+#define QUEUE_VECTOR    0x1a
+#define QUEUE_ENABLE    0x1c
 #define VECTORS         5u
 #define STATUS_HAS_LIST 0x10
 
@@ -126,9 +128,11 @@ int irq_connect_line(unsigned gsi, bool level, unsigned cpu, irq_handler *handle
 
 int irq_connect_message(unsigned cpu, irq_handler *handler, void *arg, uint64_t *address,
                         uint32_t *data) {
+    static uint32_t vector;
+
     (void)handler, (void)arg;
     *address = 0xfee00000 | (uint64_t)cpu << 12;
-    *data = 0x30;
+    *data = vector++;
     return 0;
 }
 
@@ -412,6 +416,42 @@ static void rings_within_the_doorbells(void **state) {
     assert_int_equal(ring_at(2, 0x80000000), -EIO); /* 0 in 32 bits */
 }
 
+static void on_interrupt(void *arg) {
+    (void)arg;
+}
+
+/* As many queues as there are vectors, and one; each is for another CPU. */
+static void gives_each_queue_a_vector_on_its_cpu(void **state) {
+    static struct virtio_queue q[VECTORS + 1];
+    uint16_t *vector = (uint16_t *)(void *)(regions + QUEUE_VECTOR);
+    struct virtio_device *d;
+
+    (void)state;
+    put_good_device();
+    *(uint16_t *)(void *)(regions + QUEUES) = VECTORS + 1;
+    *(uint16_t *)(void *)(regions + QUEUE_SIZE) = 4;
+    d = probe(virtio_pci_probe);
+    assert_non_null(d);
+    assert_int_equal(d->transport->vectors(d), VECTORS);
+    for (unsigned n = 0; n < ARRAY_SIZE(q); n++) {
+        struct virtio_queue_setup setup = { n, 4, 0, on_interrupt, NULL, n + 1 };
+        bool own = n < VECTORS - 1; /* the rest share the last one, at CPU 0 */
+        uint32_t *entry = (uint32_t *)(void *)table + 4u * MIN(n, VECTORS - 1);
+
+        *(uint16_t *)(void *)(regions + QUEUE_ENABLE) = 0; /* the fake has one queue's registers */
+        assert_int_equal(virtio_queue_init(d, &q[n], &setup), 0);
+        assert_int_equal(*vector, MIN(n, VECTORS - 1));
+        assert_int_equal(q[n].shares_vector, !own);
+        assert_int_equal(entry[0], 0xfee00000u | (own ? n + 1 : 0) << 12);
+        assert_int_equal(entry[1], 0);
+        assert_int_equal(entry[3], 0); /* not masked */
+        assert_int_equal(d->transport->message(&q[n]).address, entry[0]);
+        assert_int_equal(d->transport->message(&q[n]).data, entry[2]);
+        for (unsigned before = 0; before < MIN(n, VECTORS - 1); before++)
+            assert_int_not_equal(entry[2], ((uint32_t *)(void *)table)[4 * before + 2]);
+    }
+}
+
 /* A device of `size` bytes at `start`, on a command line that says the same as `word`. */
 static struct virtio_device *probe_slot(const char *word, uint64_t start, uint64_t size) {
     uint32_t *r;
@@ -509,6 +549,7 @@ int main(void) {
         cmocka_unit_test(refuses_addresses_that_cannot_be),
         cmocka_unit_test(refuses_interrupt_tables_outside),
         cmocka_unit_test(rings_within_the_doorbells),
+        cmocka_unit_test(gives_each_queue_a_vector_on_its_cpu),
         cmocka_unit_test(reads_no_more_than_a_slot_has),
         cmocka_unit_test(refuses_slots_that_cannot_be),
     };
