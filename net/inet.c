@@ -103,6 +103,19 @@ bool inet_address_is_ours(const ip_addr_t *ip) {
     return false;
 }
 
+bool inet_address_is_broadcast(const ip_addr_t *ip) {
+    struct netif *n;
+    if (!IP_IS_V4(ip))
+        return false;
+    if (ip_2_ip4(ip)->addr == IPADDR_BROADCAST)
+        return true;
+    NETIF_FOREACH(n) {
+        if (!ip4_addr_isany(netif_ip4_addr(n)) && ip4_addr_isbroadcast(ip_2_ip4(ip), n))
+            return true;
+    }
+    return false;
+}
+
 void inet_address_fix_destination(ip_addr_t *ip) {
     if (!ip_addr_isany(ip))
         return;

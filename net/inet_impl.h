@@ -23,11 +23,15 @@ typedef int inet_binder(struct socket *s, ip_addr_t *ip, uint16_t port);
 must_check int inet_bind(struct socket *s, const struct socket_address *a, inet_binder *bind);
 /* Whether one of our interfaces has the address.  Under net_lock. */
 bool inet_address_is_ours(const ip_addr_t *ip);
+/* Whether our network, or every network, takes it for all its machines.  Under net_lock. */
+bool inet_address_is_broadcast(const ip_addr_t *ip);
 /* Linux takes "any" as a destination for the machine itself. */
 void inet_address_fix_destination(ip_addr_t *ip);
 
 must_check int tcp_socket_create(uint16_t family, struct socket **out);
 must_check int udp_socket_create(uint16_t family, struct socket **out);
+/* The card, which was full, may have room: those that it refused hear of it.  Under net_lock. */
+void udp_sockets_see_room(void);
 
 /* Options that are an int; at IPPROTO_IP they may be a byte, or none.  -EINVAL where `size` is too
  * small.  What is written is cut to it. */

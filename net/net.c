@@ -31,6 +31,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/sys.h"
 #include "lwip/udp.h"
+#include "net/inet_impl.h"
 #include "net/net_impl.h"
 #include "net/tcp_impl.h"
 #include "net/tcp_lists.h"
@@ -240,6 +241,7 @@ bool net_take_in(unsigned queue) {
     card_reclaim();
     if (card_refused()) {
         tcp_lists_send_refused();
+        udp_sockets_see_room();
         atomic_fetch_add(&net_room_count, 1);
         wait_wake_all(&net_room);
     }

@@ -65,6 +65,8 @@ static int bind_locked(struct socket *socket, ip_addr_t *ip, uint16_t port) {
     struct tcp_socket *s = tcp_of(socket);
     if (s->state != TCP_FRESH || s->local_port)
         return -EINVAL;
+    if (s->v6_only && IP_IS_V4(ip))
+        return -EINVAL;
     if (!inet_address_is_ours(ip))
         return -EADDRNOTAVAIL;
     int err = tcp_need_pcb(s);

@@ -5,6 +5,10 @@
  * lwIP's callback, under net_lock, puts each datagram with its sender into a
  * queue of at most `receive_buffer` bytes; what does not fit is lost, as
  * UDP has it.  A reader takes the first off and copies it without net_lock.
+ *
+ * A datagram for which the card has no room waits with its sender, or the socket
+ * is not to be written to until there is some.  Parts of one above the MTU that
+ * find no room are lost, and so is it: lwIP does not say.
  */
 #include <asm-generic/errno.h>
 #include <asm-generic/poll.h>
@@ -36,6 +40,8 @@ struct udp_socket {
     ip_addr_t bound_ip;   /* net_lock */
     bool v6_only;         /* net_lock */
     struct ip_options ip; /* net_lock */
+    struct list refused;  /* net_lock; in the list of that name while `full` */
+    atomic_bool full;     /* the card had no room for its datagram; set under net_lock */
     atomic_bool ended;    /* shut down for reading */
     atomic_bool no_more;  /* for sending */
     struct spinlock lock; /* RANK_PIPE; guards the queue */
@@ -45,6 +51,7 @@ struct udp_socket {
 };
 
 static const struct socket_ops udp_ops;
+static struct list refused = LIST_INIT(refused); /* struct udp_socket; net_lock */
 
 static struct udp_socket *udp_of(struct socket *s) {
     return container_of(s, struct udp_socket, socket);
@@ -106,7 +113,7 @@ static int need_pcb(struct udp_socket *s) {
 
 static int bind_locked(struct socket *socket, ip_addr_t *ip, uint16_t port) {
     struct udp_socket *s = udp_of(socket);
-    if (s->pcb && s->pcb->local_port)
+    if ((s->pcb && s->pcb->local_port) || (s->v6_only && IP_IS_V4(ip)))
         return -EINVAL;
     if (!inet_address_is_ours(ip) && !ip_addr_ismulticast(ip))
         return -EADDRNOTAVAIL;
@@ -134,6 +141,13 @@ static int need_port(struct udp_socket *s) {
         return err;
     ip_addr_t any = s->pcb->local_ip;
     return net_errno_or_0(udp_bind(s->pcb, &any, 0));
+}
+
+/* Under net_lock: whether the socket may send there, before anything is known of the way. */
+static int may_reach(const struct udp_socket *s, const ip_addr_t *ip) {
+    if (s->v6_only && IP_IS_V4(ip))
+        return -ENETUNREACH;
+    return inet_address_is_broadcast(ip) && !s->socket.broadcast ? -EACCES : 0;
 }
 
 /* connect(AF_UNSPEC).  A port that bind() did not name goes, too. */
@@ -169,7 +183,9 @@ static int udp_socket_connect(struct socket *socket, const struct socket_address
     if (!ip_addr_isloopback(&ip))
         net_wait_address();
     net_lock();
-    err = need_port(s);
+    err = may_reach(s, &ip);
+    if (!err)
+        err = need_port(s);
     struct netif *n = err ? NULL : ip_route(&s->pcb->local_ip, &ip);
     if (!err && !n)
         err = -ENETUNREACH;
@@ -209,19 +225,38 @@ static int udp_socket_name(struct socket *socket, bool of_peer, struct socket_ad
     return err;
 }
 
+/* Under net_lock: POLLOUT goes, until there is room. */
+static void see_full(struct udp_socket *s) {
+    if (s->full)
+        return;
+    s->full = true;
+    list_add_tail(&refused, &s->refused);
+}
+
+static void see_room(struct udp_socket *s) {
+    list_remove(&s->refused);
+    s->full = false;
+}
+
+void udp_sockets_see_room(void) {
+    net_assert_locked();
+    while (!list_is_empty(&refused)) {
+        struct udp_socket *s = list_first(&refused, struct udp_socket, refused);
+        see_room(s);
+        wait_wake_events(&s->socket.writable, POLLOUT | POLLWRNORM);
+    }
+}
+
 /* Sends `p`, which is its own then, to `ip`, or to where the socket is connected (NULL).  -ENOSPC:
  * the card is full, and `p` is as it was and the caller's. */
 static int send_pbuf(struct udp_socket *s, struct pbuf *p, const ip_addr_t *ip, uint16_t port) {
     char *data = p->payload;
     net_lock();
     int err = need_port(s);
-    if (!err && s->socket.broadcast)
-        ip_set_option(s->pcb, SOF_BROADCAST);
     if (!err && !ip && !s->connected)
         err = -EDESTADDRREQ;
-    if (!err && ip && !s->socket.broadcast && IP_IS_V4(ip) &&
-        ip_2_ip4(ip)->addr == IPADDR_BROADCAST)
-        err = -EACCES;
+    if (!err && ip)
+        err = may_reach(s, ip);
     if (!err) {
         const ip_addr_t *to = ip ? ip : &s->pcb->remote_ip;
         ip_options_apply(&s->ip, (struct ip_pcb *)s->pcb, IP_IS_V6(to));
@@ -230,6 +265,7 @@ static int send_pbuf(struct udp_socket *s, struct pbuf *p, const ip_addr_t *ip, 
     if (err == -ENOMEM && card_is_full()) {
         pbuf_remove_header(p, (size_t)(data - (char *)p->payload));
         err = -ENOSPC;
+        see_full(s);
     } else {
         pbuf_free(p); /* the card may have it, too, and counts are under the lock */
     }
@@ -358,8 +394,9 @@ static long udp_socket_receive(struct socket *socket, struct socket_message *m) 
 
 static uint32_t udp_socket_poll(struct socket *socket, struct file *f, struct poll_table *pt) {
     struct udp_socket *s = udp_of(socket);
-    uint32_t events = POLLOUT | POLLWRNORM;
     poll_wait(pt, f, &socket->readable);
+    poll_wait(pt, f, &socket->writable);
+    uint32_t events = s->full ? 0 : POLLOUT | POLLWRNORM;
     if (s->queued || s->ended)
         events |= POLLIN | POLLRDNORM;
     if (s->ended)
@@ -428,6 +465,8 @@ static void udp_socket_close(struct socket *socket) {
     if (s->pcb)
         udp_remove(s->pcb);
     s->pcb = NULL;
+    if (s->full)
+        see_room(s);
     net_unlock();
     for (struct datagram *d; (d = take_first(s));)
         datagram_free(d);

@@ -36,7 +36,7 @@
 #define LWIP_ICMP                     1
 #define IP_DEFAULT_TTL                64
 #define IP_REASS_MAX_PBUFS            256
-#define IP_SOF_BROADCAST              1
+#define IP_SOF_BROADCAST              0 /* net/udp.c looks itself */
 #define IP_SOF_BROADCAST_RECV         0
 #define LWIP_IPV6                     1
 #define LWIP_IPV6_NUM_ADDRESSES       4

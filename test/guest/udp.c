@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* UDP over the loopback: datagrams, their senders, connected sockets, options and errors. */
+/* UDP: datagrams, their senders, connected sockets, options and errors, and room to send. */
 #define _GNU_SOURCE
 #include "test/guest/inet.h"
+#include <sys/epoll.h>
 
 /* A bound socket; its address, as others see it, in *a. */
 static int bound(int family, union inet_address *a) {
@@ -209,5 +210,39 @@ static void many_senders(void) {
     close(fd);
 }
 
+#define HURRIED 20000
+
+/* Sends without waiting; where it may not, the next edge must come. */
+static void *send_by_edges(void *arg) {
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), poller = epoll_create1(0);
+    struct epoll_event e = { .events = EPOLLOUT | EPOLLET };
+    (void)arg;
+
+    CHECK_EQ(epoll_ctl(poller, EPOLL_CTL_ADD, fd, &e), 0);
+    for (int i = 0; i < HURRIED; i++) {
+        if (sendto(fd, "x", 1, 0, &target.any, sizeof target.in) == 1)
+            continue;
+        if (!CHECK_EQ(errno, EAGAIN) || !CHECK_EQ(epoll_wait(poller, &e, 1, 10000), 1) ||
+            !CHECK_EQ(e.events, EPOLLOUT))
+            break;
+    }
+    close(fd);
+    close(poller);
+    return NULL;
+}
+
+/* Over a cable the card is full now and then. */
+static void edges_of_room(void) {
+    pthread_t threads[SENDERS];
+    int fd = bound(AF_INET, &target);
+
+    REQUIRE(fd >= 0);
+    for (long i = 0; i < SENDERS; i++)
+        REQUIRE(thread_start(&threads[i], send_by_edges, NULL));
+    for (int i = 0; i < SENDERS; i++)
+        pthread_join(threads[i], NULL);
+    close(fd);
+}
+
 GUEST_MAIN(CASE(datagrams), CASE(datagrams_ipv6), CASE(connected), CASE(disconnected), CASE(large),
-           CASE(errors), CASE(port_by_itself), CASE(many_senders))
+           CASE(errors), CASE(port_by_itself), CASE(many_senders), CASE(edges_of_room))

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* Which addresses a socket takes: IPv4 ones written as IPv6 ones, and those of everybody. */
+#define _GNU_SOURCE
+#include "test/guest/inet.h"
+#include <ifaddrs.h>
+#include <net/if.h>
+
+/* ::ffff:127.0.0.1 */
+static union inet_address mapped(int port) {
+    union inet_address a = { .in6 = { .sin6_family = AF_INET6 } };
+    a.in6.sin6_port = htons((uint16_t)port);
+    CHECK_EQ(inet_pton(AF_INET6, "::ffff:127.0.0.1", &a.in6.sin6_addr), 1);
+    return a;
+}
+
+static void mapped_of(int type) {
+    static const int on = 1;
+    union inet_address a = mapped(0), b = mapped(9);
+    int fd = socket(AF_INET6, type, 0), both = socket(AF_INET6, type, 0);
+
+    REQUIRE(fd >= 0 && both >= 0);
+    CHECK_EQ(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on), 0);
+    CHECK_ERRNO(bind(fd, &a.any, sizeof a.in6), EINVAL);
+    CHECK_ERRNO(connect(fd, &b.any, sizeof b.in6), ENETUNREACH);
+    if (type == SOCK_DGRAM)
+        CHECK_ERRNO(sendto(fd, "x", 1, 0, &b.any, sizeof b.in6), ENETUNREACH);
+    CHECK_EQ(bind(both, &a.any, sizeof a.in6), 0);
+    if (type == SOCK_DGRAM)
+        CHECK_EQ(connect(both, &b.any, sizeof b.in6), 0);
+    close(fd);
+    close(both);
+}
+
+/* A socket for IPv6 alone takes no IPv4 address in any form; one for both does. */
+static void written_as_ipv6(void) {
+    mapped_of(SOCK_STREAM);
+    mapped_of(SOCK_DGRAM);
+}
+
+/* Nobody sends to everybody by mistake: `to` is a broadcast address. */
+static void refused_of(struct in_addr to) {
+    static const int on = 1, off = 0;
+    union inet_address a = { .in = { .sin_family = AF_INET, .sin_addr = to } };
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), stream = socket(AF_INET, SOCK_STREAM, 0);
+
+    REQUIRE(fd >= 0 && stream >= 0);
+    a.in.sin_port = htons(9);
+    CHECK_ERRNO(sendto(fd, "x", 1, 0, &a.any, sizeof a.in), EACCES);
+    CHECK_ERRNO(connect(fd, &a.any, sizeof a.in), EACCES);
+    CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof on), 0);
+    CHECK(sendto(fd, "x", 1, 0, &a.any, sizeof a.in) == 1 || errno == ENETUNREACH);
+    CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &off, sizeof off), 0);
+    CHECK_ERRNO(sendto(fd, "x", 1, 0, &a.any, sizeof a.in), EACCES);
+    CHECK_ERRNO(connect(stream, &a.any, sizeof a.in), ENETUNREACH);
+    close(fd);
+    close(stream);
+}
+
+static struct in_addr ipv4_of(const struct sockaddr *a) {
+    return ((const struct sockaddr_in *)(const void *)a)->sin_addr;
+}
+
+/* musl gives an interface without one its own address for its broadcast address. */
+static int has_broadcast(const struct ifaddrs *i) {
+    return i->ifa_addr && i->ifa_addr->sa_family == AF_INET && i->ifa_flags & IFF_BROADCAST &&
+           i->ifa_broadaddr && ipv4_of(i->ifa_broadaddr).s_addr != ipv4_of(i->ifa_addr).s_addr;
+}
+
+static void broadcasts(void) {
+    struct ifaddrs *all;
+
+    REQUIRE(getifaddrs(&all) == 0);
+    refused_of((struct in_addr){ htonl(INADDR_BROADCAST) });
+    for (const struct ifaddrs *i = all; i; i = i->ifa_next)
+        if (has_broadcast(i))
+            refused_of(ipv4_of(i->ifa_broadaddr));
+    freeifaddrs(all);
+}
+
+GUEST_MAIN(CASE(written_as_ipv6), CASE(broadcasts))
