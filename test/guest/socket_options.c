@@ -94,6 +94,11 @@ static void switches(void) {
     }
     CHECK_EQ(set(s[0], SO_PRIORITY, 3), 0);
     CHECK_EQ(option(s[0], SO_PRIORITY), 3);
+    CHECK_EQ(option(s[0], SO_MARK), 0);
+    if (set(s[0], SO_MARK, 7) == 0) /* who is not root may not, on Linux */
+        CHECK_EQ(option(s[0], SO_MARK), 7);
+    else
+        CHECK_EQ(errno, EPERM);
     CHECK_EQ(option(s[0], SO_RCVLOWAT), 1);
     CHECK_EQ(set(s[0], SO_RCVLOWAT, 4), 0);
     CHECK_EQ(option(s[0], SO_RCVLOWAT), 4);

@@ -147,6 +147,7 @@ static void errors(void) {
     CHECK_ERRNO(sendto(fd, "x", 1, 0, &b.any, sizeof b.in), EAFNOSUPPORT);
     b = inet_there(AF_INET, 0);
     CHECK_ERRNO(sendto(fd, "x", 1, 0, &b.any, sizeof b.in), EINVAL);
+    CHECK_ERRNO(sendto(fd, "x", 1, MSG_OOB, &a.any, sizeof a.in), EOPNOTSUPP);
     CHECK_ERRNO(listen(fd, 1), EOPNOTSUPP);
     CHECK_ERRNO(accept(fd, NULL, NULL), EOPNOTSUPP);
     CHECK_EQ(inet_events(fd), POLLOUT);
