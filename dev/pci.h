@@ -63,6 +63,10 @@ struct pci_bars {
 /* Finds them out.  Meanwhile the function does not answer at these addresses. */
 void pci_read_bars(struct pci_function f, struct pci_bars *out);
 
+static inline bool pci_is_memory(const struct pci_bars *bars, unsigned bar) {
+    return bar < PCI_BARS && bars->at[bar].bytes;
+}
+
 /*
  * Maps `bytes` at `offset` of memory region `bar`, which the device says.  0, -ENOMEM, or -EIO
  * where that is not within the region, or where a device cannot be; it is logged with `what` it is.

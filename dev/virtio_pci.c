@@ -33,7 +33,7 @@
 #define KIND_NOTIFY           2
 #define KIND_CONFIG           4
 
-#define MAX_REGION  MIB(1)
+#define MAX_REGION  MIB(1) /* what there is beyond is not used */
 #define NO_VECTOR   0xffff
 #define RESET_POLLS 1000000
 
@@ -266,19 +266,20 @@ static int map_region(struct pci_function f, const struct pci_bars *bars, unsign
     int err;
 
     if (bytes < rule->capability_bytes || cap + rule->capability_bytes > PCI_CONFIG_BYTES ||
-        length < rule->least || length > MAX_REGION || !IS_ALIGNED(offset, rule->align)) {
+        length < rule->least || !IS_ALIGNED(offset, rule->align)) {
         log_error("pci %02x:%02x.%x: cannot have its %s at %#x, %#x bytes (capability: %u bytes at "
                   "%#x)",
                   f.bus, f.device, f.function, rule->name, offset, length, bytes, cap);
         return -EIO;
     }
+    length = MIN(length, MAX_REGION); /* where each of 1,024 queues has a page: page-per-vq */
     err = pci_map(f, bars, pci_read8(f, cap + CAP_BAR), offset, length, rule->name, &at);
     if (!err)
         *out = (struct region){ at, length };
     return err;
 }
 
-/* Finds the regions; the first capability of a kind counts. */
+/* Finds the regions; of a kind, the first capability in memory counts. */
 static int map_regions(struct pci_function f, const struct pci_bars *bars, struct pci_device *p) {
     unsigned cap = 0;
 
@@ -290,8 +291,9 @@ static int map_regions(struct pci_function f, const struct pci_bars *bars, struc
                                                  : NULL;
         int err;
 
-        /* Virtio 1.x has a driver ignore those regions that no register names. */
-        if (!r || r->at || pci_read8(f, cap + CAP_BAR) >= PCI_BARS)
+        /* Virtio 1.x has a driver use the first of a kind that it can: one in ports comes first
+         * where there is one (QEMU's modern-pio-notify). */
+        if (!r || r->at || !pci_is_memory(bars, pci_read8(f, cap + CAP_BAR)))
             continue;
         err = map_region(f, bars, cap, &rules[kind], r);
         if (err)

@@ -10,6 +10,8 @@
 
 #define IPV6_SHORTEST 24 /* Linux takes a sockaddr_in6 without its scope: SIN6_LEN_RFC2133 */
 
+#define LONGEST_WITH_BROADCAST 0xfffffffc /* netmask: on a /31 both addresses are machines */
+
 int inet_create(int family, int type, int protocol, struct socket **out) {
     if (type == SOCK_STREAM)
         return protocol && protocol != IPPROTO_TCP ? -EPROTONOSUPPORT
@@ -110,7 +112,8 @@ bool inet_address_is_broadcast(const ip_addr_t *ip) {
     if (ip_2_ip4(ip)->addr == IPADDR_BROADCAST)
         return true;
     NETIF_FOREACH(n) {
-        if (!ip4_addr_isany(netif_ip4_addr(n)) && ip4_addr_isbroadcast(ip_2_ip4(ip), n))
+        bool has_one = lwip_ntohl(netif_ip4_netmask(n)->addr) <= LONGEST_WITH_BROADCAST;
+        if (has_one && !ip4_addr_isany(netif_ip4_addr(n)) && ip4_addr_isbroadcast(ip_2_ip4(ip), n))
             return true;
     }
     return false;

@@ -151,7 +151,7 @@ static int connect_locked(struct tcp_socket *s, const ip_addr_t *ip, uint16_t po
         int why = socket_take_error(&s->socket);
         return why ? why : -ECONNABORTED;
     }
-    if ((s->v6_only && IP_IS_V4(ip)) || inet_address_is_broadcast(ip))
+    if ((s->v6_only && IP_IS_V4(ip)) || ip_addr_ismulticast(ip) || inet_address_is_broadcast(ip))
         return -ENETUNREACH;
     int err = tcp_need_pcb(s);
     if (err)

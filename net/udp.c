@@ -143,11 +143,13 @@ static int need_port(struct udp_socket *s) {
     return net_errno_or_0(udp_bind(s->pcb, &any, 0));
 }
 
-/* Under net_lock: whether the socket may send there, before anything is known of the way. */
+/* Under net_lock: whether the socket may send there at all. */
 static int may_reach(const struct udp_socket *s, const ip_addr_t *ip) {
     if (s->v6_only && IP_IS_V4(ip))
         return -ENETUNREACH;
-    return inet_address_is_broadcast(ip) && !s->socket.broadcast ? -EACCES : 0;
+    if (!inet_address_is_broadcast(ip) || s->socket.broadcast)
+        return 0;
+    return ip_route(IP4_ADDR_ANY, ip) ? -EACCES : -ENETUNREACH;
 }
 
 /* connect(AF_UNSPEC).  A port that bind() did not name goes, too. */

@@ -56,6 +56,36 @@ static void refused_of(struct in_addr to) {
     close(stream);
 }
 
+/* Where no way leads anywhere, 255.255.255.255 is out of reach instead. */
+static void everybody(void) {
+    union inet_address a = { .in = { .sin_family = AF_INET, .sin_addr = { INADDR_BROADCAST } } };
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), stream = socket(AF_INET, SOCK_STREAM, 0);
+
+    REQUIRE(fd >= 0 && stream >= 0);
+    a.in.sin_port = htons(9);
+    CHECK(sendto(fd, "x", 1, 0, &a.any, sizeof a.in) == -1 &&
+          (errno == EACCES || errno == ENETUNREACH));
+    CHECK_ERRNO(connect(stream, &a.any, sizeof a.in), ENETUNREACH);
+    close(fd);
+    close(stream);
+}
+
+/* Nor has TCP groups. */
+static void groups(void) {
+    union inet_address a = { .in = { .sin_family = AF_INET } };
+    union inet_address b = { .in6 = { .sin6_family = AF_INET6, .sin6_scope_id = 1 } };
+    int fd = socket(AF_INET, SOCK_STREAM, 0), other = socket(AF_INET6, SOCK_STREAM, 0);
+
+    REQUIRE(fd >= 0 && other >= 0);
+    a.in.sin_port = b.in6.sin6_port = htons(9);
+    CHECK_EQ(inet_pton(AF_INET, "224.0.0.1", &a.in.sin_addr), 1);
+    CHECK_EQ(inet_pton(AF_INET6, "ff02::1", &b.in6.sin6_addr), 1);
+    CHECK_ERRNO(connect(fd, &a.any, sizeof a.in), ENETUNREACH);
+    CHECK_ERRNO(connect(other, &b.any, sizeof b.in6), ENETUNREACH);
+    close(fd);
+    close(other);
+}
+
 static struct in_addr ipv4_of(const struct sockaddr *a) {
     return ((const struct sockaddr_in *)(const void *)a)->sin_addr;
 }
@@ -70,11 +100,11 @@ static void broadcasts(void) {
     struct ifaddrs *all;
 
     REQUIRE(getifaddrs(&all) == 0);
-    refused_of((struct in_addr){ htonl(INADDR_BROADCAST) });
+    everybody();
     for (const struct ifaddrs *i = all; i; i = i->ifa_next)
         if (has_broadcast(i))
             refused_of(ipv4_of(i->ifa_broadaddr));
     freeifaddrs(all);
 }
 
-GUEST_MAIN(CASE(written_as_ipv6), CASE(broadcasts))
+GUEST_MAIN(CASE(written_as_ipv6), CASE(groups), CASE(broadcasts))

@@ -250,6 +250,16 @@ static void ignores_regions_without_a_register(void **state) {
     expect_good();
 }
 
+/* QEMU's modern-pio-notify: doorbells in ports, too, and before those in memory. */
+static void passes_over_ports(void **state) {
+    (void)state;
+    put_good_device();
+    put_capability(0x90, COMMON, 2, 0, 4);
+    config.u8[0x90 + CAP_BAR] = 0;
+    config.u8[MSIX + 1] = 0x90;
+    expect_good();
+}
+
 static void refuses_regions_outside(void **state) {
     static const struct {
         unsigned cap;
@@ -315,6 +325,7 @@ static void refuses_cut_capabilities(void **state) {
     config.u8[0xf4 + 1] = NOTIFY;
     config.u8[0xf4 + CAP_BYTES] = 16;
     config.u8[0xf4 + CAP_KIND] = 4;
+    config.u8[0xf4 + CAP_BAR] = 4;
     expect_refused();
     put_good_device();
     config.u8[COMMON + 1] = 0;
@@ -543,6 +554,7 @@ int main(void) {
         cmocka_unit_test(finds_a_good_device),
         cmocka_unit_test(finds_regions_up_to_the_end),
         cmocka_unit_test(ignores_regions_without_a_register),
+        cmocka_unit_test(passes_over_ports),
         cmocka_unit_test(refuses_regions_outside),
         cmocka_unit_test(refuses_regions_that_are_too_small_or_odd),
         cmocka_unit_test(refuses_cut_capabilities),
