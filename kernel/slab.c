@@ -282,6 +282,13 @@ void *kmalloc_uncleared(size_t size) {
     return p ? page_address(p) : NULL;
 }
 
+void *kmalloc_uncleared_most(size_t *size) {
+    void *p;
+    while (!(p = kmalloc_uncleared(*size)) && *size > PAGE_SIZE)
+        *size /= 2;
+    return p;
+}
+
 void kfree(void *p) {
     if (!p)
         return;

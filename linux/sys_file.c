@@ -191,7 +191,8 @@ long sys_lseek(long fd, long offset, long whence) {
  */
 static long copy_between(struct file *in, uint64_t *in_at, struct file *out, uint64_t *out_at,
                          size_t count) {
-    char *buffer = kmalloc(MIN(MAX(count, 1ul), COPY_BUFFER)); /* cleared: not more than needed */
+    size_t most = MIN(MAX(count, 1ul), COPY_BUFFER);
+    char *buffer = kmalloc_uncleared_most(&most);
     if (!buffer)
         return -ENOMEM;
     size_t done = 0;
@@ -200,7 +201,7 @@ static long copy_between(struct file *in, uint64_t *in_at, struct file *out, uin
         struct iter it;
         uint64_t at = in_at ? *in_at : in->pos;
         /* Read without moving on: what cannot be written must be there to be read again. */
-        iter_init_kernel(&it, buffer, MIN(count - done, COPY_BUFFER));
+        iter_init_kernel(&it, buffer, MIN(count - done, most));
         n = file_pread(in, &it, at);
         if (n <= 0)
             break;

@@ -106,14 +106,6 @@ static long between_pipes(const struct splice *s, bool leave) {
     }
 }
 
-/* A buffer for `*most` bytes, or for fewer where memory is in pieces. */
-static char *buffer_new(size_t *most) {
-    char *buffer;
-    while (!(buffer = kmalloc_uncleared(*most)) && *most > PAGE_SIZE)
-        *most /= 2;
-    return buffer;
-}
-
 static long offset_in(const struct file *f, long user, uint64_t *at) {
     if (file_is_pipe(f))
         return -ESPIPE;
@@ -144,7 +136,7 @@ static long splice_files(struct splice *s) {
         return err;
     /* A socket's own O_NONBLOCK is looked at when it is read or written. */
     s->nonblocking |= (to && file_is_nonblocking(s->out)) || (from && file_is_nonblocking(s->in));
-    s->buffer = buffer_new(&s->most);
+    s->buffer = kmalloc_uncleared_most(&s->most);
     if (!s->buffer)
         return -ENOMEM;
     long n = from && to ? between_pipes(s, false) : from ? out_of_pipe(s) : into_pipe(s);
@@ -198,7 +190,7 @@ static long tee_files(struct splice *s) {
     if (!file_is_pipe(s->in) || !file_is_pipe(s->out) || s->in->inode == s->out->inode)
         return -EINVAL;
     s->nonblocking |= file_is_nonblocking(s->in) || file_is_nonblocking(s->out);
-    s->buffer = buffer_new(&s->most);
+    s->buffer = kmalloc_uncleared_most(&s->most);
     if (!s->buffer)
         return -ENOMEM;
     long n = between_pipes(s, true);
@@ -253,7 +245,7 @@ static long vmsplice_parts(struct file *f, struct iter *it, bool nonblocking) {
     if (!file_is_pipe(f))
         return -EBADF;
     size_t most = MIN(it->left, MOST);
-    char *buffer = buffer_new(&most);
+    char *buffer = kmalloc_uncleared_most(&most);
     if (!buffer)
         return -ENOMEM;
     long n = file_is_writable(f) ? from_program(f, it, buffer, most, nonblocking)

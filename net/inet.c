@@ -4,6 +4,8 @@
 #include <linux/in.h>
 #include <linux/in6.h>
 #include "base/string.h"
+#include "lwip/ip.h"
+#include "lwip/nd6.h"
 #include "lwip/netif.h"
 #include "net/inet_impl.h"
 #include "net/net_impl.h"
@@ -81,11 +83,18 @@ void inet_address_put(struct socket_address *a, uint16_t family, const ip_addr_t
 }
 
 int inet_bind(struct socket *s, const struct socket_address *a, inet_binder *bind) {
+    struct socket_address plain = *a;
     ip_addr_t ip;
     uint16_t port;
-    int err = inet_address_get(a, s->family, &ip, &port);
+    const struct sockaddr_in *in = (const void *)plain.bytes;
+    if (s->family == AF_INET && a->length >= sizeof *in && a->family == AF_UNSPEC &&
+        in->sin_addr.s_addr == 0)
+        plain.family = AF_INET; /* old programs leave it out */
+    int err = inet_address_get(&plain, s->family, &ip, &port);
     if (err)
         return err;
+    if (!ip_addr_isany(&ip) && !ip_addr_isloopback(&ip))
+        net_wait_address(); /* it may be the one that is on its way */
     net_lock();
     err = bind(s, &ip, port);
     net_unlock();
@@ -117,6 +126,18 @@ bool inet_address_is_broadcast(const ip_addr_t *ip) {
             return true;
     }
     return false;
+}
+
+struct netif *inet_route(const ip_addr_t *from, const ip_addr_t *to) {
+    struct netif *n = ip_route(from, to);
+    if (!n || ip_addr_isloopback(to) || ip_addr_ismulticast(to) || inet_address_is_ours(to))
+        return n;
+    if (IP_IS_V6(to))
+        return ip6_addr_has_scope(ip_2_ip6(to), IP6_UNICAST) || nd6_find_route(ip_2_ip6(to)) ? n
+                                                                                             : NULL;
+    bool is_near = ip4_addr_netcmp(ip_2_ip4(to), netif_ip4_addr(n), netif_ip4_netmask(n)) ||
+                   ip4_addr_islinklocal(ip_2_ip4(to)) || ip_2_ip4(to)->addr == IPADDR_BROADCAST;
+    return is_near || !ip4_addr_isany(netif_ip4_gw(n)) ? n : NULL;
 }
 
 void inet_address_fix_destination(ip_addr_t *ip) {

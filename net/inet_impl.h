@@ -25,6 +25,9 @@ must_check int inet_bind(struct socket *s, const struct socket_address *a, inet_
 bool inet_address_is_ours(const ip_addr_t *ip);
 /* Whether our network, or every network, takes it for all its machines.  Under net_lock. */
 bool inet_address_is_broadcast(const ip_addr_t *ip);
+/* The interface that leads to `to`; NULL: none does, where lwIP's ip_route() would try the card all
+ * the same.  Under net_lock. */
+struct netif *inet_route(const ip_addr_t *from, const ip_addr_t *to);
 /* Linux takes "any" as a destination for the machine itself. */
 void inet_address_fix_destination(ip_addr_t *ip);
 

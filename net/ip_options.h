@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Options at the levels of IP and IPv6: what goes into a packet's header, and whether ICMP's errors
- * are queued, of which none comes to a socket here. */
+/* Options at the levels of IP and IPv6: what goes into a packet's header, whether ICMP's errors are
+ * queued, of which none comes to a socket here, and whether bind() without a port chooses one. */
 #ifndef NET_IP_OPTIONS_H
 #define NET_IP_OPTIONS_H
 
@@ -12,6 +12,7 @@ struct ip_options {
     uint8_t tos, traffic_class;
     int16_t ttl, hop_limit; /* -1: the default, which is what ip_options_init() gives */
     bool wants_errors, wants_errors6;
+    bool port_later; /* IP_BIND_ADDRESS_NO_PORT; TCP */
 };
 
 void ip_options_init(struct ip_options *o);

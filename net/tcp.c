@@ -79,6 +79,7 @@ static err_t see_connected(void *arg, struct tcp_pcb *pcb, err_t err) {
     if (!s)
         return ERR_OK;
     s->local_ip = pcb->local_ip;
+    tcp_begin_timers(pcb); /* anew, however often it had to ask */
     tcp_see_established(s, pcb);
     s->state = TCP_CONNECTED; /* publishes `window` */
     wake_all(s);

@@ -46,14 +46,16 @@ static int listen_locked(struct tcp_socket *s) {
         ip_addr_t any = s->pcb->local_ip;
         err = tcp_bind_pcb(s, &any, 0);
     }
-    if (!err && tcp_is_listened(&s->local_ip, s->local_port))
+    if (!err && !tcp_may_listen(s, &s->local_ip, s->local_port))
         err = -EADDRINUSE;
     if (err)
         return err;
+    ip_reset_option(s->pcb, SOF_REUSEADDR); /* lwIP would let no two listen */
     struct tcp_pcb *listener = tcp_listen_with_backlog_and_err(s->pcb, HALF_OPEN_MOST, &why);
     if (!listener)
         return net_errno_or_0(why);
     tcp_attach(s, listener);
+    tcp_apply_options(s);
     tcp_accept(listener, see_finished);
     return 0;
 }

@@ -4,7 +4,8 @@
  * and listen() choose.
  *
  * With SO_REUSEADDR lwIP lets any two sockets have a port.  Here, as on Linux, a
- * listener shares its port only with sockets at other addresses.
+ * listener shares its port only with sockets at other addresses, or where all of
+ * them have SO_REUSEPORT.
  */
 #include <asm-generic/errno.h>
 #include "lwip/priv/tcp_priv.h"
@@ -20,15 +21,59 @@ static bool overlap(const ip_addr_t *a, const ip_addr_t *b) {
     return ip_addr_isany(a) || ip_addr_isany(b) || ip_addr_cmp(a, b);
 }
 
-bool tcp_is_listened(const ip_addr_t *ip, uint16_t port) {
-    for (const struct tcp_pcb_listen *l = tcp_listen_pcbs.listen_pcbs; l; l = l->next)
-        if (l->local_port == port && overlap(&l->local_ip, ip))
-            return true;
-    return false;
+bool tcp_may_listen(const struct tcp_socket *s, const ip_addr_t *ip, uint16_t port) {
+    for (const struct tcp_pcb_listen *l = tcp_listen_pcbs.listen_pcbs; l; l = l->next) {
+        const struct tcp_socket *other = l->callback_arg;
+        if (l->local_port == port && overlap(&l->local_ip, ip) &&
+            !(other && other->socket.reuse_port && s->socket.reuse_port))
+            return false;
+    }
+    return true;
+}
+
+/* Whether those that are bound, and do not listen yet, let it have the port. */
+static bool may_share(const struct tcp_socket *s, const ip_addr_t *ip, uint16_t port) {
+    for (const struct tcp_pcb *p = tcp_bound_pcbs; p; p = p->next) {
+        const struct tcp_socket *other = p->callback_arg;
+        if (p->local_port == port && overlap(&p->local_ip, ip) && other &&
+            !(other->socket.reuse_port && s->socket.reuse_port) &&
+            !(other->socket.reuse_address && s->socket.reuse_address))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * lwIP takes the first listener that has the very address, else the last that has
+ * any; among several the one whose turn it is by `hash` is put there.
+ */
+void tcp_spread_syn(const ip_addr_t *to, uint16_t port, uint32_t hash) {
+    struct tcp_pcb_listen **link, *chosen;
+    unsigned count[2] = { 0 }; /* with any address, with the very one */
+
+    for (chosen = tcp_listen_pcbs.listen_pcbs; chosen; chosen = chosen->next)
+        if (chosen->local_port == port && overlap(&chosen->local_ip, to))
+            count[!ip_addr_isany(&chosen->local_ip)]++;
+    bool exact = count[1];
+    if (count[exact] < 2)
+        return;
+    unsigned left = hash % count[exact];
+    for (link = &tcp_listen_pcbs.listen_pcbs; (chosen = *link); link = &chosen->next)
+        if (chosen->local_port == port && overlap(&chosen->local_ip, to) &&
+            exact == !ip_addr_isany(&chosen->local_ip) && left-- == 0)
+            break;
+    if (!chosen)
+        return;
+    *link = chosen->next;
+    link = &tcp_listen_pcbs.listen_pcbs;
+    while (!exact && *link)
+        link = &(*link)->next;
+    chosen->next = *link;
+    *link = chosen;
 }
 
 int tcp_bind_pcb(struct tcp_socket *s, const ip_addr_t *ip, uint16_t port) {
-    if (port && tcp_is_listened(ip, port))
+    if (port && (!tcp_may_listen(s, ip, port) || !may_share(s, ip, port)))
         return -EADDRINUSE;
     tcp_lists_gather();
     int err = net_errno_or_0(tcp_bind(s->pcb, ip, port));
@@ -74,9 +119,13 @@ static int bind_locked(struct socket *socket, ip_addr_t *ip, uint16_t port) {
         return err;
     if (ip_addr_isany(ip) && s->socket.family == AF_INET6 && !s->v6_only)
         *ip = *IP_ANY_TYPE;
-    err = tcp_bind_pcb(s, ip, port);
-    if (err)
-        return err;
+    if (port || !s->ip.port_later) {
+        err = tcp_bind_pcb(s, ip, port);
+        if (err)
+            return err;
+    } else { /* connect() finds one, of all that are free for that destination */
+        s->local_ip = s->pcb->local_ip = *ip;
+    }
     s->bound = true;
     s->bound_ip = *ip;
     s->bound_port = port;
@@ -88,7 +137,7 @@ int tcp_socket_bind(struct socket *socket, const struct socket_address *a) {
 }
 
 int tcp_choose_local(struct tcp_pcb *pcb) {
-    struct netif *n = ip_route(&pcb->local_ip, &pcb->remote_ip);
+    struct netif *n = inet_route(&pcb->local_ip, &pcb->remote_ip);
     /* Of 127.0.0.0/8 lwIP's loopback has the first address only. */
     if (!n || (ip_addr_isloopback(&pcb->remote_ip) && !inet_address_is_ours(&pcb->remote_ip)))
         return -ENETUNREACH;

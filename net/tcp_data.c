@@ -159,10 +159,11 @@ static size_t copy_out(struct tcp_socket *s, struct iter *to, bool skip) {
     return done;
 }
 
-static size_t peek(struct tcp_socket *s, struct iter *to) {
+static size_t peek(struct tcp_socket *s, struct iter *to, bool skip) {
     size_t done = 0, offset = s->mine_offset;
     for (const struct pbuf *p = s->mine; p && to->left && !to->faulted; p = p->next) {
-        done += iter_to(to, (const char *)p->payload + offset, p->len - offset);
+        const char *from = (const char *)p->payload + offset;
+        done += skip ? iter_skip(to, p->len - offset) : iter_to(to, from, p->len - offset);
         offset = 0;
     }
     return done;
@@ -210,7 +211,7 @@ static long receive_now(struct tcp_socket *s, struct socket_message *m, bool som
     if (!s->mine)
         return receive_nothing(s, peer_ended, ended, some);
     if (m->flags & MSG_PEEK)
-        return iter_result(m->data, peek(s, m->data));
+        return iter_result(m->data, peek(s, m->data, m->flags & MSG_TRUNC));
     size_t done = copy_out(s, m->data, m->flags & MSG_TRUNC);
     if (m->data->left && !m->data->faulted) { /* more may have come */
         take_inbox(s);
@@ -406,9 +407,9 @@ long tcp_socket_send(struct socket *socket, struct socket_message *m) {
     if (m->data->left <= sizeof small)
         return send_all(s, m, small, sizeof small);
     size_t size = MIN(m->data->left, (size_t)CHUNK);
-    char *buffer = kmalloc_uncleared(size);
+    char *buffer = kmalloc_uncleared_most(&size);
     if (!buffer)
-        return -ENOMEM;
+        return send_all(s, m, small, sizeof small);
     long done = send_all(s, m, buffer, size);
     kfree(buffer);
     return done;

@@ -91,8 +91,10 @@ int tcp_socket_bind(struct socket *s, const struct socket_address *a);
 must_check int tcp_need_pcb(struct tcp_socket *s);
 /* Binds s->pcb; port 0: any.  -EADDRINUSE. */
 must_check int tcp_bind_pcb(struct tcp_socket *s, const ip_addr_t *ip, uint16_t port);
-/* Whether a listener hears connections to that address. */
-bool tcp_is_listened(const ip_addr_t *ip, uint16_t port);
+/* Whether no listener forbids it to listen there. */
+bool tcp_may_listen(const struct tcp_socket *s, const ip_addr_t *ip, uint16_t port);
+/* A SYN to that address: of several listeners (SO_REUSEPORT) the one that `hash` says gets it. */
+void tcp_spread_syn(const ip_addr_t *to, uint16_t port, uint32_t hash);
 /* The local side of a connection to pcb's remote side, as far as it is not bound.  -ENETUNREACH,
  * -EADDRNOTAVAIL. */
 must_check int tcp_choose_local(struct tcp_pcb *pcb);

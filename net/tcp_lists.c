@@ -270,10 +270,13 @@ static void end_waiting(const struct tcp_hdr *header) {
 void tcp_input(struct pbuf *p, struct netif *from) {
     const struct tcp_hdr *header = p->payload;
     if (p->len >= TCP_HLEN) {
-        select(hash(ip_current_dest_addr(), lwip_ntohs(header->dest), ip_current_src_addr(),
-                    lwip_ntohs(header->src)));
-        if ((TCPH_FLAGS(header) & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN)
+        uint32_t which = hash(ip_current_dest_addr(), lwip_ntohs(header->dest),
+                              ip_current_src_addr(), lwip_ntohs(header->src));
+        select(which);
+        if ((TCPH_FLAGS(header) & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN) {
             end_waiting(header);
+            tcp_spread_syn(ip_current_dest_addr(), lwip_ntohs(header->dest), which);
+        }
     }
     lwip_tcp_input(p, from);
 }

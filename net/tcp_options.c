@@ -23,7 +23,7 @@ enum {
 
 void tcp_apply_options(struct tcp_socket *s) {
     struct tcp_pcb *pcb = s->pcb;
-    if (s->socket.reuse_address)
+    if (s->socket.reuse_address || s->socket.reuse_port)
         ip_set_option(pcb, SOF_REUSEADDR);
     else
         ip_reset_option(pcb, SOF_REUSEADDR);

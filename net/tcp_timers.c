@@ -88,8 +88,16 @@ static void end_probing(void) {
             pcb->persist_backoff = 0;
 }
 
+/* lwIP would ask six times, every 1.5 s; Linux waits two times as long each time, 127 s in all. */
+static void slow_asking(void) {
+    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next)
+        if (pcb->state == SYN_SENT && pcb->nrtx)
+            pcb->rto = (s16_t)(TICKS(1) << pcb->nrtx);
+}
+
 void tcp_timers_tick(void) {
     end_probing();
     end_closed();
     tcp_tmr();
+    slow_asking();
 }

@@ -149,7 +149,7 @@ static int may_reach(const struct udp_socket *s, const ip_addr_t *ip) {
         return -ENETUNREACH;
     if (!inet_address_is_broadcast(ip) || s->socket.broadcast)
         return 0;
-    return ip_route(IP4_ADDR_ANY, ip) ? -EACCES : -ENETUNREACH;
+    return inet_route(IP4_ADDR_ANY, ip) ? -EACCES : -ENETUNREACH;
 }
 
 /* connect(AF_UNSPEC).  A port that bind() did not name goes, too. */
@@ -166,6 +166,20 @@ static void disconnect(struct udp_socket *s) {
     net_unlock();
 }
 
+/* Where to send, as Linux reads it: over IPv4 it need not say so, and over IPv6 it may be IPv4. */
+static int destination_get(const struct socket *socket, const struct socket_address *a,
+                           ip_addr_t *ip, uint16_t *port) {
+    struct socket_address plain = *a;
+    if (socket->family == AF_INET && a->length >= sizeof a->family && a->family == AF_UNSPEC)
+        plain.family = AF_INET;
+    uint16_t family =
+        a->length >= sizeof a->family && a->family == AF_INET ? AF_INET : socket->family;
+    int err = inet_address_get(&plain, family, ip, port);
+    if (!err)
+        inet_address_fix_destination(ip);
+    return err;
+}
+
 static int udp_socket_connect(struct socket *socket, const struct socket_address *a,
                               bool nonblocking) {
     struct udp_socket *s = udp_of(socket);
@@ -178,17 +192,16 @@ static int udp_socket_connect(struct socket *socket, const struct socket_address
         disconnect(s);
         return 0;
     }
-    err = inet_address_get(a, socket->family, &ip, &port);
+    err = destination_get(socket, a, &ip, &port);
     if (err)
         return err;
-    inet_address_fix_destination(&ip);
     if (!ip_addr_isloopback(&ip))
         net_wait_address();
     net_lock();
     err = may_reach(s, &ip);
     if (!err)
         err = need_port(s);
-    struct netif *n = err ? NULL : ip_route(&s->pcb->local_ip, &ip);
+    struct netif *n = err ? NULL : inet_route(&s->pcb->local_ip, &ip);
     if (!err && !n)
         err = -ENETUNREACH;
     if (!err) {
@@ -308,16 +321,13 @@ static long udp_socket_send(struct socket *socket, struct socket_message *m) {
         return -EPIPE;
     if (size > DATAGRAM_MOST)
         return -EMSGSIZE;
-    int err = named ? inet_address_get(m->address, socket->family, &ip, &port) : 0;
+    int err = named ? destination_get(socket, m->address, &ip, &port) : 0;
     if (err)
         return err;
     if (named && port == 0)
         return -EINVAL;
-    if (named) {
-        inet_address_fix_destination(&ip);
-        if (!ip_addr_isloopback(&ip))
-            net_wait_address();
-    }
+    if (named && !ip_addr_isloopback(&ip))
+        net_wait_address();
     struct pbuf *p = pbuf_alloc(PBUF_TRANSPORT, (u16_t)size, PBUF_RAM);
     if (!p)
         return -ENOBUFS;
@@ -384,10 +394,12 @@ static long udp_socket_receive(struct socket *socket, struct socket_message *m) 
             return n;
         }
         int err = socket_take_error(socket);
-        if (err || s->ended)
+        if (err)
             return err;
         if (m->nonblocking)
             return -EAGAIN;
+        if (s->ended)
+            return 0;
         err = socket_wait(&socket->readable, s->queued || s->ended || socket->error, deadline);
         if (err)
             return err;

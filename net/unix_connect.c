@@ -126,6 +126,7 @@ int unix_accept(struct socket *s, bool nonblocking, struct socket **out,
     wait_wake_all(&u->room);
     if (peer)
         unix_name_copy(unix_name_of(unix_peer(taken)), sizeof peer->family, peer);
+    taken->socket.pass_credentials = atomic_load(&s->pass_credentials);
     *out = &taken->socket;
     return 0;
 }

@@ -44,7 +44,12 @@ static void what_it_is(void) {
     int l = socket(AF_UNIX, SOCK_STREAM, 0);
     REQUIRE(bind(l, ADDRESS(a), length) == 0 && listen(l, 1) == 0);
     CHECK_EQ(option(l, SO_ACCEPTCONN), 1);
-    close(l);
+    CHECK_EQ(set(l, SO_PASSCRED, 1), 0);
+    s[0] = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK_EQ(connect(s[0], ADDRESS(a), length), 0);
+    s[1] = accept(l, NULL, NULL);
+    CHECK_EQ(option(s[1], SO_PASSCRED), 1);
+    close(l), close(s[0]), close(s[1]);
 }
 
 static void sizes(void) {

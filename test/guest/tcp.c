@@ -288,6 +288,7 @@ static void peek_and_wait(void) {
     CHECK_EQ(recv(ends[1], text, 8, MSG_PEEK), 3);
     CHECK_ERRNO(recv(ends[1], text, 8, MSG_ERRQUEUE), EAGAIN);
     CHECK_EQ(recv(ends[1], text, 2, MSG_PEEK), 2);
+    CHECK_EQ(recv(ends[1], NULL, 8, MSG_PEEK | MSG_TRUNC), 3);
     CHECK_EQ(recv(ends[1], text, 1, 0), 1);
     CHECK_EQ(text[0], 'a');
     CHECK_EQ(write(ends[0], "def", 3), 3);

@@ -153,6 +153,8 @@ static void errors(void) {
     CHECK_ERRNO(accept(fd, NULL, NULL), EOPNOTSUPP);
     CHECK_EQ(inet_events(fd), POLLOUT);
     CHECK_ERRNO(shutdown(fd, SHUT_RDWR), ENOTCONN);
+    CHECK_ERRNO(recv(fd, &b, sizeof b, MSG_DONTWAIT), EAGAIN);
+    CHECK_EQ(recv(fd, &b, sizeof b, 0), 0);
     close(fd);
     close(other);
 }

@@ -2,6 +2,7 @@
 /* How a client of `talk` finds its server. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,6 +93,8 @@ int connect_to(const char *host, const char *port) {
             if (greeted)
                 return fd;
             greeted = hear_word(fd, 0);
+        } else if (greeted) {
+            printf("talk: connect: %s\n", strerror(errno));
         }
         close(fd);
         usleep(100000);
