@@ -16,9 +16,9 @@ must_check int socket_address_put(const struct socket_address *a, long user, lon
  * wait is repeated (`sending`: which of the time limits it was under). */
 long socket_result(struct socket *s, long n, bool sending, unsigned flags);
 
-/* Control messages (sys_socket_control.c): those of a sendmsg become *files, NULL for none. */
-must_check int socket_control_get(struct socket *s, long user, size_t size,
-                                  struct socket_files **files);
+/* Control messages (sys_socket_control.c): those of a sendmsg become m->files and m->control. */
+must_check int socket_control_get(struct socket *s, struct socket_message *m, long user,
+                                  size_t size);
 /* Those of a received message go to [user, user + size); returns how many bytes.  Sets MSG_CTRUNC
  * in m->received where they did not fit, and leaves no files in `m`. */
 size_t socket_control_put(struct socket *s, struct socket_message *m, long user, size_t size);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Control messages of sendmsg and recvmsg: SCM_RIGHTS and SCM_CREDENTIALS. */
+/* Control messages of sendmsg and recvmsg: SCM_RIGHTS, SCM_CREDENTIALS, and a family's own. */
 #include <asm-generic/errno.h>
 #include <asm-generic/socket.h>
+#include <linux/in.h>
 #include "arch/x86_64/uaccess.h"
 #include "base/string.h"
 #include "kernel/slab.h"
@@ -49,9 +50,24 @@ static int check_credentials(long user, size_t size) {
     return c.pid == (uint32_t)current_task()->process->pid && !c.uid && !c.gid ? 0 : -EPERM;
 }
 
-static int one_get(struct socket *s, const struct control *c, long user,
-                   struct socket_files **files) {
+/* Whether the family looks at it: all that UDP does not know is wrong, as on Linux. */
+static bool is_own(const struct socket *s, const struct control *c) {
+    return (s->family == AF_INET || s->family == AF_INET6) && s->type == SOCK_DGRAM &&
+           (c->level == IPPROTO_IP || c->level == IPPROTO_IPV6 || c->level == IPPROTO_UDP);
+}
+
+static int own_get(struct socket_control *own, const struct control *c, long user, size_t size) {
+    if (size > sizeof own->bytes || size == 0 || own->size)
+        return -EINVAL;
+    *own = (struct socket_control){ .level = c->level, .type = c->type, .size = (uint32_t)size };
+    return copy_from_user(own->bytes, (const void *)user, size) ? -EFAULT : 0;
+}
+
+static int one_get(struct socket *s, struct socket_message *m, const struct control *c, long user) {
+    struct socket_files **files = &m->files;
     size_t size = c->length - sizeof *c;
+    if (is_own(s, c))
+        return own_get(&m->control, c, user, size);
     if (c->level != SOL_SOCKET || s->family != AF_UNIX)
         return 0;
     if (c->type == SCM_RIGHTS)
@@ -70,7 +86,8 @@ static void files_fit(struct socket_files **files) {
     *files = exact;
 }
 
-int socket_control_get(struct socket *s, long user, size_t size, struct socket_files **files) {
+int socket_control_get(struct socket *s, struct socket_message *m, long user, size_t size) {
+    struct socket_files **files = &m->files;
     int err = 0;
     *files = NULL;
     if (size > CONTROL_MAX)
@@ -84,7 +101,7 @@ int socket_control_get(struct socket *s, long user, size_t size, struct socket_f
         else if (c.length < sizeof c || c.length > size - at)
             err = -EINVAL;
         else
-            err = one_get(s, &c, user + (long)(at + sizeof c), files);
+            err = one_get(s, m, &c, user + (long)(at + sizeof c));
         if (!err)
             at = MIN(size, at + ALIGN_UP(c.length, 8ul));
     }
@@ -104,8 +121,8 @@ struct control_room {
 };
 
 /* The header of one whose data is in place; false where the program's memory is not there. */
-static bool close_control(struct control_room *r, int type, size_t size) {
-    struct control c = { .length = sizeof c + size, .level = SOL_SOCKET, .type = type };
+static bool close_control(struct control_room *r, int level, int type, size_t size) {
+    struct control c = { .length = sizeof c + size, .level = level, .type = type };
     if (copy_to_user((void *)r->user, &c, sizeof c))
         return false;
     size_t space = MIN(ALIGN_UP(c.length, 8ul), r->left);
@@ -114,9 +131,9 @@ static bool close_control(struct control_room *r, int type, size_t size) {
     return true;
 }
 
-static void credentials_put(struct control_room *r, struct socket_message *m) {
-    struct socket_credentials c = { (uint32_t)current_task()->process->pid, 0, 0 };
-    size_t size = sizeof c;
+/* One of these bytes, cut to what there is room for. */
+static void bytes_put(struct control_room *r, struct socket_message *m, int level, int type,
+                      const void *bytes, size_t size) {
     if (!r->user || r->left < sizeof(struct control)) {
         m->received |= MSG_CTRUNC;
         return;
@@ -125,8 +142,8 @@ static void credentials_put(struct control_room *r, struct socket_message *m) {
         size = r->left - sizeof(struct control);
         m->received |= MSG_CTRUNC;
     }
-    if (!copy_to_user((char *)r->user + sizeof(struct control), &c, size))
-        (void)close_control(r, SCM_CREDENTIALS, size);
+    if (!copy_to_user((char *)r->user + sizeof(struct control), bytes, size))
+        (void)close_control(r, level, type, size);
 }
 
 /* Enters one file at a descriptor and tells the program; its reference stays with the caller. */
@@ -154,15 +171,18 @@ static void files_put_user(struct control_room *r, struct socket_message *m) {
            file_put_user(files->files[done], m->flags & MSG_CMSG_CLOEXEC, user + done))
         done++;
     if (done)
-        (void)close_control(r, SCM_RIGHTS, done * sizeof(int));
+        (void)close_control(r, SOL_SOCKET, SCM_RIGHTS, done * sizeof(int));
     if (done < files->count)
         m->received |= MSG_CTRUNC;
 }
 
 size_t socket_control_put(struct socket *s, struct socket_message *m, long user, size_t size) {
     struct control_room r = { user, user ? size : 0 };
+    struct socket_credentials c = { (uint32_t)current_task()->process->pid, 0, 0 };
     if (s->family == AF_UNIX && s->pass_credentials)
-        credentials_put(&r, m);
+        bytes_put(&r, m, SOL_SOCKET, SCM_CREDENTIALS, &c, sizeof c);
+    if (m->control.size)
+        bytes_put(&r, m, m->control.level, m->control.type, m->control.bytes, m->control.size);
     if (m->files)
         files_put_user(&r, m);
     socket_files_put(m->files);

@@ -144,8 +144,8 @@ static long send_one(struct message_call *c, long user, unsigned flags) {
         n = socket_address_get(&c->address, (long)c->header.name, c->header.name_length);
     }
     if (!n && c->header.control && c->header.control_size)
-        n = socket_control_get(c->socket, (long)c->header.control, c->header.control_size,
-                               &c->message.files);
+        n = socket_control_get(c->socket, &c->message, (long)c->header.control,
+                               c->header.control_size);
     if (!n)
         n = c->socket->ops->send(c->socket, &c->message);
     socket_files_put(c->message.files);

@@ -39,6 +39,14 @@ int ip_options_set(struct ip_options *o, bool is_stream, int level, int name, in
         o->wants_errors6 = value;
         return 0;
     }
+    if (level == IPPROTO_IP && name == IP_PKTINFO) {
+        o->wants_info = value != 0;
+        return 0;
+    }
+    if (level == IPPROTO_IPV6 && name == IPV6_RECVPKTINFO) {
+        o->wants_info6 = value != 0;
+        return 0;
+    }
     if (level == IPPROTO_IP && name == IP_BIND_ADDRESS_NO_PORT) {
         o->port_later = value;
         return 0;
@@ -69,6 +77,10 @@ int ip_options_get(const struct ip_options *o, int level, int name, int *value) 
         *value = o->wants_errors;
     else if (level == IPPROTO_IPV6 && name == IPV6_RECVERR)
         *value = o->wants_errors6;
+    else if (level == IPPROTO_IP && name == IP_PKTINFO)
+        *value = o->wants_info;
+    else if (level == IPPROTO_IPV6 && name == IPV6_RECVPKTINFO)
+        *value = o->wants_info6;
     else if (level == IPPROTO_IP && name == IP_BIND_ADDRESS_NO_PORT)
         *value = o->port_later;
     else

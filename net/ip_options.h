@@ -4,6 +4,7 @@
 #ifndef NET_IP_OPTIONS_H
 #define NET_IP_OPTIONS_H
 
+#include <stdatomic.h>
 #include "base/types.h"
 
 /* A socket's; under net_lock.  Over IPv4 it is `tos` and `ttl` that count, also those of an IPv6
@@ -13,6 +14,8 @@ struct ip_options {
     int16_t ttl, hop_limit; /* -1: the default, which is what ip_options_init() gives */
     bool wants_errors, wants_errors6;
     bool port_later; /* IP_BIND_ADDRESS_NO_PORT; TCP */
+    /* IP_PKTINFO, IPV6_RECVPKTINFO: net/udp_info.c.  A reader looks without net_lock. */
+    atomic_bool wants_info, wants_info6;
 };
 
 void ip_options_init(struct ip_options *o);

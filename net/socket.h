@@ -40,6 +40,13 @@ struct socket_files {
     struct file *files[];
 };
 
+/* A control message of a family's own, as the program has it. */
+struct socket_control {
+    int level, type;
+    uint32_t size; /* of its bytes; 0: there is none */
+    _Alignas(8) uint8_t bytes[24];
+};
+
 /* What one sendmsg or recvmsg moves. */
 struct socket_message {
     struct iter *data;
@@ -52,6 +59,7 @@ struct socket_message {
      * stores what came.  The caller puts what it finds here in the end. */
     struct socket_files *files;
     bool wants_files; /* receiving with MSG_PEEK: copies of them, too */
+    struct socket_control control;
 };
 
 struct socket {

@@ -21,6 +21,7 @@
 #include "net/inet_impl.h"
 #include "net/ip_options.h"
 #include "net/net_impl.h"
+#include "net/udp_info.h"
 
 #define DATAGRAM_MOST 65507u /* payload over IPv4 */
 #define OVERHEAD      256u   /* what a waiting datagram counts for besides its bytes */
@@ -30,6 +31,7 @@ struct datagram {
     struct pbuf *data;
     ip_addr_t from;
     uint16_t port;
+    struct udp_info to;
 };
 
 struct udp_socket {
@@ -78,6 +80,8 @@ static void see_datagram(void *arg, struct udp_pcb *pcb, struct pbuf *p, const i
         return;
     }
     *d = (struct datagram){ .data = p, .from = *from, .port = port };
+    d->to.address = *ip_current_dest_addr();
+    d->to.interface = netif_get_index(ip_current_input_netif());
     spin_lock(&s->lock);
     list_add_tail(&s->queue, &d->link);
     s->queued_bytes += cost(d);
@@ -262,21 +266,38 @@ void udp_sockets_see_room(void) {
     }
 }
 
-/* Sends `p`, which is its own then, to `ip`, or to where the socket is connected (NULL).  -ENOSPC:
- * the card is full, and `p` is as it was and the caller's. */
-static int send_pbuf(struct udp_socket *s, struct pbuf *p, const ip_addr_t *ip, uint16_t port) {
+/* Where a datagram goes, and which way. */
+struct way {
+    const ip_addr_t *ip; /* NULL: where the socket is connected */
+    uint16_t port;
+    const struct udp_info *from; /* NULL: whichever way there is */
+};
+
+/* Under net_lock, as all that concerns lwIP's side. */
+static int send_to(struct udp_socket *s, struct pbuf *p, const struct way *w) {
+    const ip_addr_t *to = w->ip ? w->ip : &s->pcb->remote_ip, *source;
+    uint16_t port = w->ip ? w->port : s->pcb->remote_port;
+    struct netif *n;
+
+    ip_options_apply(&s->ip, (struct ip_pcb *)s->pcb, IP_IS_V6(to));
+    if (!w->from)
+        return net_errno_or_0(udp_sendto(s->pcb, p, to, port));
+    int err = udp_info_route(w->from, &s->pcb->local_ip, to, &n, &source);
+    return err ? err : net_errno_or_0(udp_sendto_if_src(s->pcb, p, to, port, n, source));
+}
+
+/* Sends `p`, which is its own then.  -ENOSPC: the card is full, and `p` is as it was and the
+ * caller's. */
+static int send_pbuf(struct udp_socket *s, struct pbuf *p, const struct way *w) {
     char *data = p->payload;
     net_lock();
     int err = need_port(s);
-    if (!err && !ip && !s->connected)
+    if (!err && !w->ip && !s->connected)
         err = -EDESTADDRREQ;
-    if (!err && ip)
-        err = may_reach(s, ip);
-    if (!err) {
-        const ip_addr_t *to = ip ? ip : &s->pcb->remote_ip;
-        ip_options_apply(&s->ip, (struct ip_pcb *)s->pcb, IP_IS_V6(to));
-        err = net_errno_or_0(ip ? udp_sendto(s->pcb, p, ip, port) : udp_send(s->pcb, p));
-    }
+    if (!err && w->ip)
+        err = may_reach(s, w->ip);
+    if (!err)
+        err = send_to(s, p, w);
     if (err == -ENOMEM && card_is_full()) {
         pbuf_remove_header(p, (size_t)(data - (char *)p->payload));
         err = -ENOSPC;
@@ -289,12 +310,12 @@ static int send_pbuf(struct udp_socket *s, struct pbuf *p, const ip_addr_t *ip, 
 }
 
 /* The same, once the card has room. */
-static int send_in_time(struct udp_socket *s, struct pbuf *p, const ip_addr_t *ip, uint16_t port,
+static int send_in_time(struct udp_socket *s, struct pbuf *p, const struct way *w,
                         bool nonblocking) {
     uint64_t deadline = socket_deadline(nonblocking, s->socket.send_timeout_ns);
     for (;;) {
         unsigned seen = atomic_load(&net_room_count);
-        int err = send_pbuf(s, p, ip, port);
+        int err = send_pbuf(s, p, w);
         if (err != -ENOSPC)
             return err;
         err = nonblocking ? -EAGAIN
@@ -312,7 +333,8 @@ static long udp_socket_send(struct socket *socket, struct socket_message *m) {
     struct udp_socket *s = udp_of(socket);
     size_t size = m->data->left;
     ip_addr_t ip;
-    uint16_t port = 0;
+    struct way way = { 0 };
+    struct udp_info from;
     bool named = m->address && m->address->length;
 
     if (m->flags & MSG_OOB)
@@ -321,10 +343,12 @@ static long udp_socket_send(struct socket *socket, struct socket_message *m) {
         return -EPIPE;
     if (size > DATAGRAM_MOST)
         return -EMSGSIZE;
-    int err = named ? destination_get(socket, m->address, &ip, &port) : 0;
+    int err = named ? destination_get(socket, m->address, &ip, &way.port) : 0;
+    if (!err && m->control.size)
+        err = udp_info_get(&m->control, &from);
     if (err)
         return err;
-    if (named && port == 0)
+    if (named && way.port == 0)
         return -EINVAL;
     if (named && !ip_addr_isloopback(&ip))
         net_wait_address();
@@ -335,7 +359,9 @@ static long udp_socket_send(struct socket *socket, struct socket_message *m) {
         pbuf_free(p);
         return -EFAULT;
     }
-    err = send_in_time(s, p, named ? &ip : NULL, port, m->nonblocking);
+    way.ip = named ? &ip : NULL;
+    way.from = m->control.size ? &from : NULL;
+    err = send_in_time(s, p, &way, m->nonblocking);
     return err ? err : (long)size;
 }
 
@@ -367,6 +393,7 @@ static long copy_datagram(struct udp_socket *s, struct datagram *d, struct socke
         done += iter_to(m->data, p->payload, p->len);
     if (m->address)
         inet_address_put(m->address, s->socket.family, &d->from, d->port);
+    udp_info_put(&s->ip, &d->to, &m->control);
     if (want < d->data->tot_len)
         m->received |= MSG_TRUNC;
     if (done < want)
