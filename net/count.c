@@ -41,6 +41,11 @@ static unsigned network_counters(struct proc_counter *out, unsigned max) {
     return n;
 }
 
+static void somaxconn(struct proc_buffer *b) {
+    proc_printf(b, "%u\n", SOMAXCONN);
+}
+
 void count_register(void) {
     proc_register_counters("mimosa/network", network_counters);
+    proc_register("sys/net/core/somaxconn", somaxconn); /* Go's listeners and Redis look */
 }

@@ -15,7 +15,6 @@
 #include "net/tcp_lists.h"
 
 #define HALF_OPEN_MOST 255
-#define BACKLOG_MOST   4096 /* Linux's somaxconn */
 
 /* lwIP: a connection is complete. */
 static err_t see_finished(void *arg, struct tcp_pcb *pcb, err_t err) {
@@ -70,7 +69,7 @@ int tcp_socket_listen(struct socket *socket, int backlog) {
     else if (s->state != TCP_LISTENING)
         err = -EINVAL;
     if (!err) {
-        s->backlog = (unsigned)MIN((unsigned)backlog, (unsigned)BACKLOG_MOST);
+        s->backlog = (unsigned)MIN((unsigned)backlog, (unsigned)SOMAXCONN);
         s->state = TCP_LISTENING;
     }
     net_unlock();

@@ -159,4 +159,16 @@ static void come_and_go_under_load(void) {
     close(fd);
 }
 
-GUEST_MAIN(CASE(spread), CASE(nearest), CASE(who_may), CASE(come_and_go_under_load))
+/* What servers read to know how many may wait. */
+static void most_that_wait(void) {
+    char text[16] = "";
+    int fd = open("/proc/sys/net/core/somaxconn", O_RDONLY);
+
+    REQUIRE(fd >= 0);
+    CHECK(read(fd, text, sizeof text - 1) > 0);
+    CHECK(atoi(text) >= 128);
+    close(fd);
+}
+
+GUEST_MAIN(CASE(spread), CASE(nearest), CASE(who_may), CASE(come_and_go_under_load),
+           CASE(most_that_wait))
