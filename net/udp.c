@@ -337,7 +337,7 @@ static long udp_socket_send(struct socket *socket, struct socket_message *m) {
     struct udp_info from;
     bool named = m->address && m->address->length;
 
-    if (m->flags & MSG_OOB)
+    if (m->flags & (MSG_OOB | MSG_MORE)) /* the latter, since two datagrams would be a lie */
         return -EOPNOTSUPP;
     if (s->no_more)
         return -EPIPE;
