@@ -46,8 +46,21 @@ static int run_threads(long count) {
     return 1;
 }
 
+/* Caches fill, those of every CPU, of which a busy host lets only some run at first.  On a machine
+ * of one's own, while that goes on; who leaks 64 bytes a thread never sees its end. */
+static int fill_caches(void) {
+    for (int round = 0; round < 6; round++) {
+        long before = proc_free_kb();
+        if (!run_threads(2000))
+            return 0;
+        if (access("/proc/mimosa", F_OK) != 0 || proc_free_kb() > before - 32)
+            break;
+    }
+    return 1;
+}
+
 static void created_and_joined(void) {
-    REQUIRE(run_threads(2000)); /* caches fill, those of every CPU */
+    REQUIRE(fill_caches());
     long before = resident_pages(), machine_before = proc_free_kb();
     REQUIRE(run_threads(many));
     long after = resident_pages(), machine_after = proc_free_kb();
