@@ -68,6 +68,8 @@ void socket_inherit(struct socket *s, struct socket *from) {
     s->receive_low = atomic_load(&from->receive_low);
     s->send_buffer = atomic_load(&from->send_buffer);
     s->receive_buffer = atomic_load(&from->receive_buffer);
+    s->send_limit = atomic_load(&from->send_limit);
+    s->receive_limit = atomic_load(&from->receive_limit);
     s->send_timeout_ns = atomic_load(&from->send_timeout_ns);
     s->receive_timeout_ns = atomic_load(&from->receive_timeout_ns);
 }

@@ -75,6 +75,7 @@ struct socket {
     _Atomic(int) priority, mark, incoming_cpu;
     _Atomic(uint32_t) receive_low; /* SO_RCVLOWAT: bytes that a read of a stream waits for */
     _Atomic(uint32_t) send_buffer, receive_buffer; /* bytes, as getsockopt tells them */
+    _Atomic(uint32_t) send_limit, receive_limit;   /* as setsockopt asked; 0: it did not */
     /* SO_SNDTIMEO, SO_RCVTIMEO; 0: none */
     _Atomic(uint64_t) send_timeout_ns, receive_timeout_ns;
     _Atomic(int) error; /* positive errno, for SO_ERROR and the next call; 0: none */

@@ -52,9 +52,10 @@ static _Atomic(int) *number_of(struct socket *s, int name) {
 }
 
 /* Linux counts its own bookkeeping in and so doubles what the program asks for. */
-static void set_buffer(struct socket *s, _Atomic(uint32_t) *buffer, uint32_t value, uint32_t most,
-                       uint32_t least) {
-    *buffer = MAX(MIN(value, most) * 2, least);
+static void set_buffer(struct socket *s, bool sends, uint32_t value, uint32_t most) {
+    uint32_t buffer = MAX(MIN(value, most) * 2, sends ? SEND_LEAST : RECEIVE_LEAST);
+    *(sends ? &s->send_buffer : &s->receive_buffer) = buffer;
+    *(sends ? &s->send_limit : &s->receive_limit) = buffer / 2;
     wait_wake_all(&s->writable);
 }
 
@@ -107,16 +108,16 @@ static int set_number(struct socket *s, int name, int value) {
     }
     switch (name) {
     case SO_SNDBUF:
-        set_buffer(s, &s->send_buffer, (uint32_t)value, BUFFER_MAX, SEND_LEAST);
+        set_buffer(s, true, (uint32_t)value, BUFFER_MAX);
         return 0;
     case SO_SNDBUFFORCE:
-        set_buffer(s, &s->send_buffer, (uint32_t)MAX(value, 0), INT32_MAX / 2, SEND_LEAST);
+        set_buffer(s, true, (uint32_t)MAX(value, 0), INT32_MAX / 2);
         return 0;
     case SO_RCVBUF:
-        set_buffer(s, &s->receive_buffer, (uint32_t)value, BUFFER_MAX, RECEIVE_LEAST);
+        set_buffer(s, false, (uint32_t)value, BUFFER_MAX);
         return 0;
     case SO_RCVBUFFORCE:
-        set_buffer(s, &s->receive_buffer, (uint32_t)MAX(value, 0), INT32_MAX / 2, RECEIVE_LEAST);
+        set_buffer(s, false, (uint32_t)MAX(value, 0), INT32_MAX / 2);
         return 0;
     case SO_RCVLOWAT:
         s->receive_low = value < 0 ? INT32_MAX : value ? (uint32_t)value : 1;

@@ -269,8 +269,20 @@ long tcp_socket_receive(struct socket *socket, struct socket_message *m) {
     }
 }
 
+/* The buffer: what the program wants of lwIP's (SO_SNDBUF). */
+static uint32_t send_most(const struct tcp_socket *s) {
+    uint32_t limit = s->socket.send_limit;
+    return limit ? MIN(limit, TCP_SND_BUF) : TCP_SND_BUF;
+}
+
+/* How many bytes of it are free. */
+static uint32_t send_room(const struct tcp_socket *s) {
+    uint32_t most = send_most(s), queued = TCP_SND_BUF - s->pcb->snd_buf;
+    return most - MIN(queued, most);
+}
+
 bool tcp_update_room(struct tcp_socket *s) {
-    bool room = s->pcb && !s->starved && s->pcb->snd_buf >= TCP_SNDLOWAT &&
+    bool room = s->pcb && !s->starved && send_room(s) >= send_most(s) / 3 &&
                 s->pcb->snd_queuelen <= TCP_SNDQUEUELOWAT;
     atomic_store(&s->has_room, room);
     return room;
@@ -308,7 +320,7 @@ static long send_locked(struct tcp_socket *s, const void *from, size_t size, boo
     struct tcp_pcb *pcb = s->pcb;
     if (s->no_more || !pcb)
         return -EPIPE;
-    size = MIN(size, (size_t)pcb->snd_buf);
+    size = MIN(size, (size_t)send_room(s));
     if (!size)
         return -EAGAIN;
     tcp_lists_select(pcb);

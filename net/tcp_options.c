@@ -96,7 +96,10 @@ int tcp_set_option(struct socket *socket, int level, int name, const void *value
         net_lock();
         if (s->pcb)
             tcp_apply_options(s);
+        if (s->state == TCP_CONNECTED)
+            tcp_update_room(s);
         net_unlock();
+        wait_wake_all(&socket->writable); /* there may be room, by SO_SNDBUF */
         return 0;
     }
     if (level != IPPROTO_TCP && level != IPPROTO_IP && level != IPPROTO_IPV6)

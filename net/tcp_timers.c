@@ -50,7 +50,7 @@ err_t tcp_see_syn(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb)
     if (s)
         ip_options_apply(&s->ip, (struct ip_pcb *)pcb, IP_IS_V6_VAL(pcb->remote_ip));
     tcp_begin_timers(pcb);
-    tcp_window_offer(pcb);
+    tcp_window_offer(s, pcb);
     return ERR_OK;
 }
 

@@ -38,19 +38,21 @@ static uint64_t unpromised(void) {
     return most - MIN(promised, most);
 }
 
-static uint32_t largest(const struct tcp_pcb *pcb) {
-    return TCP_WND_MAX(pcb);
+/* The program may want less (SO_RCVBUF).  Who connects has offered WINDOW_FIRST by then. */
+static uint32_t largest(const struct tcp_socket *s, const struct tcp_pcb *pcb) {
+    uint32_t limit = s ? s->socket.receive_limit : 0, most = TCP_WND_MAX(pcb);
+    return limit ? MIN(MAX(limit, (uint32_t)WINDOW_LEAST), most) : most;
 }
 
-void tcp_window_offer(struct tcp_pcb *pcb) {
+void tcp_window_offer(const struct tcp_socket *listener, struct tcp_pcb *pcb) {
     uint64_t part = ALIGN_DOWN(unpromised() / FIRST_SHARE, KIB(1));
     uint32_t first = (uint32_t)MAX(MIN(part, WINDOW_FIRST), WINDOW_LEAST);
-    pcb->rcv_wnd = pcb->rcv_ann_wnd = MIN(first, largest(pcb));
+    pcb->rcv_wnd = pcb->rcv_ann_wnd = MIN(first, largest(listener, pcb));
 }
 
 void tcp_window_begin(struct tcp_socket *s, struct tcp_pcb *pcb) {
     if (pcb->rcv_wnd > WINDOW_FIRST) /* we connected: what our SYN has offered */
-        pcb->rcv_wnd = pcb->rcv_ann_wnd = MIN((uint32_t)WINDOW_FIRST, largest(pcb));
+        pcb->rcv_wnd = pcb->rcv_ann_wnd = MIN((uint32_t)WINDOW_FIRST, TCP_WND_MAX(pcb));
     s->window = pcb->rcv_wnd;
     promised += s->window;
 }
@@ -62,7 +64,7 @@ void tcp_window_end(struct tcp_socket *s) {
 
 /* The program has read so much more: by how much the window grows. */
 static uint32_t growth(struct tcp_socket *s, uint32_t read) {
-    uint32_t now = s->window, more = MIN(now, largest(s->pcb) - now);
+    uint32_t now = s->window, most = MAX(largest(s, s->pcb), now), more = MIN(now, most - now);
     s->window_read = MIN(s->window_read + read, now);
     if (s->window_read < now || more > unpromised() || net_memory_is_short())
         return 0;
@@ -85,5 +87,5 @@ void tcp_window_open(struct tcp_socket *s, uint32_t read) {
 }
 
 void tcp_window_all_read(struct tcp_pcb *pcb) {
-    pcb->rcv_wnd = largest(pcb);
+    pcb->rcv_wnd = TCP_WND_MAX(pcb);
 }

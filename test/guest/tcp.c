@@ -358,6 +358,49 @@ static void much_data(void) {
 }
 
 /* A full connection takes no more, and says when there is room again. */
+/* What a connection holds when nobody reads; `most` is asked of both ends, 0: nothing is. */
+static long held_by(int most) {
+    union inet_address a = inet_here(AF_INET, 0);
+    int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+    static char block[4096];
+    long sent = 0;
+
+    if (most) {
+        CHECK_EQ(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &most, sizeof most), 0);
+        CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &most, sizeof most), 0);
+    }
+    CHECK_EQ(bind(listener, &a.any, sizeof a.in), 0);
+    CHECK_EQ(listen(listener, 1), 0);
+    a = inet_there(AF_INET, inet_port(listener));
+    CHECK_EQ(connect(fd, &a.any, sizeof a.in), 0);
+    int taken = accept(listener, NULL, NULL);
+    CHECK_EQ(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    for (unsigned quiet = 0; quiet < 20 && sent < 64 << 20;) {
+        long n = write(fd, block, sizeof block);
+        sent += n > 0 ? n : 0;
+        quiet = n > 0 ? 0 : quiet + 1;
+        if (n <= 0)
+            usleep(10000);
+    }
+    CHECK_EQ(inet_events(fd), 0);
+    for (long got = 0; got < sent;) {
+        long n = read(taken, block, sizeof block);
+        if (!CHECK(n > 0))
+            break;
+        got += n;
+    }
+    CHECK(inet_wait(fd, POLLOUT));
+    close(fd), close(taken), close(listener);
+    return sent;
+}
+
+/* SO_SNDBUF and SO_RCVBUF of little make the connection hold little. */
+static void buffers(void) {
+    long little = held_by(8192), plain = held_by(0);
+    CHECK(little >= 4096 && little <= 65536);
+    CHECK(plain > 65536);
+}
+
 static void full(void) {
     int ends[2];
     static char block[65536];
@@ -536,6 +579,6 @@ static void memory_nearly_out(void) {
 GUEST_MAIN(CASE(hello), CASE(hello_ipv6), CASE(dual_stack), CASE(refused),
            CASE(nonblocking_connect), CASE(unconnected), CASE(wrong_addresses), CASE(reuse_address),
            CASE(half_closed), CASE(shut_for_reading), CASE(reset_by_close), CASE(reset_by_linger),
-           CASE(peek_and_wait), CASE(receive_timeout), CASE(much_data), CASE(full), CASE(vectors),
-           CASE(request_in_two_parts), CASE(small_tail), CASE(memory_nearly_out),
+           CASE(peek_and_wait), CASE(receive_timeout), CASE(much_data), CASE(buffers), CASE(full),
+           CASE(vectors), CASE(request_in_two_parts), CASE(small_tail), CASE(memory_nearly_out),
            CASE(shut_listener))
