@@ -16,7 +16,8 @@ must_check int socket_address_put(const struct socket_address *a, long user, lon
  * wait is repeated (`sending`: which of the time limits it was under). */
 long socket_result(struct socket *s, long n, bool sending, unsigned flags);
 
-/* Control messages (sys_socket_control.c): those of a sendmsg become m->files and m->control. */
+/* Control messages (sys_socket_control.c): those of a sendmsg become m->files and
+ * *m->controls. */
 must_check int socket_control_get(struct socket *s, struct socket_message *m, long user,
                                   size_t size);
 /* Those of a received message go to [user, user + size); returns how many bytes.  Sets MSG_CTRUNC

@@ -50,15 +50,17 @@ static int check_credentials(long user, size_t size) {
     return c.pid == (uint32_t)current_task()->process->pid && !c.uid && !c.gid ? 0 : -EPERM;
 }
 
-/* Whether the family looks at it: all that UDP does not know is wrong, as on Linux. */
+/* Whether the family looks at it. */
 static bool is_own(const struct socket *s, const struct control *c) {
     return (s->family == AF_INET || s->family == AF_INET6) && s->type == SOCK_DGRAM &&
            (c->level == IPPROTO_IP || c->level == IPPROTO_IPV6 || c->level == IPPROTO_UDP);
 }
 
-static int own_get(struct socket_control *own, const struct control *c, long user, size_t size) {
-    if (size > sizeof own->bytes || size == 0 || own->size)
+static int own_get(struct socket_controls *all, const struct control *c, long user, size_t size) {
+    struct socket_control *own = &all->at[all->count];
+    if (all->count == SOCKET_CONTROLS_MAX || size > sizeof own->bytes)
         return -EINVAL;
+    all->count++;
     *own = (struct socket_control){ .level = c->level, .type = c->type, .size = (uint32_t)size };
     return copy_from_user(own->bytes, (const void *)user, size) ? -EFAULT : 0;
 }
@@ -67,7 +69,7 @@ static int one_get(struct socket *s, struct socket_message *m, const struct cont
     struct socket_files **files = &m->files;
     size_t size = c->length - sizeof *c;
     if (is_own(s, c))
-        return own_get(&m->control, c, user, size);
+        return own_get(m->controls, c, user, size);
     if (c->level != SOL_SOCKET || s->family != AF_UNIX)
         return 0;
     if (c->type == SCM_RIGHTS)
@@ -181,8 +183,10 @@ size_t socket_control_put(struct socket *s, struct socket_message *m, long user,
     struct socket_credentials c = { (uint32_t)current_task()->process->pid, 0, 0 };
     if (s->family == AF_UNIX && s->pass_credentials)
         bytes_put(&r, m, SOL_SOCKET, SCM_CREDENTIALS, &c, sizeof c);
-    if (m->control.size)
-        bytes_put(&r, m, m->control.level, m->control.type, m->control.bytes, m->control.size);
+    for (unsigned i = 0; i < m->controls->count; i++) {
+        const struct socket_control *own = &m->controls->at[i];
+        bytes_put(&r, m, own->level, own->type, own->bytes, own->size);
+    }
     if (m->files)
         files_put_user(&r, m);
     socket_files_put(m->files);

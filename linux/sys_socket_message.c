@@ -103,6 +103,7 @@ struct message_call {
     struct message_header header;
     struct socket_message message;
     struct socket_address address;
+    struct socket_controls controls;
     struct iter data;
     struct iter_part small[IO_PARTS_SMALL], *parts;
 };
@@ -118,7 +119,9 @@ static int message_begin(struct message_call *c, long user, unsigned flags) {
     c->header.name_length = MIN(c->header.name_length, (uint32_t)SOCKET_ADDRESS_MAX);
     if (c->header.part_count > IO_PARTS_MAX)
         return -EMSGSIZE;
+    c->controls.count = 0;
     c->message = (struct socket_message){ .data = &c->data,
+                                          .controls = &c->controls,
                                           .flags = flags,
                                           .nonblocking = is_nonblocking(c->file, flags) };
     long total = io_parts_get((long)c->header.parts, c->header.part_count, c->small, &c->parts);

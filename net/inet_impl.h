@@ -21,6 +21,10 @@ void inet_address_put(struct socket_address *a, uint16_t family, const ip_addr_t
 /* bind(): `bind` is called with the address as lwIP has it, under net_lock. */
 typedef int inet_binder(struct socket *s, ip_addr_t *ip, uint16_t port);
 must_check int inet_bind(struct socket *s, const struct socket_address *a, inet_binder *bind);
+/* Of which interface?  bind() wants to know for such an address. */
+static inline bool inet_address_lacks_scope(const ip_addr_t *ip) {
+    return IP_IS_V6(ip) && ip6_addr_lacks_zone(ip_2_ip6(ip), IP6_UNICAST);
+}
 /* Whether one of our interfaces has the address.  Under net_lock. */
 bool inet_address_is_ours(const ip_addr_t *ip);
 /* Whether our network, or every network, takes it for all its machines.  Under net_lock. */

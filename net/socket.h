@@ -40,11 +40,15 @@ struct socket_files {
     struct file *files[];
 };
 
-/* A control message of a family's own, as the program has it. */
-struct socket_control {
-    int level, type;
-    uint32_t size; /* of its bytes; 0: there is none */
-    _Alignas(8) uint8_t bytes[24];
+/* Control messages of a family's own, as the program has them. */
+#define SOCKET_CONTROLS_MAX 4
+struct socket_controls {
+    unsigned count;
+    struct socket_control {
+        int level, type;
+        uint32_t size; /* of its bytes */
+        uint8_t bytes[20];
+    } at[SOCKET_CONTROLS_MAX];
 };
 
 /* What one sendmsg or recvmsg moves. */
@@ -59,7 +63,7 @@ struct socket_message {
      * stores what came.  The caller puts what it finds here in the end. */
     struct socket_files *files;
     bool wants_files; /* receiving with MSG_PEEK: copies of them, too */
-    struct socket_control control;
+    struct socket_controls *controls; /* NULL: a call that has none, or wants none */
 };
 
 struct socket {

@@ -80,6 +80,7 @@ static err_t see_connected(void *arg, struct tcp_pcb *pcb, err_t err) {
         return ERR_OK;
     s->local_ip = pcb->local_ip;
     tcp_begin_timers(pcb); /* anew, however often it had to ask */
+    pcb->nrtx = 0;
     tcp_see_established(s, pcb);
     s->state = TCP_CONNECTED; /* publishes `window` */
     wake_all(s);

@@ -51,8 +51,10 @@ static int listen_locked(struct tcp_socket *s) {
         return err;
     ip_reset_option(s->pcb, SOF_REUSEADDR); /* lwIP would let no two listen */
     struct tcp_pcb *listener = tcp_listen_with_backlog_and_err(s->pcb, HALF_OPEN_MOST, &why);
-    if (!listener)
+    if (!listener) {
+        tcp_apply_options(s);
         return net_errno_or_0(why);
+    }
     tcp_attach(s, listener);
     tcp_apply_options(s);
     tcp_accept(listener, see_finished);

@@ -43,30 +43,38 @@ static bool may_share(const struct tcp_socket *s, const ip_addr_t *ip, uint16_t 
     return true;
 }
 
+/* How near a listener is to what is sent `to` an address of ours, as Linux counts; 0: not at all. */
+static unsigned nearness(const struct tcp_pcb_listen *l, const ip_addr_t *to, uint16_t port) {
+    if (l->local_port != port || !overlap(&l->local_ip, to))
+        return 0;
+    return IP_IS_ANY_TYPE_VAL(l->local_ip) ? 1 : ip_addr_isany(&l->local_ip) ? 2 : 3;
+}
+
 /*
  * lwIP takes the first listener that has the very address, else the last that has
  * any; among several the one whose turn it is by `hash` is put there.
  */
 void tcp_spread_syn(const ip_addr_t *to, uint16_t port, uint32_t hash) {
     struct tcp_pcb_listen **link, *chosen;
-    unsigned count[2] = { 0 }; /* with any address, with the very one */
+    unsigned nearest = 0, count = 0, all = 0;
 
-    for (chosen = tcp_listen_pcbs.listen_pcbs; chosen; chosen = chosen->next)
-        if (chosen->local_port == port && overlap(&chosen->local_ip, to))
-            count[!ip_addr_isany(&chosen->local_ip)]++;
-    bool exact = count[1];
-    if (count[exact] < 2)
+    for (chosen = tcp_listen_pcbs.listen_pcbs; chosen; chosen = chosen->next) {
+        unsigned near = nearness(chosen, to, port);
+        count = near > nearest ? 1 : count + (near && near == nearest);
+        nearest = MAX(nearest, near);
+        all += near > 0;
+    }
+    if (all < 2)
         return;
-    unsigned left = hash % count[exact];
+    unsigned left = hash % count;
     for (link = &tcp_listen_pcbs.listen_pcbs; (chosen = *link); link = &chosen->next)
-        if (chosen->local_port == port && overlap(&chosen->local_ip, to) &&
-            exact == !ip_addr_isany(&chosen->local_ip) && left-- == 0)
+        if (nearness(chosen, to, port) == nearest && left-- == 0)
             break;
     if (!chosen)
         return;
     *link = chosen->next;
     link = &tcp_listen_pcbs.listen_pcbs;
-    while (!exact && *link)
+    while (nearest < 3 && *link)
         link = &(*link)->next;
     chosen->next = *link;
     *link = chosen;
@@ -110,7 +118,7 @@ static int bind_locked(struct socket *socket, ip_addr_t *ip, uint16_t port) {
     struct tcp_socket *s = tcp_of(socket);
     if (s->state != TCP_FRESH || s->local_port)
         return -EINVAL;
-    if (s->v6_only && IP_IS_V4(ip))
+    if ((s->v6_only && IP_IS_V4(ip)) || inet_address_lacks_scope(ip))
         return -EINVAL;
     if (!inet_address_is_ours(ip))
         return -EADDRNOTAVAIL;

@@ -117,7 +117,8 @@ static int need_pcb(struct udp_socket *s) {
 
 static int bind_locked(struct socket *socket, ip_addr_t *ip, uint16_t port) {
     struct udp_socket *s = udp_of(socket);
-    if ((s->pcb && s->pcb->local_port) || (s->v6_only && IP_IS_V4(ip)))
+    if ((s->pcb && s->pcb->local_port) || (s->v6_only && IP_IS_V4(ip)) ||
+        inet_address_lacks_scope(ip))
         return -EINVAL;
     if (!inet_address_is_ours(ip) && !ip_addr_ismulticast(ip))
         return -EADDRNOTAVAIL;
@@ -266,23 +267,29 @@ void udp_sockets_see_room(void) {
     }
 }
 
-/* Where a datagram goes, and which way. */
+/* Where a datagram goes, and how. */
 struct way {
     const ip_addr_t *ip; /* NULL: where the socket is connected */
     uint16_t port;
-    const struct udp_info *from; /* NULL: whichever way there is */
+    const struct socket_controls *controls; /* NULL: none */
 };
 
 /* Under net_lock, as all that concerns lwIP's side. */
 static int send_to(struct udp_socket *s, struct pbuf *p, const struct way *w) {
     const ip_addr_t *to = w->ip ? w->ip : &s->pcb->remote_ip, *source;
     uint16_t port = w->ip ? w->port : s->pcb->remote_port;
+    struct udp_control c = { .class = -1, .hops = -1 };
     struct netif *n;
 
+    int err = w->controls ? udp_control_get(w->controls, s->socket.family, IP_IS_V6(to), &c) : 0;
+    if (err)
+        return err;
     ip_options_apply(&s->ip, (struct ip_pcb *)s->pcb, IP_IS_V6(to));
-    if (!w->from)
+    s->pcb->tos = c.class < 0 ? s->pcb->tos : (u8_t)c.class;
+    s->pcb->ttl = c.hops < 0 ? s->pcb->ttl : (u8_t)c.hops;
+    if (!c.has_info)
         return net_errno_or_0(udp_sendto(s->pcb, p, to, port));
-    int err = udp_info_route(w->from, &s->pcb->local_ip, to, &n, &source);
+    err = udp_info_route(&c.info, &s->pcb->local_ip, to, &n, &source);
     return err ? err : net_errno_or_0(udp_sendto_if_src(s->pcb, p, to, port, n, source));
 }
 
@@ -334,7 +341,6 @@ static long udp_socket_send(struct socket *socket, struct socket_message *m) {
     size_t size = m->data->left;
     ip_addr_t ip;
     struct way way = { 0 };
-    struct udp_info from;
     bool named = m->address && m->address->length;
 
     if (m->flags & (MSG_OOB | MSG_MORE)) /* the latter, since two datagrams would be a lie */
@@ -344,8 +350,6 @@ static long udp_socket_send(struct socket *socket, struct socket_message *m) {
     if (size > DATAGRAM_MOST)
         return -EMSGSIZE;
     int err = named ? destination_get(socket, m->address, &ip, &way.port) : 0;
-    if (!err && m->control.size)
-        err = udp_info_get(&m->control, &from);
     if (err)
         return err;
     if (named && way.port == 0)
@@ -360,7 +364,7 @@ static long udp_socket_send(struct socket *socket, struct socket_message *m) {
         return -EFAULT;
     }
     way.ip = named ? &ip : NULL;
-    way.from = m->control.size ? &from : NULL;
+    way.controls = m->controls;
     err = send_in_time(s, p, &way, m->nonblocking);
     return err ? err : (long)size;
 }
@@ -393,7 +397,7 @@ static long copy_datagram(struct udp_socket *s, struct datagram *d, struct socke
         done += iter_to(m->data, p->payload, p->len);
     if (m->address)
         inet_address_put(m->address, s->socket.family, &d->from, d->port);
-    udp_info_put(&s->ip, &d->to, &m->control);
+    udp_info_put(&s->ip, &d->to, m->controls);
     if (want < d->data->tot_len)
         m->received |= MSG_TRUNC;
     if (done < want)

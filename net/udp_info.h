@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A datagram's packet information: IP_PKTINFO, IPV6_PKTINFO. */
+/* Control messages of datagrams: IP_PKTINFO and IPV6_PKTINFO, and what goes into one header only. */
 #ifndef NET_UDP_INFO_H
 #define NET_UDP_INFO_H
 
@@ -12,12 +12,22 @@ struct udp_info {
     u8_t interface;    /* lwIP's index, which is the program's, too; 0: whichever leads there */
 };
 
-/* What recvmsg tells of one that came to `at`, if `options` ask for it.  Context: thread, net_lock
+/* What recvmsg (`out` NULL: another call) tells of one that came to `at`, if `options` ask for it.
+ * Context: thread, net_lock
  * not held. */
 void udp_info_put(const struct ip_options *options, const struct udp_info *at,
-                  struct socket_control *out);
-/* What sendmsg was given.  0, or -EINVAL. */
-must_check int udp_info_get(const struct socket_control *c, struct udp_info *from);
+                  struct socket_controls *out);
+
+/* What sendmsg was given. */
+struct udp_control {
+    bool has_info;
+    struct udp_info info;
+    int class, hops; /* -1: the socket's */
+};
+
+/* As Linux reads them for a datagram over IPv6 or IPv4.  0, or -EINVAL. */
+must_check int udp_control_get(const struct socket_controls *all, uint16_t family, bool to_ipv6,
+                               struct udp_control *out);
 /* The interface and the source address that `from` means for a datagram to `to`; `bound`: the
  * socket's own.  0, -ENODEV, -ENETUNREACH, or -EINVAL for an address that is not ours.  Under
  * net_lock. */

@@ -73,6 +73,7 @@
 #define TCP_RCV_SCALE     4
 #define TCP_WND           net_tcp_window
 #define TCP_SND_BUF       net_tcp_send_buffer
+#define TCP_SYNMAXRTX     7 /* lwIP gives up with the last; Linux asks six times and waits */
 #define TCP_SND_QUEUELEN  4096
 #define TCP_SNDLOWAT      (TCP_SND_BUF / 3)
 #define TCP_SNDQUEUELOWAT (TCP_SND_QUEUELEN / 2)

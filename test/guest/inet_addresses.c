@@ -22,6 +22,19 @@ static union inet_address mapped(int port) {
     return a;
 }
 
+/* A link-local address is one of some interface: which? */
+static void without_a_scope(void) {
+    static const int types[] = { SOCK_STREAM, SOCK_DGRAM };
+    union inet_address a = { .in6 = { .sin6_family = AF_INET6 } };
+
+    CHECK_EQ(inet_pton(AF_INET6, "fe80::1", &a.in6.sin6_addr), 1);
+    for (unsigned i = 0; i < LENGTH(types); i++) {
+        int fd = socket(AF_INET6, types[i], 0);
+        CHECK_ERRNO(bind(fd, &a.any, sizeof a.in6), EINVAL);
+        close(fd);
+    }
+}
+
 static void mapped_of(int type) {
     static const int on = 1;
     union inet_address a = mapped(0), b = mapped(9);
@@ -189,5 +202,5 @@ static void no_way(void) {
     }
 }
 
-GUEST_MAIN(CASE(bound_first), CASE(written_as_ipv6), CASE(other_families), CASE(port_later),
-           CASE(no_way), CASE(groups), CASE(broadcasts))
+GUEST_MAIN(CASE(bound_first), CASE(without_a_scope), CASE(written_as_ipv6), CASE(other_families),
+           CASE(port_later), CASE(no_way), CASE(groups), CASE(broadcasts))

@@ -161,4 +161,62 @@ static void wrong(void) {
     close(fd);
 }
 
-GUEST_MAIN(CASE(asked_and_answered), CASE(ipv6), CASE(small_rooms), CASE(wrong))
+/* Appends one with an int. */
+static void append(struct message *m, int level, int type, int value) {
+    struct cmsghdr *c = (void *)(m->control.bytes + m->header.msg_controllen);
+    *c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(4), .cmsg_level = level, .cmsg_type = type };
+    memcpy(CMSG_DATA(c), &value, sizeof value);
+    m->header.msg_controllen += CMSG_SPACE(4);
+}
+
+static long send_with(int family, int level, int type, int value) {
+    int fd = socket(family, SOCK_DGRAM, 0);
+    struct message m;
+    prepare(&m, 0);
+    m.peer = inet_there(family, 9);
+    m.header.msg_namelen = inet_size(family);
+    append(&m, level, type, value);
+    append(&m, IPPROTO_IPV6, 77, 0); /* the other's: nobody looks at it over IPv4 */
+    if (family == AF_INET6)
+        m.header.msg_controllen = CMSG_SPACE(4);
+    long n = sendmsg(fd, &m.header, 0);
+    close(fd);
+    return n;
+}
+
+/* What goes into the header of one datagram only. */
+static void for_one(void) {
+    CHECK_EQ(send_with(AF_INET, IPPROTO_IP, IP_TOS, 0x10), 8);
+    CHECK_ERRNO(send_with(AF_INET, IPPROTO_IP, IP_TOS, 256), EINVAL);
+    CHECK_EQ(send_with(AF_INET, IPPROTO_IP, IP_TTL, 7), 8);
+    CHECK_ERRNO(send_with(AF_INET, IPPROTO_IP, IP_TTL, 0), EINVAL);
+    CHECK_EQ(send_with(AF_INET, IPPROTO_IPV6, IPV6_TCLASS, 1000), 8);
+    CHECK_EQ(send_with(AF_INET6, IPPROTO_IPV6, IPV6_TCLASS, 0x10), 8);
+    CHECK_EQ(send_with(AF_INET6, IPPROTO_IPV6, IPV6_TCLASS, -1), 8);
+    CHECK_ERRNO(send_with(AF_INET6, IPPROTO_IPV6, IPV6_TCLASS, 256), EINVAL);
+    CHECK_EQ(send_with(AF_INET6, IPPROTO_IPV6, IPV6_HOPLIMIT, 7), 8);
+    CHECK_ERRNO(send_with(AF_INET6, IPPROTO_IPV6, 77, 7), EINVAL);
+    CHECK_EQ(send_with(AF_INET6, IPPROTO_IP, 77, 7), 8);
+}
+
+/* A socket for both that asks for both is told both of what came over IPv4. */
+static void both(void) {
+    int server = at_any(AF_INET6), client = socket(AF_INET, SOCK_DGRAM, 0), seen = 0;
+    union inet_address to = inet_there(AF_INET, inet_port(server));
+    struct message m;
+
+    set_on(server, IPPROTO_IPV6, IPV6_RECVPKTINFO);
+    set_on(server, IPPROTO_IP, IP_PKTINFO);
+    CHECK_EQ(sendto(client, "ask", 3, 0, &to.any, sizeof to.in), 3);
+    prepare(&m, sizeof m.control);
+    CHECK_EQ(recvmsg(server, &m.header, 0), 3);
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m.header); c; c = CMSG_NXTHDR(&m.header, c))
+        seen |= c->cmsg_level == IPPROTO_IP ? 1 : c->cmsg_level == IPPROTO_IPV6 ? 2 : 4;
+    CHECK_EQ(seen, 3);
+    CHECK_EQ(sendmsg(server, &m.header, 0), 8);
+    close(server);
+    close(client);
+}
+
+GUEST_MAIN(CASE(asked_and_answered), CASE(ipv6), CASE(small_rooms), CASE(wrong), CASE(for_one),
+           CASE(both))
