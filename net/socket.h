@@ -62,7 +62,7 @@ struct socket_message {
     /* Sending, the family takes them over by storing NULL, and that on success only; receiving, it
      * stores what came.  The caller puts what it finds here in the end. */
     struct socket_files *files;
-    bool wants_files; /* receiving with MSG_PEEK: copies of them, too */
+    bool wants_files;                 /* receiving with MSG_PEEK: copies of them, too */
     struct socket_controls *controls; /* NULL: a call that has none, or wants none */
 };
 

@@ -43,7 +43,7 @@ static bool may_share(const struct tcp_socket *s, const ip_addr_t *ip, uint16_t 
     return true;
 }
 
-/* How near a listener is to what is sent `to` an address of ours, as Linux counts; 0: not at all. */
+/* How near a listener is to what is sent to `to`, an address of ours; 0: it does not hear it. */
 static unsigned nearness(const struct tcp_pcb_listen *l, const ip_addr_t *to, uint16_t port) {
     if (l->local_port != port || !overlap(&l->local_ip, to))
         return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Control messages of datagrams: IP_PKTINFO and IPV6_PKTINFO, and what goes into one header only. */
+/* Control messages of datagrams: IP_PKTINFO, IPV6_PKTINFO, and what goes into one header only. */
 #ifndef NET_UDP_INFO_H
 #define NET_UDP_INFO_H
 
