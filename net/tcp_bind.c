@@ -12,19 +12,10 @@
 #include "net/tcp_impl.h"
 #include "net/tcp_lists.h"
 
-/* Whether a connection to one could be one to the other. */
-static bool overlap(const ip_addr_t *a, const ip_addr_t *b) {
-    if (IP_IS_ANY_TYPE_VAL(*a) || IP_IS_ANY_TYPE_VAL(*b))
-        return true;
-    if (IP_IS_V6_VAL(*a) != IP_IS_V6_VAL(*b))
-        return false;
-    return ip_addr_isany(a) || ip_addr_isany(b) || ip_addr_cmp(a, b);
-}
-
 bool tcp_may_listen(const struct tcp_socket *s, const ip_addr_t *ip, uint16_t port) {
     for (const struct tcp_pcb_listen *l = tcp_listen_pcbs.listen_pcbs; l; l = l->next) {
         const struct tcp_socket *other = l->callback_arg;
-        if (l->local_port == port && overlap(&l->local_ip, ip) &&
+        if (l->local_port == port && tcp_addresses_overlap(&l->local_ip, ip) &&
             !(other && other->socket.reuse_port && s->socket.reuse_port))
             return false;
     }
@@ -35,49 +26,12 @@ bool tcp_may_listen(const struct tcp_socket *s, const ip_addr_t *ip, uint16_t po
 static bool may_share(const struct tcp_socket *s, const ip_addr_t *ip, uint16_t port) {
     for (const struct tcp_pcb *p = tcp_bound_pcbs; p; p = p->next) {
         const struct tcp_socket *other = p->callback_arg;
-        if (p->local_port == port && overlap(&p->local_ip, ip) && other &&
+        if (p->local_port == port && tcp_addresses_overlap(&p->local_ip, ip) && other &&
             !(other->socket.reuse_port && s->socket.reuse_port) &&
             !(other->socket.reuse_address && s->socket.reuse_address))
             return false;
     }
     return true;
-}
-
-/* How near a listener is to what is sent to `to`, an address of ours; 0: it does not hear it. */
-static unsigned nearness(const struct tcp_pcb_listen *l, const ip_addr_t *to, uint16_t port) {
-    if (l->local_port != port || !overlap(&l->local_ip, to))
-        return 0;
-    return IP_IS_ANY_TYPE_VAL(l->local_ip) ? 1 : ip_addr_isany(&l->local_ip) ? 2 : 3;
-}
-
-/*
- * lwIP takes the first listener that has the very address, else the last that has
- * any; among several the one whose turn it is by `hash` is put there.
- */
-void tcp_spread_syn(const ip_addr_t *to, uint16_t port, uint32_t hash) {
-    struct tcp_pcb_listen **link, *chosen;
-    unsigned nearest = 0, count = 0, all = 0;
-
-    for (chosen = tcp_listen_pcbs.listen_pcbs; chosen; chosen = chosen->next) {
-        unsigned near = nearness(chosen, to, port);
-        count = near > nearest ? 1 : count + (near && near == nearest);
-        nearest = MAX(nearest, near);
-        all += near > 0;
-    }
-    if (all < 2)
-        return;
-    unsigned left = hash % count;
-    for (link = &tcp_listen_pcbs.listen_pcbs; (chosen = *link); link = &chosen->next)
-        if (nearness(chosen, to, port) == nearest && left-- == 0)
-            break;
-    if (!chosen)
-        return;
-    *link = chosen->next;
-    link = &tcp_listen_pcbs.listen_pcbs;
-    while (nearest < 3 && *link)
-        link = &(*link)->next;
-    chosen->next = *link;
-    *link = chosen;
 }
 
 int tcp_bind_pcb(struct tcp_socket *s, const ip_addr_t *ip, uint16_t port) {

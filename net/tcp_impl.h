@@ -93,11 +93,15 @@ must_check int tcp_need_pcb(struct tcp_socket *s);
 must_check int tcp_bind_pcb(struct tcp_socket *s, const ip_addr_t *ip, uint16_t port);
 /* Whether no listener forbids it to listen there. */
 bool tcp_may_listen(const struct tcp_socket *s, const ip_addr_t *ip, uint16_t port);
-/* A SYN to that address: of several listeners (SO_REUSEPORT) the one that `hash` says gets it. */
-void tcp_spread_syn(const ip_addr_t *to, uint16_t port, uint32_t hash);
 /* The local side of a connection to pcb's remote side, as far as it is not bound.  -ENETUNREACH,
  * -EADDRNOTAVAIL. */
 must_check int tcp_choose_local(struct tcp_pcb *pcb);
+
+/* tcp_spread.c.  Under net_lock. */
+/* Whether a connection to one could be one to the other. */
+bool tcp_addresses_overlap(const ip_addr_t *a, const ip_addr_t *b);
+/* A SYN to that address: of several listeners (SO_REUSEPORT) the one that `hash` says gets it. */
+void tcp_spread_syn(const ip_addr_t *to, uint16_t port, uint32_t hash);
 
 /* tcp_timers.c.  Under net_lock. */
 /* A new connection: how long lwIP waits before it repeats something. */

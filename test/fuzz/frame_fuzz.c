@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* tests: net/tcp_refuse.c net/tcp_lists.c net/tcp_timers.c net/tcp_window.c net/path_mtu.c */
-/* tests: net/ip_options.c */
+/* tests: net/tcp_spread.c net/ip_options.c test/fuzz/frame_net.c */
 /* tests: base/string.c base/siphash.c base/checksum.c kernel/random.c kernel/lock.c */
 /* tests: test/host/shim/shim.c test/host/shim/memory.c */
 /* with: lwip */
@@ -35,11 +35,13 @@
 #include "net/tcp_impl.h"
 #include "net/tcp_lists.h"
 #include "test/fuzz/frame.h"
+#include "test/fuzz/frame_net.h"
 #include "test/fuzz/fuzz.h"
 #include "test/host/shim/memory.h"
 #include "test/host/shim/shim.h"
 
 #define CONVERSATIONS 4
+#define LISTENERS     3 /* at one port: tcp_spread.c */
 #define SERVER_PORT   7777
 #define SEGMENT_MOST  1460
 #define SLACK         64
@@ -53,52 +55,10 @@ struct conversation {
 };
 
 uint32_t net_tcp_window, net_tcp_send_buffer;
-static bool memory_is_short, clock_wanted, reads;
-static unsigned allocations_left;
+static bool reads;
 static struct netif card;
 static struct conversation conversations[CONVERSATIONS];
 static struct tcp_socket listening; /* for tcp_refuse.c */
-
-/* ---- what lwIP asks of net/ ---- */
-
-void *net_malloc(size_t size) {
-    if (!allocations_left)
-        return NULL;
-    allocations_left--;
-    return kmalloc(size);
-}
-
-bool net_memory_is_short(void) {
-    return memory_is_short;
-}
-
-void net_assert_locked(void) {}
-
-void card_see_segment(struct pbuf *p, const struct tcp_pcb *pcb) {
-    must(p->tot_len >= TCP_HLEN && (pcb || p->tot_len < 100)); /* a reset belongs to none */
-    p->segment_bytes = 0;
-}
-
-bool card_cuts_next(void) {
-    return false;
-}
-
-void tcp_nagle_see_segment(const struct pbuf *p, const struct tcp_hdr *header,
-                           const struct tcp_pcb *pcb) {
-    must(p && header && (pcb || p->tot_len < 100));
-}
-
-u32_t sys_now(void) {
-    return (u32_t)(host_now_ns / NS_PER_MS);
-}
-
-void tcp_timer_needed(void) {
-    clock_wanted = true;
-}
-
-void dns_setserver(u8_t number, const ip_addr_t *server) {
-    must(number < DNS_MAX_SERVERS && server);
-}
 
 /* ---- the server ---- */
 
@@ -507,6 +467,19 @@ static void step(struct input *in) {
     }
 }
 
+static void listen_too(void) {
+    struct tcp_pcb *pcb = tcp_new();
+    must(pcb);
+    ip_set_option(pcb, SOF_REUSEADDR);
+    must(tcp_bind(pcb, IP4_ADDR_ANY, SERVER_PORT) == ERR_OK);
+    ip_reset_option(pcb, SOF_REUSEADDR);
+    pcb = tcp_listen_with_backlog(pcb, 255);
+    must(pcb);
+    ip_set_option(pcb, SOF_REUSEADDR);
+    tcp_arg(pcb, &listening);
+    tcp_accept(pcb, see_accepted);
+}
+
 static void begin(struct input *in) {
     u8_t options = input_u8(in);
     const ip4_addr_t ip = { PP_HTONL(0x0a000901) }, mask = { PP_HTONL(0xffffff00) },
@@ -529,13 +502,9 @@ static void begin(struct input *in) {
     if (options & 2)
         dhcp_start(&card);
     listening.backlog = 2;
-    struct tcp_pcb *pcb = tcp_new();
-    must(pcb && tcp_bind(pcb, IP4_ADDR_ANY, SERVER_PORT) == ERR_OK);
-    pcb = tcp_listen_with_backlog(pcb, 255);
-    must(pcb);
     ip_options_init(&listening.ip);
-    tcp_arg(pcb, &listening);
-    tcp_accept(pcb, see_accepted);
+    for (unsigned i = 0; i < LISTENERS; i++)
+        listen_too();
     for (u16_t i = 0; i < CONVERSATIONS; i++)
         conversations[i] =
             (struct conversation){ .port = (u16_t)(20000 + i), .seq = 0x7ffffff0u * i };
@@ -557,7 +526,9 @@ static void end(void) {
     tcp_lists_gather();
     abort_all(&tcp_active_pcbs);
     abort_all(&tcp_tw_pcbs);
-    tcp_close((struct tcp_pcb *)tcp_listen_pcbs.listen_pcbs);
+    for (unsigned i = 0; i < LISTENERS; i++)
+        tcp_close((struct tcp_pcb *)tcp_listen_pcbs.listen_pcbs);
+    must(!tcp_listen_pcbs.listen_pcbs);
     tcp_lists_scatter();
     dhcp_release_and_stop(&card);
     dhcp_cleanup(&card);
