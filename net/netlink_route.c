@@ -112,7 +112,7 @@ static void put_address(struct netlink_reply *r, const struct interface *i,
         put_attribute(&m, IFA_LABEL, i->name, strlen(i->name) + 1);
     }
     static const uint8_t none[4];
-    if (v4 && memcmp(a->broadcast, none, sizeof none))
+    if (v4 && memcmp(a->broadcast, none, sizeof none) != 0)
         put_attribute(&m, IFA_BROADCAST, a->broadcast, sizeof a->broadcast);
     put_u32(&m, IFA_FLAGS, IFA_F_PERMANENT);
     put_message(r, RTM_NEWADDR, NLM_F_MULTI, &m);
