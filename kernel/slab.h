@@ -22,7 +22,8 @@ void slab_free(struct slab_cache *c, void *object);
 void *kmalloc(size_t size);
 /* The same with whatever was in the memory before: never for what the program gets to see whole. */
 void *kmalloc_uncleared(size_t size);
-/* As much as there is of *size in one piece, which it becomes: halves of it, a page at least. */
+/* The same of as much as there is in one piece: *size is halved, down to a page.  NULL: not even
+ * that. */
 void *kmalloc_uncleared_most(size_t *size);
 void kfree(void *p); /* NULL is fine */
 

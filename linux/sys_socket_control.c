@@ -180,9 +180,10 @@ static void files_put_user(struct control_room *r, struct socket_message *m) {
 
 size_t socket_control_put(struct socket *s, struct socket_message *m, long user, size_t size) {
     struct control_room r = { user, user ? size : 0 };
-    struct socket_credentials c = { (uint32_t)current_task()->process->pid, 0, 0 };
-    if (s->family == AF_UNIX && s->pass_credentials)
+    if (s->family == AF_UNIX && s->pass_credentials) {
+        struct socket_credentials c = { (uint32_t)current_task()->process->pid, 0, 0 };
         bytes_put(&r, m, SOL_SOCKET, SCM_CREDENTIALS, &c, sizeof c);
+    }
     for (unsigned i = 0; i < m->controls->count; i++) {
         const struct socket_control *own = &m->controls->at[i];
         bytes_put(&r, m, own->level, own->type, own->bytes, own->size);

@@ -37,13 +37,17 @@ static void from_ipv6(const struct sockaddr_in6 *in6, ip_addr_t *ip) {
 
 int inet_address_get(const struct socket_address *a, uint16_t family, ip_addr_t *ip,
                      uint16_t *port) {
+    int err = inet_address_read(a, family, ip, port);
+    return err ? err : a->family == family ? 0 : -EAFNOSUPPORT;
+}
+
+int inet_address_read(const struct socket_address *a, uint16_t family, ip_addr_t *ip,
+                      uint16_t *port) {
     const struct sockaddr_in *in = (const void *)a->bytes;
     const struct sockaddr_in6 *in6 = (const void *)a->bytes;
 
     if (a->length < (family == AF_INET ? sizeof *in : IPV6_SHORTEST))
         return -EINVAL;
-    if (a->family != family)
-        return -EAFNOSUPPORT;
     *port = lwip_ntohs(in->sin_port);
     if (family == AF_INET) {
         memset(ip, 0, sizeof *ip);
@@ -83,16 +87,15 @@ void inet_address_put(struct socket_address *a, uint16_t family, const ip_addr_t
 }
 
 int inet_bind(struct socket *s, const struct socket_address *a, inet_binder *bind) {
-    struct socket_address plain = *a;
     ip_addr_t ip;
     uint16_t port;
-    const struct sockaddr_in *in = (const void *)plain.bytes;
-    if (s->family == AF_INET && a->length >= sizeof *in && a->family == AF_UNSPEC &&
-        in->sin_addr.s_addr == 0)
-        plain.family = AF_INET; /* old programs leave it out */
-    int err = inet_address_get(&plain, s->family, &ip, &port);
+    int err = inet_address_read(a, s->family, &ip, &port);
     if (err)
         return err;
+    /* Old programs leave the family out where they mean any address. */
+    bool is_left_out = s->family == AF_INET && a->family == AF_UNSPEC && ip_addr_isany(&ip);
+    if (a->family != s->family && !is_left_out)
+        return -EAFNOSUPPORT;
     if (!ip_addr_isany(&ip) && !ip_addr_isloopback(&ip))
         net_wait_address(); /* it may be the one that is on its way */
     net_lock();

@@ -15,13 +15,16 @@
  */
 must_check int inet_address_get(const struct socket_address *a, uint16_t family, ip_addr_t *ip,
                                 uint16_t *port);
+/* The same for who looks at `a`'s own family himself.  -EINVAL. */
+must_check int inet_address_read(const struct socket_address *a, uint16_t family, ip_addr_t *ip,
+                                 uint16_t *port);
 /* The other way round. */
 void inet_address_put(struct socket_address *a, uint16_t family, const ip_addr_t *ip,
                       uint16_t port);
 /* bind(): `bind` is called with the address as lwIP has it, under net_lock. */
 typedef int inet_binder(struct socket *s, ip_addr_t *ip, uint16_t port);
 must_check int inet_bind(struct socket *s, const struct socket_address *a, inet_binder *bind);
-/* Of which interface?  bind() wants to know for such an address. */
+/* Whether it is one of some interface (link-local), and bind() is not told of which. */
 static inline bool inet_address_lacks_scope(const ip_addr_t *ip) {
     return IP_IS_V6(ip) && ip6_addr_lacks_zone(ip_2_ip6(ip), IP6_UNICAST);
 }

@@ -40,7 +40,8 @@ struct socket_files {
     struct file *files[];
 };
 
-/* Control messages of a family's own, as the program has them. */
+/* Control messages of a family's own, as the program has them.  Sending, the call fills them and
+ * the family judges them; receiving, the family fills them. */
 #define SOCKET_CONTROLS_MAX 4
 struct socket_controls {
     unsigned count;

@@ -146,7 +146,7 @@ void tcp_drop_received(struct tcp_socket *s);
 uint64_t tcp_received_bytes(void);
 
 /* tcp_window.c.  Under net_lock. */
-/* A SYN has come in: as much as its answer is to offer. */
+/* A SYN has come in: as much as its answer is to offer.  `listener` NULL: it is being closed. */
 void tcp_window_offer(const struct tcp_socket *listener, struct tcp_pcb *pcb);
 /* The connection is complete, and has no data yet. */
 void tcp_window_begin(struct tcp_socket *s, struct tcp_pcb *pcb);

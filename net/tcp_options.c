@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Options of TCP sockets below SOL_SOCKET: TCP, IP and IPv6.  Those that are kept take effect. */
 #include <asm-generic/errno.h>
+#include <asm-generic/poll.h>
 #include <asm-generic/socket.h>
 #include <linux/in.h>
 #include "lwip/priv/tcp_priv.h"
@@ -96,10 +97,10 @@ int tcp_set_option(struct socket *socket, int level, int name, const void *value
         net_lock();
         if (s->pcb)
             tcp_apply_options(s);
-        if (s->state == TCP_CONNECTED)
-            tcp_update_room(s);
+        /* By SO_SNDBUF there may be room where there was none. */
+        if (s->state == TCP_CONNECTED && !s->has_room && tcp_update_room(s))
+            wait_wake_events(&socket->writable, POLLOUT | POLLWRNORM);
         net_unlock();
-        wait_wake_all(&socket->writable); /* there may be room, by SO_SNDBUF */
         return 0;
     }
     if (level != IPPROTO_TCP && level != IPPROTO_IP && level != IPPROTO_IPV6)

@@ -174,12 +174,11 @@ static void disconnect(struct udp_socket *s) {
 /* Where to send, as Linux reads it: over IPv4 it need not say so, and over IPv6 it may be IPv4. */
 static int destination_get(const struct socket *socket, const struct socket_address *a,
                            ip_addr_t *ip, uint16_t *port) {
-    struct socket_address plain = *a;
-    if (socket->family == AF_INET && a->length >= sizeof a->family && a->family == AF_UNSPEC)
-        plain.family = AF_INET;
-    uint16_t family =
-        a->length >= sizeof a->family && a->family == AF_INET ? AF_INET : socket->family;
-    int err = inet_address_get(&plain, family, ip, port);
+    uint16_t said = a->length >= sizeof a->family ? a->family : AF_UNSPEC;
+    uint16_t family = said == AF_INET ? AF_INET : socket->family;
+    int err = inet_address_read(a, family, ip, port);
+    if (!err && said != family && !(family == AF_INET && said == AF_UNSPEC))
+        err = -EAFNOSUPPORT;
     if (!err)
         inet_address_fix_destination(ip);
     return err;

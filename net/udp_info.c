@@ -13,7 +13,7 @@
 
 static void put(struct socket_controls *out, int level, int type, const void *bytes,
                 uint32_t size) {
-    struct socket_control *c = &out->at[out->count++];
+    struct socket_control *c = &out->at[out->count++]; /* of two at most */
     *c = (struct socket_control){ .level = level, .type = type, .size = size };
     memcpy(c->bytes, bytes, size);
 }
@@ -58,12 +58,11 @@ static int read_address(uint16_t family, const void *bytes, ip_addr_t *out) {
     struct sockaddr_in6 *in6 = (void *)a.bytes;
     uint16_t port;
 
-    a.family = family;
     if (family == AF_INET)
         memcpy(&in->sin_addr, bytes, sizeof in->sin_addr);
     else
         memcpy(&in6->sin6_addr, bytes, sizeof in6->sin6_addr);
-    return inet_address_get(&a, family, out, &port);
+    return inet_address_read(&a, family, out, &port);
 }
 
 static int read_info(const struct socket_control *c, struct udp_control *out) {

@@ -13,8 +13,7 @@ struct udp_info {
 };
 
 /* What recvmsg (`out` NULL: another call) tells of one that came to `at`, if `options` ask for it.
- * Context: thread, net_lock
- * not held. */
+ * Context: thread, net_lock not held. */
 void udp_info_put(const struct ip_options *options, const struct udp_info *at,
                   struct socket_controls *out);
 

@@ -260,11 +260,22 @@ static void passes_over_ports(void **state) {
     expect_good();
 }
 
+struct bad_region {
+    unsigned cap;
+    uint32_t offset, length;
+};
+
+static void refuses_each(const struct bad_region *bad, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        put_good_device();
+        config.u32[(bad[i].cap + CAP_OFFSET) / 4] = bad[i].offset;
+        config.u32[(bad[i].cap + CAP_LENGTH) / 4] = bad[i].length;
+        expect_refused();
+    }
+}
+
 static void refuses_regions_outside(void **state) {
-    static const struct {
-        unsigned cap;
-        uint32_t offset, length;
-    } bad[] = {
+    static const struct bad_region bad[] = {
         { COMMON, REGIONS_BYTES, COMMON_LENGTH },
         { COMMON, REGIONS_BYTES - COMMON_LENGTH + 4, COMMON_LENGTH },
         { COMMON, 0xfffffffc, COMMON_LENGTH },
@@ -278,19 +289,11 @@ static void refuses_regions_outside(void **state) {
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-        put_good_device();
-        config.u32[(bad[i].cap + CAP_OFFSET) / 4] = bad[i].offset;
-        config.u32[(bad[i].cap + CAP_LENGTH) / 4] = bad[i].length;
-        expect_refused();
-    }
+    refuses_each(bad, ARRAY_SIZE(bad));
 }
 
 static void refuses_regions_that_are_too_small_or_odd(void **state) {
-    static const struct {
-        unsigned cap;
-        uint32_t offset, length;
-    } bad[] = {
+    static const struct bad_region bad[] = {
         { COMMON, 0, COMMON_LENGTH - 1 },
         { COMMON, 0, 0 },
         { NOTIFY, 0x3000, 1 },
@@ -302,12 +305,7 @@ static void refuses_regions_that_are_too_small_or_odd(void **state) {
     };
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-        put_good_device();
-        config.u32[(bad[i].cap + CAP_OFFSET) / 4] = bad[i].offset;
-        config.u32[(bad[i].cap + CAP_LENGTH) / 4] = bad[i].length;
-        expect_refused();
-    }
+    refuses_each(bad, ARRAY_SIZE(bad));
 }
 
 static void refuses_cut_capabilities(void **state) {

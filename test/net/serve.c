@@ -246,6 +246,29 @@ static int answer(int fd, int poller) {
     return n == 1 && *word == 'q';
 }
 
+static void add_control(struct msghdr *m, int level, int type, int value) {
+    struct cmsghdr *c = (void *)((char *)m->msg_control + m->msg_controllen);
+    *c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(4), .cmsg_level = level, .cmsg_type = type };
+    memcpy(CMSG_DATA(c), &value, sizeof value);
+    m->msg_controllen += CMSG_SPACE(4);
+}
+
+/* A datagram that is marked by itself, over IPv4 or IPv6: what the other says is passed over. */
+static ssize_t send_marked(int fd, void *bytes, size_t size, struct address *to) {
+    _Alignas(struct cmsghdr) char control[4 * CMSG_SPACE(4)] = { 0 };
+    struct iovec part = { bytes, size };
+    struct msghdr m = { .msg_name = &to->at,
+                        .msg_namelen = to->length,
+                        .msg_iov = &part,
+                        .msg_iovlen = 1,
+                        .msg_control = control };
+    add_control(&m, IPPROTO_IP, IP_TTL, MARK_ONCE_HOPS);
+    add_control(&m, IPPROTO_IP, IP_TOS, MARK_ONCE_CLASS);
+    add_control(&m, IPPROTO_IPV6, IPV6_HOPLIMIT, MARK_ONCE_HOPS);
+    add_control(&m, IPPROTO_IPV6, IPV6_TCLASS, MARK_ONCE_CLASS);
+    return sendmsg(fd, &m, 0);
+}
+
 /* Sends back what is there. */
 static void return_datagrams(int fd) {
     static uint8_t bytes[BIGGEST];
@@ -253,7 +276,10 @@ static void return_datagrams(int fd) {
     ssize_t n;
     while ((n = recvfrom(fd, bytes, sizeof bytes, MSG_DONTWAIT, (void *)&from.at, &from.length)) >=
            0) {
-        if (sendto(fd, bytes, (size_t)n, 0, (void *)&from.at, from.length) != n)
+        ssize_t sent = n > 0 && *bytes == 'o'
+                           ? send_marked(fd, bytes, (size_t)n, &from)
+                           : sendto(fd, bytes, (size_t)n, 0, (void *)&from.at, from.length);
+        if (sent != n)
             printf("talk: a datagram of %zd bytes: %s\n", n, strerror(errno));
         from.length = sizeof from.at;
     }

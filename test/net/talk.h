@@ -13,6 +13,9 @@
 #define MARK_CLASS  0x10
 #define MARK_HOPS6  62
 #define MARK_CLASS6 0x20
+/* The answer to a datagram that begins with 'o' carries these instead, and no other does. */
+#define MARK_ONCE_HOPS  50
+#define MARK_ONCE_CLASS 0x40
 
 _Noreturn void fail(const char *what);
 uint8_t pattern(uint64_t at, unsigned seed);

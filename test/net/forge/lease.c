@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "test/net/forge/lease.h"
 #include <string.h>
+#include <unistd.h>
 
 #define CLIENT_PORT   68
 #define LEASE_SECONDS 120 /* it is to be renewed after 60 */
@@ -87,8 +88,11 @@ void see_dhcp(const struct packet *p) {
     if (p->size < OPTIONS || fixed[AT_OPERATION] != REQUEST_OPERATION ||
         get32(fixed + FIXED) != MAGIC || !type)
         give_up("that is not what DHCP asks for");
-    if (*type == DISCOVER)
+    if (*type == DISCOVER) {
+        usleep(lease.late_ms * 1000);
+        lease.late_ms = 0;
         answer(p, OFFER);
-    else if (*type == REQUEST)
+    } else if (*type == REQUEST) {
         see_request(p);
+    }
 }

@@ -11,6 +11,7 @@
 struct lease {
     unsigned host;
     unsigned given, renewed, refused; /* how often */
+    unsigned late_ms;                 /* how long the first offer takes */
 };
 extern struct lease lease;
 
