@@ -3,6 +3,7 @@
 /* guest: mem=256M timeout=120 */
 #define _GNU_SOURCE
 #include "test/guest/inet.h"
+#include <sys/epoll.h>
 #include "test/guest/scratch.h"
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -333,7 +334,21 @@ static void file_to_connection(void) {
     scratch_leave();
 }
 
+/* Whoever waits for an edge is not woken by an option that changes nothing for him. */
+static void no_edge(void) {
+    struct epoll_event e = { .events = EPOLLOUT | EPOLLET };
+    int ends[2], on = 1, poller = epoll_create1(0);
+
+    REQUIRE(inet_pair(AF_INET, ends) && poller >= 0);
+    CHECK_EQ(epoll_ctl(poller, EPOLL_CTL_ADD, ends[0], &e), 0);
+    CHECK_EQ(epoll_wait(poller, &e, 1, 1000), 1);
+    CHECK_EQ(setsockopt(ends[0], SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on), 0);
+    CHECK_EQ(setsockopt(ends[0], SOL_SOCKET, SO_PRIORITY, &on, sizeof on), 0);
+    CHECK_EQ(epoll_wait(poller, &e, 1, 50), 0);
+    close(ends[0]), close(ends[1]), close(poller);
+}
+
 GUEST_MAIN(CASE(options), CASE(corked), CASE(more_to_come), CASE(segments_as_long_as_can_be),
            CASE(inherited), CASE(listen_again), CASE(try_again), CASE(send_timeout),
            CASE(low_water), CASE(buffers_and_blocking), CASE(edges), CASE(selected),
-           CASE(file_to_connection))
+           CASE(file_to_connection), CASE(no_edge))
